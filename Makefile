@@ -1,0 +1,54 @@
+# What each target does is in the README. Tools are pinned in go.mod and run with `go tool`.
+SHELL := /bin/bash
+GO    ?= go
+DATA  ?= data
+SEEDS ?= 1000
+BENCH ?= --duration 15s
+
+.PHONY: run demo test check bench chaos rules build deps fuzz
+
+## build: the one binary, in bin/
+build:
+	$(GO) build -o bin/ticketing ./cmd/ticketing
+
+## run: the main job, embedded: a server on http://127.0.0.1:8080
+run: build
+	TICKETING_OPERATOR_EMAIL=$${TICKETING_OPERATOR_EMAIL:-operator@example.org} \
+	TICKETING_OPERATOR_PASSWORD=$${TICKETING_OPERATOR_PASSWORD:-correct-horse-battery} \
+	./bin/ticketing serve --dev --data $(DATA)
+
+## demo: the real comments through the rules, with precision and recall
+demo: build
+	./bin/ticketing demo examples/data/*.csv
+
+## deps: what the tests need besides Go
+deps:
+	@./.ci/deps
+
+## check: format, vet, static analysis, known vulnerabilities of tools that need no network
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+## rules: rebuild the built-in rules; they must come out as they are committed
+rules: deps
+	./plugins/rules/build.sh --check
+
+## test: everything
+test: deps check rules build
+	$(GO) test -race -timeout 20m ./...
+
+## bench: speed, in one run on this machine
+bench: build
+	$(GO) test -run '^$$' -bench . -benchmem ./runtime/... ./plugins/... ./gateway/... ./actors/...
+	./bin/ticketing bench $(BENCH)
+
+## chaos: kills and power losses, SEEDS of them
+chaos: build
+	CHAOS_SEEDS=$(SEEDS) $(GO) test -timeout 0 -run 'Chaos|Crash|PowerLoss|Kill' -v ./runtime/... ./internal/...
+
+## fuzz: every parser of foreign bytes, 30 s each
+fuzz:
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 30s $$p || exit 1; done; done

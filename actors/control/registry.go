@@ -1,0 +1,125 @@
+package control
+
+import (
+	"encoding/binary"
+	"fmt"
+	"regexp"
+
+	"ticketing"
+	"ticketing/runtime/shard"
+)
+
+// chunkSize is how much of a module one command carries.
+const chunkSize = 256 << 10
+
+// maxVersions bounds the versions of one plugin.
+const maxVersions = 1000
+
+var pluginName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
+
+type putChunk struct {
+	ticketing.Meta `cbor:"1,keyasint"`
+	Digest         ticketing.Digest `cbor:"2,keyasint"`
+	Number         uint32           `cbor:"3,keyasint"`
+	Bytes          []byte           `cbor:"4,keyasint"`
+}
+
+type register struct {
+	ticketing.Meta `cbor:"1,keyasint"`
+	By             ticketing.Principal `cbor:"2,keyasint"`
+	Name           string              `cbor:"3,keyasint"`
+	Digest         ticketing.Digest    `cbor:"4,keyasint"`
+	Size           int                 `cbor:"5,keyasint"`
+	Builtin        bool                `cbor:"6,keyasint,omitempty"`
+}
+
+type registered struct {
+	Version ticketing.PluginVersion `cbor:"1,keyasint"`
+	Existed bool                    `cbor:"2,keyasint,omitempty"`
+}
+
+type whichChunk struct {
+	Digest ticketing.Digest `cbor:"1,keyasint"`
+	Number uint32           `cbor:"2,keyasint"`
+}
+
+func number(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+
+func versionKey(name string, n uint32) shard.Key {
+	return at(tableVersion, []byte(name), []byte{0}, number(n))
+}
+
+func digestKey(name string, d ticketing.Digest) shard.Key {
+	return at(tableDigest, []byte(name), []byte{0}, d[:])
+}
+
+// putChunk stores a part of a module. A module without a registration is not used by anything; sending it again overwrites it.
+func (s *service) putChunk(tx *shard.Tx, c *putChunk) (struct{}, error) {
+	if len(c.Bytes) > chunkSize || c.Number >= ticketing.MaxModule/chunkSize+1 {
+		return struct{}{}, ticketing.Errorf(ticketing.TooLarge, "A module has at most %d bytes.", ticketing.MaxModule)
+	}
+	tx.Put(at(tableChunk, c.Digest[:], number(c.Number)), c.Bytes)
+	return struct{}{}, nil
+}
+
+// register names a module whose parts are stored. The same bytes under the same name are the version that is there.
+func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
+	if !c.By.Roles.Has(ticketing.RoleOperator) {
+		return registered{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may upload a plugin.")
+	}
+	if !pluginName.MatchString(c.Name) {
+		return registered{}, ticketing.InvalidField("name", "A plugin's name has 1 to 40 of a-z, 0-9 and -, and begins with a letter.")
+	}
+	var have uint32
+	if tx.Get(digestKey(c.Name, c.Digest), &have) {
+		var v ticketing.PluginVersion
+		tx.Get(versionKey(c.Name, have), &v)
+		return registered{v, true}, nil
+	}
+	for n := range uint32((c.Size + chunkSize - 1) / chunkSize) {
+		if !tx.Has(at(tableChunk, c.Digest[:], number(n))) {
+			return registered{}, ticketing.Errorf(ticketing.Conflict, "A part of the module is missing; upload it again.")
+		}
+	}
+	next := uint32(1)
+	for tx.Has(versionKey(c.Name, next)) {
+		next++
+	}
+	if next > maxVersions {
+		return registered{}, ticketing.Errorf(ticketing.Conflict, "A plugin has at most %d versions.", maxVersions)
+	}
+	v := ticketing.PluginVersion{Name: c.Name, Version: fmt.Sprintf("v%d", next), Digest: c.Digest, Size: c.Size,
+		State: "admitted", Builtin: c.Builtin, UploadedBy: c.By.ID, UploadedAt: tx.At()}
+	tx.Put(versionKey(c.Name, next), &v)
+	tx.Put(digestKey(c.Name, c.Digest), next)
+	tx.Emit(&ticketing.PluginUploaded{Version: v})
+	return registered{v, false}, nil
+}
+
+// versions lists every version, its state as the present rule set makes it.
+func (s *service) versions(v *shard.View, _ *nothing) ([]ticketing.PluginVersion, error) {
+	vs := []ticketing.PluginVersion{}
+	set := present(v)
+	v.Scan(at(tableVersion), func(_ shard.Key, decode func(any)) bool {
+		var p ticketing.PluginVersion
+		decode(&p)
+		for i := range set.Rules {
+			if r := &set.Rules[i]; r.Name == p.Name && r.Active == p.Digest {
+				p.State = "active"
+			} else if r.Name == p.Name && r.Previous == p.Digest {
+				p.State = "standby"
+			}
+		}
+		vs = append(vs, p)
+		return true
+	})
+	return vs, nil
+}
+
+func (s *service) chunk(v *shard.View, q *whichChunk) ([]byte, error) {
+	var b []byte
+	if !v.Get(at(tableChunk, q.Digest[:], number(q.Number)), &b) {
+		return nil, ticketing.Errorf(ticketing.NotFound, "There is no such part of a module.")
+	}
+	return b, nil
+}

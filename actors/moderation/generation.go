@@ -1,0 +1,98 @@
+package moderation
+
+import (
+	"context"
+	"time"
+
+	"ticketing"
+	"ticketing/runtime/shard"
+)
+
+// openTimeout bounds how long opening a prepared rule set may take.
+const openTimeout = 10 * time.Second
+
+type takeGeneration struct {
+	ticketing.Meta `cbor:"1,keyasint"`
+	Shard          int               `cbor:"2,keyasint"`
+	Set            ticketing.RuleSet `cbor:"3,keyasint"`
+}
+
+type whichGeneration struct{}
+
+func generationKey() shard.Key { return shard.KeyAt(tableGeneration, 0) }
+func ruleSetKey() shard.Key    { return shard.KeyAt(tableRuleSet, 0) }
+
+// takeGeneration moves this shard to a newer rule set, between two events. A set that cannot be opened here changes nothing.
+func (s *service) takeGeneration(tx *shard.Tx, c *takeGeneration) (uint64, error) {
+	var have uint64
+	if tx.Get(generationKey(), &have); have >= c.Set.Generation {
+		return have, nil
+	}
+	if err := s.open(&c.Set); err != nil {
+		return have, ticketing.Wrap("moderation.takeGeneration", err)
+	}
+	tx.Put(generationKey(), c.Set.Generation)
+	tx.Put(ruleSetKey(), &c.Set)
+	return c.Set.Generation, nil
+}
+
+func (s *service) generation(v *shard.View, _ *whichGeneration) (uint64, error) {
+	var have uint64
+	v.Get(generationKey(), &have)
+	return have, nil
+}
+
+// open opens a set's rules. Judges of generations before the one before are closed: no batch in flight can need them.
+func (s *service) open(set *ticketing.RuleSet) error {
+	if s.judges[set.Generation] != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	j, err := s.engine.Open(ctx, *set)
+	if err != nil {
+		return err
+	}
+	for g, old := range s.judges {
+		if len(s.judges) > 1 && g != s.newest() {
+			old.Close()
+			delete(s.judges, g)
+		}
+	}
+	s.judges[set.Generation] = j
+	return nil
+}
+
+func (s *service) newest() (g uint64) {
+	for n := range s.judges {
+		g = max(g, n)
+	}
+	return g
+}
+
+// current returns the rules of the generation that the state names. A shard that never took one judges by the empty set, which holds
+// everything.
+func (s *service) current(v *shard.View) (ticketing.Judge, uint64, error) {
+	var g uint64
+	v.Get(generationKey(), &g)
+	if j := s.judges[g]; j != nil {
+		return j, g, nil
+	}
+	var set ticketing.RuleSet
+	v.Get(ruleSetKey(), &set)
+	err := s.open(&set)
+	return s.judges[g], g, err
+}
+
+// gain opens the rules before the shard leads.
+func (s *service) gain(v *shard.View) error {
+	_, _, err := s.current(v)
+	return err
+}
+
+func (s *service) lose() {
+	for g, j := range s.judges {
+		j.Close()
+		delete(s.judges, g)
+	}
+}

@@ -1,0 +1,118 @@
+package moderation
+
+import (
+	"encoding/binary"
+	"log/slog"
+
+	"ticketing"
+	"ticketing/runtime/shard"
+)
+
+type service struct {
+	engine ticketing.RuleEngine
+	log    *slog.Logger
+	judges map[uint64]ticketing.Judge // by generation: the present one, and the one before until the switch has committed
+}
+
+func decisionKey(author, subject ticketing.ID, rev uint32, number uint16) shard.Key {
+	k := shard.KeyOf(tableDecision, author, subject[:])
+	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint32(k, rev), number)
+}
+
+func (s *service) postCreated(tx *shard.Tx, _ *ticketing.Event, e *ticketing.PostCreated) error {
+	return s.judge(tx, postItem(&e.Post, e.Post.CreatedAt))
+}
+
+func (s *service) postEdited(tx *shard.Tx, _ *ticketing.Event, e *ticketing.PostEdited) error {
+	return s.judge(tx, postItem(&e.Post, e.Post.EditedAt))
+}
+
+func (s *service) commentCreated(tx *shard.Tx, _ *ticketing.Event, e *ticketing.CommentCreated) error {
+	return s.judge(tx, commentItem(&e.Comment, e.Comment.CreatedAt))
+}
+
+func (s *service) commentEdited(tx *shard.Tx, _ *ticketing.Event, e *ticketing.CommentEdited) error {
+	return s.judge(tx, commentItem(&e.Comment, e.Comment.EditedAt))
+}
+
+func (s *service) postDeleted(tx *shard.Tx, _ *ticketing.Event, e *ticketing.PostDeleted) error {
+	tx.Emit(&ticketing.Withdrawn{Kind: ticketing.KindPost, Subject: e.Post.ID, Author: e.Post.Author.ID})
+	return nil
+}
+
+func (s *service) commentDeleted(tx *shard.Tx, _ *ticketing.Event, e *ticketing.CommentDeleted) error {
+	tx.Emit(&ticketing.Withdrawn{Kind: ticketing.KindComment, Subject: e.Comment.ID, Author: e.Comment.Author.ID})
+	return nil
+}
+
+// judge asks the rules about a revision, and records what follows from their answers. A revision that was judged is not judged again.
+func (s *service) judge(tx *shard.Tx, item *ticketing.Item) error {
+	key := decisionKey(item.Author.ID, item.ID, item.Rev, 0)
+	if tx.Has(key) {
+		return nil
+	}
+	judge, generation, err := s.current(&tx.View)
+	if err != nil {
+		return ticketing.Wrap("moderation.judge", err)
+	}
+	countsKey := shard.KeyOf(tableCounts, item.Author.ID)
+	tx.Get(countsKey, &item.Counts)
+	counts := item.Counts
+	outcomes := judge.Judge(item, &counters{tx, item.Author.ID.Slot()})
+	d := conclude(item, outcomes)
+	d.Generation, d.At = generation, tx.At()
+	d.ID = decisionID(item.Author.ID, item.ID, item.Rev, 0, d)
+	count(&counts, d.Status)
+	tx.Put(countsKey, &counts)
+	tx.Put(key, d)
+	tx.Emit(&ticketing.Moderated{Decision: *d})
+	return nil
+}
+
+func decisionID(author, subject ticketing.ID, rev uint32, number uint16, d *ticketing.Decision) ticketing.ID {
+	n := binary.BigEndian.AppendUint32(nil, rev)
+	return ticketing.NewID(author.Slot(), d.At, ticketing.Hash64(subject[:], binary.BigEndian.AppendUint16(n, number)))
+}
+
+// conclude combines the rules' answers: the strictest action counts, and when no rule answered a human decides.
+func conclude(item *ticketing.Item, outcomes []ticketing.RuleOutcome) *ticketing.Decision {
+	d := &ticketing.Decision{Kind: item.Kind, Subject: item.ID, Rev: item.Rev, Author: item.Author.ID, Rules: outcomes}
+	var worst *ticketing.RuleOutcome
+	for i := range outcomes {
+		if o := &outcomes[i]; !o.Abstain && (worst == nil || o.Action > worst.Action) {
+			worst = o
+		}
+	}
+	switch {
+	case worst == nil:
+		d.Status, d.Reason = ticketing.Held, "No rule could decide about it, so a person will."
+	case worst.Action == ticketing.ActionReject:
+		d.Status, d.Reason = ticketing.Rejected, reason(worst, "It breaks the rule ")
+	case worst.Action == ticketing.ActionHold:
+		d.Status, d.Reason = ticketing.Held, reason(worst, "A person will look at it because of the rule ")
+	default:
+		d.Status = ticketing.Approved
+	}
+	return d
+}
+
+func reason(o *ticketing.RuleOutcome, otherwise string) string {
+	switch {
+	case o.Failure != "":
+		return "The rule " + o.Rule + " could not judge it."
+	case o.Detail != "":
+		return o.Detail
+	}
+	return otherwise + o.Rule + "."
+}
+
+func count(c *ticketing.Counts, s ticketing.Status) {
+	switch s {
+	case ticketing.Approved:
+		c.Approved++
+	case ticketing.Rejected:
+		c.Rejected++
+	case ticketing.Held:
+		c.Held++
+	}
+}

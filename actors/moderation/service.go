@@ -1,0 +1,65 @@
+// Package moderation is the service that judges every revision of every post and comment by the rule set, and keeps the decisions. It
+// lives in the slots of the items' authors: rules count per author, and a ticket sits beside the decisions that it may overturn.
+package moderation
+
+import (
+	"log/slog"
+
+	"ticketing"
+	"ticketing/runtime/shard"
+)
+
+// Name is the service's name.
+const Name = "moderation"
+
+// Codes of the operations, on the wire: never reuse one.
+const (
+	opTakeGeneration = iota + 1
+	opGeneration
+	opDecisions
+)
+
+// New returns what the service answers and listens to. engine opens the rules that this shard judges by.
+func New(engine ticketing.RuleEngine, log *slog.Logger) shard.Spec {
+	s := &service{engine: engine, log: log, judges: map[uint64]ticketing.Judge{}}
+	return shard.Spec{
+		Service: Name,
+		Handlers: []shard.Handler{
+			shard.Command(opTakeGeneration, s.takeGeneration),
+			shard.Query(opGeneration, s.generation),
+			shard.Query(opDecisions, s.decisions),
+		},
+		Subscriptions: []shard.Subscription{{
+			Producer: "posts", Route: shard.ByAuthor,
+			On: map[ticketing.EventType]shard.EventHandler{
+				ticketing.EvPostCreated: shard.On(s.postCreated),
+				ticketing.EvPostEdited:  shard.On(s.postEdited),
+				ticketing.EvPostDeleted: shard.On(s.postDeleted),
+			},
+		}, {
+			Producer: "comments", Route: shard.ByAuthor,
+			On: map[ticketing.EventType]shard.EventHandler{
+				ticketing.EvCommentCreated: shard.On(s.commentCreated),
+				ticketing.EvCommentEdited:  shard.On(s.commentEdited),
+				ticketing.EvCommentDeleted: shard.On(s.commentDeleted),
+			},
+		}, {
+			Producer: "tickets", Route: shard.ByAuthor,
+			On: map[ticketing.EventType]shard.EventHandler{
+				ticketing.EvTicketOpened:  shard.On(s.ticketOpened),
+				ticketing.EvTicketDecided: shard.On(s.ticketDecided),
+			},
+		}},
+		Gain: s.gain,
+		Lose: s.lose,
+	}
+}
+
+// Tables of the state.
+const (
+	tableDecision   = 'd' // author id, subject id, revision(4), number(2) → Decision; number 0 is the automatic one
+	tableCounts     = 'a' // author id → Counts
+	tableCounter    = 'c' // slot, rule, 0, namespace(4), key → counter
+	tableGeneration = 'g' // slot 0 → generation
+	tableRuleSet    = 'r' // slot 0 → RuleSet of the generation
+)

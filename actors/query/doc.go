@@ -1,0 +1,45 @@
+// Package query implements [ticketing.QueryService] as a projection: each node keeps its own copy of what users, posts, comments and
+// tickets say in their event logs, shaped for reading. It is not replicated and never the truth; it can be thrown away and built again
+// from the producers' state ([Projection.Load]) and the events that follow ([Projection.Apply]).
+//
+// # Consistency
+//
+// The DB has no WAL. A batch of events, everything that follows from it and the moved cursor are one Pebble batch, so a crash leaves a
+// prefix of the batches, and the source is read again from the cursor found. Posts and comments are merged by [ticketing.Content].Moved,
+// tickets by their Moved: later knowledge wins, so loading what is already known, or events that are already part of what was loaded,
+// change nothing. Deleted items stay as tombstones without texts.
+//
+// # Keys
+//
+// The first byte is the kind. Numbers are big endian; a place is time(8) id(16), the time in ms since 1970 with its sign bit flipped, so
+// that places sort by time and then by ID, which is the order of every list.
+//
+//	a post(16)                 comments of a post: visible count, latest place        (uvarint, place)
+//	c post(16) place           comment                                                (see codec.go)
+//	f place                    post in the feed: visible(1) author(16)
+//	g segment(4)               search segment: documents, newest and oldest place
+//	i 0 place                  tickets: state(1)
+//	i 1 state(1) place         tickets by state: state(1)
+//	i 2 user(16) place         tickets that the user opened or joined: state(1)
+//	l number(8)                documents of one batch that no search segment holds yet: document…
+//	m name                     "format": version; "totals": counters
+//	o comment(16)              time(8) of a comment whose CreatedAt is not the time in its ID
+//	p post(16)                 post                                                   (CBOR)
+//	s service / shard(2)       cursor: epoch(8) seq(8)
+//	t ticket(16)               ticket                                                 (CBOR)
+//	u user(16)                 user                                                   (CBOR)
+//	w segment(4) last word     words of a segment, in blocks: (word, document numbers)…
+//	x segment(4) chunk(2)      documents of a segment, newest first: document…
+//
+// # Search
+//
+// The newest documents (items with a shown text) are indexed in memory; when there are enough of them they become a segment: its
+// documents newest first, and for each word the numbers of the documents that have it. Kind l names the documents that are only in
+// memory, so that Open indexes them again. Nothing is removed from a segment: a hit is checked against the item as it is now.
+//
+// # Memory
+//
+// Everything in memory is bounded: the feed's window (1,024 posts of 48 bytes), posts (8 MB), comments that wait for a decision (4 MB),
+// comment counts (4 MB), names (2 MB), and the search segment being filled (16,384 documents, 400,000 postings: about 6 MB), plus 80
+// bytes per finished segment. Together about 25 MB however many items there are.
+package query

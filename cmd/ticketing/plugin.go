@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ticketing"
+	"ticketing/internal/client"
+)
+
+func (a *app) plugin() *cobra.Command {
+	return group("plugin", "Upload, activate and watch moderation rules",
+		a.pluginPush(), a.pluginList(), a.pluginActivate(), a.pluginRollback(), a.pluginDecisions())
+}
+
+// pluginCommand is a command against a server, with --json.
+func (a *app) pluginCommand(use, short string, args cobra.PositionalArgs, do func(context.Context, *client.Client, []string, bool) error) *cobra.Command {
+	var r remote
+	var asJSON bool
+	c := &cobra.Command{Use: use, Short: short, Args: args}
+	r.flags(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := r.connect(c.Context())
+		if err != nil {
+			return err
+		}
+		return do(c.Context(), api, args, asJSON)
+	}
+	return c
+}
+
+func (a *app) pluginPush() *cobra.Command {
+	return a.pluginCommand("push NAME FILE", "Upload a module", between(2, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+		module, err := readModule(args[1])
+		if err != nil {
+			return err
+		}
+		v, existed, err := api.Upload(ctx, args[0], module)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return a.json(v)
+		}
+		verb := "uploaded"
+		if existed {
+			verb = "the server already has"
+		}
+		_, err = fmt.Fprintf(a.out, "%s %s %s, %d bytes\n%s\n", verb, v.Name, v.Version, v.Size, v.Digest)
+		return err
+	})
+}
+
+func readModule(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, cause(err))
+	}
+	if !info.Mode().IsRegular() || info.Size() > ticketing.MaxModule {
+		return nil, fmt.Errorf("%s: not a file of at most %d bytes", path, ticketing.MaxModule)
+	}
+	return os.ReadFile(path)
+}
+
+// cause strips the path off an error of package os: we say it ourselves.
+func cause(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func (a *app) pluginList() *cobra.Command {
+	return a.pluginCommand("list", "List versions and what is active", between(0, 0), func(ctx context.Context, api *client.Client, _ []string, asJSON bool) error {
+		versions, err := api.Plugins(ctx)
+		if err != nil {
+			return err
+		}
+		rules, err := api.Rules(ctx)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return a.json(map[string]any{"plugins": versions, "rules": rules})
+		}
+		var rows [][]string
+		for _, v := range versions {
+			state, policy := v.State, ""
+			if r := ruleNamed(rules, v.Name); r != nil && r.Active == v.Digest.String() {
+				state, policy = "active", r.OnFailure
+			}
+			rows = append(rows, []string{v.Name, v.Version, state, policy, strconv.Itoa(v.Size), short(v.UploadedAt), v.Digest.String()})
+		}
+		return a.table([]string{"NAME", "VERSION", "STATE", "ON FAILURE", "BYTES", "UPLOADED", "DIGEST"}, rows)
+	})
+}
+
+func short(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
+
+func ruleNamed(rules []client.Rule, name string) *client.Rule {
+	for i := range rules {
+		if rules[i].Name == name {
+			return &rules[i]
+		}
+	}
+	return nil
+}
+
+func (a *app) pluginActivate() *cobra.Command {
+	var config, onFailure string
+	c := a.pluginCommand("activate NAME DIGEST|VERSION", "Let a version judge from now on", between(2, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+		digest, err := findVersion(ctx, api, args[0], args[1])
+		if err != nil {
+			return err
+		}
+		rules, err := api.Rules(ctx)
+		if err != nil {
+			return err
+		}
+		// What is not given stays as it is.
+		etag, change := "", client.RuleChange{Active: digest, OnFailure: onFailure}
+		if r := ruleNamed(rules, args[0]); r != nil {
+			etag, change.Config, change.Scope = r.ETag, r.Config, r.Scope
+			if onFailure == "" {
+				change.OnFailure = r.OnFailure
+			}
+		}
+		if config != "" {
+			if change.Config, err = readConfig(config); err != nil {
+				return err
+			}
+		}
+		r, err := api.SetRule(ctx, args[0], etag, change)
+		return a.printRule(r, err, asJSON)
+	})
+	c.Flags().StringVar(&config, "config", "", "JSON file with the rule's config; default: as it is")
+	c.Flags().StringVar(&onFailure, "on-failure", "", "what becomes of an item when the rule fails: hold, allow or reject; default: as it is, or hold")
+	return c
+}
+
+func readConfig(path string) (json.RawMessage, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, cause(err))
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(b, &object); err != nil {
+		return nil, fmt.Errorf("%s: not a JSON object: %w", path, err)
+	}
+	return b, nil
+}
+
+// findVersion returns the digest of a version that is named by "v2", by its digest, or by a beginning of that which names one only.
+func findVersion(ctx context.Context, api *client.Client, name, which string) (string, error) {
+	versions, err := api.Plugins(ctx)
+	if err != nil {
+		return "", err
+	}
+	prefix := "sha256:" + strings.TrimPrefix(which, "sha256:")
+	var found []string
+	for _, v := range versions {
+		if d := v.Digest.String(); v.Name == name && (v.Version == which || len(prefix) >= 7+6 && strings.HasPrefix(d, prefix)) {
+			found = append(found, d)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("the server has no version %s of %s; see ticketing plugin list", which, name)
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("%s names %d versions of %s", which, len(found), name)
+}
+
+func (a *app) pluginRollback() *cobra.Command {
+	return a.pluginCommand("rollback NAME", "Undo the last change of a rule", between(1, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+		r, err := api.Rollback(ctx, args[0])
+		return a.printRule(r, err, asJSON)
+	})
+}
+
+func (a *app) printRule(r client.Rule, err error, asJSON bool) error {
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.json(r)
+	}
+	state := "is retired"
+	if r.Active != "" {
+		state = "judges by " + r.Version + " (" + r.Active + "), on failure: " + r.OnFailure
+	}
+	_, err = fmt.Fprintf(a.out, "%s %s; generation %d\n", r.Name, state, r.Generation)
+	return err
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"ticketing/internal/client"
+)
+
+// remote is how a command finds its server and proves who asks.
+type remote struct{ url, token, email string }
+
+// flags adds the remote's flags. What the environment says is the default; its secrets are not shown in the help.
+func (r *remote) flags(c *cobra.Command) {
+	url := os.Getenv("TICKETING_URL")
+	if url == "" {
+		url = "http://127.0.0.1:8080"
+	}
+	f := c.Flags()
+	f.StringVar(&r.url, "url", url, "the server; also TICKETING_URL")
+	f.StringVar(&r.token, "token", "", "bearer token; also TICKETING_TOKEN")
+	f.StringVar(&r.email, "email", "", "sign in as this account, with the password in TICKETING_PASSWORD")
+}
+
+// connect returns a client that has signed in.
+func (r *remote) connect(ctx context.Context) (*client.Client, error) {
+	token := r.token
+	if token == "" && r.email == "" {
+		token = os.Getenv("TICKETING_TOKEN")
+	}
+	c, err := client.New(r.url, token)
+	if err != nil || token != "" {
+		return c, err
+	}
+	if r.email == "" {
+		return nil, errors.New("say who asks: --token or TICKETING_TOKEN, or --email and TICKETING_PASSWORD")
+	}
+	password := os.Getenv("TICKETING_PASSWORD")
+	if password == "" {
+		return nil, errors.New("TICKETING_PASSWORD is not set; it is the password for --email")
+	}
+	return c, c.SignIn(ctx, r.email, password)
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"ticketing/config"
+	"ticketing/internal/node"
+)
+
+// stopTimeout bounds a clean stop.
+const stopTimeout = 15 * time.Second
+
+func (a *app) serve() *cobra.Command {
+	var file string
+	c := &cobra.Command{Use: "serve", Short: "Run the server", Args: between(0, 0)}
+	c.Flags().StringVar(&file, "config", "", "YAML file with settings; flags and environment win over it")
+	configFlags(c.Flags())
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := config.Load(file, os.Environ(), c.Flags())
+		if err != nil {
+			return err
+		}
+		// The first signal asks for a clean stop; after it the default is back, so a second one ends the process at once.
+		ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		context.AfterFunc(ctx, stop)
+		return a.runServer(ctx, cfg)
+	}
+	return c
+}
+
+// configFlags adds a flag for every setting but the secrets. Names are the config's keys.
+func configFlags(f *pflag.FlagSet) {
+	d := config.Default()
+	f.String("data", d.Data, "directory that holds everything the node stores")
+	f.Bool("dev", d.Dev, "plain HTTP on loopback; creates a cluster of one node in an empty data directory")
+	f.String("http", d.HTTP, "address of pages and API, host:port (default 127.0.0.1:8080 with --dev, :8443 otherwise)")
+	f.String("admin", d.Admin, "loopback address of metrics and profiles, host:port")
+	f.StringSlice("hosts", d.Hosts, "values of the Host header that are answered")
+	f.Int("shards", d.Shards, "shards of every service, fixed when the cluster is created")
+	f.Int("cache", d.Cache, "block cache of all databases, MiB")
+	f.Int("memtable", d.MemTable, "memtable of one database, MiB")
+	f.Int("memory", d.Memory, "soft limit on the Go heap, MiB; 0: none")
+	f.Duration("retention", d.Retention, "how long events are kept at least")
+	f.Int("queue", d.Queue, "requests that wait for one shard at most")
+	f.Int("connections", d.Connections, "open HTTP connections at most")
+	f.String("log", d.Log, "lowest level that is logged: debug, info, warn or error")
+}
+
+// runServer serves until ctx ends, and then stops cleanly. The limit on open files needs no care: the Go runtime raises it by itself.
+func (a *app) runServer(ctx context.Context, cfg config.Config) error {
+	if cfg.Memory > 0 {
+		debug.SetMemoryLimit(int64(cfg.Memory) << 20)
+	}
+	log := a.logger(cfg)
+	// Listening comes first: a port in use must not cost a recovery.
+	ln, err := listen("http", cfg.Address())
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	var admin net.Listener
+	if cfg.Admin != "" {
+		if admin, err = listen("admin", cfg.Admin); err != nil {
+			return err
+		}
+		defer admin.Close()
+	}
+	n, err := node.Open(ctx, cfg, node.Options{Log: log, Fatal: a.fatal})
+	if err != nil {
+		if ctx.Err() != nil {
+			return errors.New("stopped while starting")
+		}
+		return err
+	}
+	failed := make(chan error, 2)
+	go func() { failed <- n.Serve(ln) }()
+	if admin != nil {
+		go func() { failed <- serveAdmin(admin, n) }()
+	}
+	fmt.Fprintf(a.err, "listening on http://%s\n", ln.Addr())
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+	case err = <-failed:
+	}
+	deadline, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	return errors.Join(err, n.Close(deadline))
+}
+
+// fatal ends the process: after a storage error nothing may run that could acknowledge or flush.
+func (a *app) fatal(err error) {
+	fmt.Fprintln(a.err, "ticketing: "+oneLine(err))
+	os.Exit(1)
+}
+
+// logger writes text for people with --dev, JSON otherwise.
+func (a *app) logger(cfg config.Config) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.Log)) // checked by Config.Validate
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Dev {
+		return slog.New(slog.NewTextHandler(a.err, opts))
+	}
+	return slog.New(slog.NewJSONHandler(a.err, opts))
+}
+
+func listen(key, address string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: %s is in use; is another server running?", key, address)
+	case err != nil:
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w", key, address, err)
+	}
+	return ln, nil
+}

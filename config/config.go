@@ -1,0 +1,122 @@
+// Package config holds every knob of a node: one flat struct, its defaults, where values come from (file < environment < flags), and
+// what makes a value wrong.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// Config is every setting of a node. Keys in files are the koanf tags; environment variables are TICKETING_ and the key in upper case,
+// with _ for a dot.
+type Config struct {
+	// Data is the directory that holds everything the node stores. It is created with mode 0700.
+	Data string `koanf:"data"`
+	// Dev is for a laptop: plain HTTP on loopback, and a cluster of one node is created in an empty data directory.
+	Dev bool `koanf:"dev"`
+	// HTTP is the address of pages and API, host:port.
+	HTTP string `koanf:"http"`
+	// Admin is the address of metrics and profiles; empty: none. It must be a loopback address.
+	Admin string `koanf:"admin"`
+	// Hosts are the values of the Host header that are answered, besides loopback names in Dev.
+	Hosts []string `koanf:"hosts"`
+	// Shards is the number of shards of every service: a power of two, 1…64, fixed when the cluster is created.
+	Shards int `koanf:"shards"`
+	// Cache is the size of the block cache that all databases share, in MiB.
+	Cache int `koanf:"cache"`
+	// MemTable is the size of one database's memtable, in MiB.
+	MemTable int `koanf:"memtable"`
+	// Memory is a soft limit on the memory of the Go heap, in MiB; 0: none.
+	Memory int `koanf:"memory"`
+	// Retention is how long events are kept at least, so that consumers may be away; not below 20 minutes.
+	Retention time.Duration `koanf:"retention"`
+	// Queue is how many requests wait for one shard at most.
+	Queue int `koanf:"queue"`
+	// Connections is how many HTTP connections are open at most; it is lowered to fit the limit on open files.
+	Connections int `koanf:"connections"`
+	// OperatorEmail and OperatorPassword create the first operator when there is none. Only from the environment or a file.
+	OperatorEmail    string `koanf:"operator.email"`
+	OperatorPassword string `koanf:"operator.password"`
+	// Log is the lowest level that is logged: debug, info, warn or error.
+	Log string `koanf:"log"`
+}
+
+// Default returns the settings of a node that was told nothing.
+func Default() Config {
+	return Config{Data: "data", Shards: 8, Cache: 32, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
+		Connections: 10_000, Log: "info"}
+}
+
+// Address returns HTTP, or its default: loopback for Dev, every interface otherwise.
+func (c Config) Address() string {
+	switch {
+	case c.HTTP != "":
+		return c.HTTP
+	case c.Dev:
+		return "127.0.0.1:8080"
+	}
+	return ":8443"
+}
+
+// Validate reports every fault at once, one a line. It changes nothing.
+func (c Config) Validate() error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Data == "" {
+		fault("data: name a directory")
+	}
+	if _, _, err := net.SplitHostPort(c.Address()); err != nil {
+		fault("http: %q is not host:port", c.HTTP)
+	}
+	if c.Dev && !loopback(c.Address()) {
+		fault("http: --dev serves plain HTTP, so the address must be a loopback one, such as 127.0.0.1:8080")
+	}
+	if c.Admin != "" && !loopback(c.Admin) {
+		fault("admin: %q is not a loopback address, such as 127.0.0.1:9090", c.Admin)
+	}
+	if c.Shards < 1 || c.Shards > 64 || c.Shards&(c.Shards-1) != 0 {
+		fault("shards: %d is not a power of two from 1 to 64", c.Shards)
+	}
+	between := func(key string, n, lo, hi int) {
+		if n < lo || n > hi {
+			fault("%s: %d is not between %d and %d", key, n, lo, hi)
+		}
+	}
+	between("cache", c.Cache, 1, 1<<20)
+	between("memtable", c.MemTable, 1, 1024)
+	between("queue", c.Queue, 1, 1<<20)
+	between("connections", c.Connections, 1, 1<<20)
+	if c.Memory != 0 {
+		between("memory", c.Memory, 64, 1<<24)
+	}
+	if c.Retention < 20*time.Minute {
+		fault("retention: %v is less than 20m", c.Retention)
+	}
+	if (c.OperatorEmail == "") != (c.OperatorPassword == "") {
+		fault("operator: set both the e-mail and the password, or neither")
+	}
+	if !strings.Contains(" debug info warn error ", " "+c.Log+" ") {
+		fault("log: %q is not debug, info, warn or error", c.Log)
+	}
+	return errors.Join(errs...)
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Redacted returns the config without its secrets, for printing.
+func (c Config) Redacted() Config {
+	if c.OperatorPassword != "" {
+		c.OperatorPassword = "(hidden)"
+	}
+	return c
+}

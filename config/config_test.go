@@ -1,0 +1,68 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ticketing.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// File < environment < flags.
+func TestPrecedence(t *testing.T) {
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	flags.String("data", "", "")
+	flags.Int("shards", 0, "")
+	if err := flags.Parse([]string{"--data", "from-flag"}); err != nil {
+		t.Fatal(err)
+	}
+	path := write(t, "data: from-file\nqueue: 7\ncache: 9\nretention: 2h\nhosts: [a.example, b.example]\noperator:\n  email: o@example.org\n  password: secret-secret\n")
+	c, err := Load(path, []string{"TICKETING_DATA=from-env", "TICKETING_QUEUE=8", "TICKETING_TOKEN=not-a-setting", "HOME=/x"}, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Data != "from-flag" || c.Queue != 8 || c.Cache != 9 || c.Shards != 8 || c.Retention != 2*time.Hour || len(c.Hosts) != 2 || c.OperatorEmail != "o@example.org" {
+		t.Errorf("%+v", c)
+	}
+	if strings.Contains(c.Redacted().OperatorPassword, "secret") {
+		t.Error("the password is printed")
+	}
+}
+
+func TestFaults(t *testing.T) {
+	for _, tc := range []struct{ name, file, want string }{
+		{"unknown key", "dtaa: x\n", "dtaa"},
+		{"not YAML", "data: [\n", "config"},
+		{"wrong type", "shards: many\n", "shards"},
+		{"bad value", "shards: 3\n", "power of two"},
+		{"two faults", "shards: 3\ncache: -1\n", "cache"},
+		{"half an operator", "operator.email: o@example.org\n", "operator"},
+		{"public admin", "admin: 0.0.0.0:9090\n", "loopback"},
+		{"public dev", "dev: true\nhttp: 0.0.0.0:80\n", "loopback"},
+	} {
+		_, err := Load(write(t, tc.file), nil, nil)
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+	if _, err := Load(filepath.Join(t.TempDir(), "missing.yaml"), nil, nil); err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	if c, err := Load("", nil, nil); err != nil || c.Address() != ":8443" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}

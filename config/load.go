@@ -1,0 +1,65 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+// envPrefix begins the name of every environment variable that is read.
+const envPrefix = "TICKETING_"
+
+// Load reads the settings: defaults, then the YAML file (if path is not empty), then the environment, then the flags that were set. An
+// unknown key is an error, and so is everything that Validate finds. environ is os.Environ's result.
+func Load(path string, environ []string, flags *pflag.FlagSet) (Config, error) {
+	k := koanf.NewWithConf(koanf.Conf{Delim: "."})
+	if path != "" {
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return Config{}, fmt.Errorf("config: there is no file %s", path)
+			}
+			return Config{}, fmt.Errorf("config: %s: %w", path, err)
+		}
+	}
+	known := knownKeys()
+	environment := env.Provider(".", env.Opt{Prefix: envPrefix, EnvironFunc: func() []string { return environ },
+		TransformFunc: func(name, value string) (string, any) {
+			key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", ".")
+			if !known[key] {
+				return "", nil // other programs may use the prefix too, such as for URLs and tokens of the command line
+			}
+			return key, value
+		}})
+	if err := k.Load(environment, nil); err != nil {
+		return Config{}, fmt.Errorf("config: environment: %w", err)
+	}
+	if flags != nil {
+		provider := posflag.ProviderWithFlag(flags, ".", k, func(f *pflag.Flag) (string, any) {
+			if !known[f.Name] || !f.Changed {
+				return "", nil
+			}
+			return f.Name, posflag.FlagVal(flags, f)
+		})
+		if err := k.Load(provider, nil); err != nil {
+			return Config{}, fmt.Errorf("config: flags: %w", err)
+		}
+	}
+	c := Default()
+	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{Tag: "koanf", FlatPaths: true, DecoderConfig: &mapstructure.DecoderConfig{
+		Result: &c, TagName: "koanf", ErrorUnused: true, WeaklyTypedInput: true,
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), mapstructure.StringToSliceHookFunc(",")),
+	}})
+	if err != nil {
+		return Config{}, fmt.Errorf("config: %w", err)
+	}
+	return c, c.Validate()
+}

@@ -1,0 +1,184 @@
+// Package gateway is the HTTP side of ticketing: it turns requests into commands and queries of the root package's
+// services, and their answers into JSON and pages. It holds no state of its own beyond caches: sessions live in the users
+// service, everything else in theirs.
+//
+// One request runs through: the guard (guard.go), the router's one table (routes.go), authentication (session.go), the
+// handler of its route, and the one table of errors (errors.go). A handler copies what outlives it: every byte that
+// fasthttp hands out dies with the request.
+package gateway
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"ticketing"
+)
+
+// Services are what the gateway serves.
+type Services struct {
+	Users      ticketing.UserService
+	Posts      ticketing.PostService
+	Comments   ticketing.CommentService
+	Moderation ticketing.ModerationService
+	Tickets    ticketing.TicketService
+	Plugins    ticketing.PluginService
+	Query      ticketing.QueryService
+}
+
+// Keys are the cluster's secrets, the same on every node. All methods are called often and from many goroutines.
+type Keys interface {
+	// Signing returns the newest key and its name.
+	Signing() (kid string, key ed25519.PrivateKey)
+	// Verifying finds the public half of a key that is still accepted. It must not do more than look the name up.
+	Verifying(kid string) (ed25519.PublicKey, bool)
+	// Secret returns 32 bytes, from which the keys for page cursors and the like are derived.
+	Secret() []byte
+}
+
+// Health says whether this node can serve.
+type Health interface {
+	// Ready returns false with the reasons; detail is shown on /readyz as JSON and holds no secret.
+	Ready() (ok bool, detail any)
+}
+
+// Config is how a gateway listens and what it bears. Zero values stand for the defaults.
+type Config struct {
+	Dev            bool             // plain HTTP on loopback: the session cookie has no Secure and is named "session"
+	HTTP           string           // host:port of the listener; its host counts as allowed with Dev
+	Hosts          []string         // allowed values of Host, such as "example.org" or "example.org:8443"; with Dev: also the loopback names
+	ReadTimeout    time.Duration    // for a whole request, 10 s
+	WriteTimeout   time.Duration    // for a whole reply, 15 s
+	IdleTimeout    time.Duration    // between two requests of a connection, 60 s
+	RequestTimeout time.Duration    // for the services to answer, 10 s
+	MaxConns       int              // open connections, by default 10,000 or 80 % of the file limit
+	Now            func() time.Time // the clock, time.Now
+}
+
+// Gateway serves HTTP. Make it with [New].
+type Gateway struct {
+	config    Config
+	s         Services
+	health    Health
+	log       *slog.Logger
+	now       func() time.Time
+	server    *fasthttp.Server
+	router    fasthttp.RequestHandler
+	raised    []raisedLimit
+	hosts     atomic.Pointer[map[string]bool]
+	conns     connSet
+	draining  atomic.Bool
+	passwords *passwords
+	tokens    *tokens
+	marks     *marks
+	cursors   *cursors
+	feed      *feedCache
+	pages     *pages
+	metrics   *metrics
+}
+
+// New builds a gateway. It starts nothing: [Gateway.Serve] does.
+func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	if len(k.Secret()) < 32 {
+		return nil, errors.New("gateway: the secret has fewer than 32 bytes")
+	}
+	pages, err := newPages()
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		config: c, s: s, health: h, log: log, now: c.Now,
+		passwords: newPasswords(), pages: pages,
+		tokens:  newTokens(k, c.Now),
+		marks:   newMarks(c.Now),
+		cursors: newCursors(k.Secret()),
+		feed:    newFeedCache(),
+		metrics: newMetrics(),
+	}
+	g.conns.fresh = make(map[*conn]struct{})
+	g.setHosts(nil)
+	g.route()
+	g.server = g.newServer()
+	g.metrics.watch(g.server)
+	return g, nil
+}
+
+// complete fills the defaults in and reports every fault.
+func (c *Config) complete() error {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&c.ReadTimeout, 10*time.Second)
+	set(&c.WriteTimeout, 15*time.Second)
+	set(&c.IdleTimeout, 60*time.Second)
+	set(&c.RequestTimeout, 10*time.Second)
+	if c.MaxConns == 0 {
+		c.MaxConns = defaultMaxConns()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	var faults []error
+	if !c.Dev && len(c.Hosts) == 0 {
+		faults = append(faults, errors.New("gateway: no allowed host names"))
+	}
+	if c.ReadTimeout < 0 || c.WriteTimeout < 0 || c.IdleTimeout < 0 || c.RequestTimeout < 0 || c.MaxConns < 0 {
+		faults = append(faults, errors.New("gateway: a negative timeout or number of connections"))
+	}
+	return errors.Join(faults...)
+}
+
+// setHosts builds the allow-list for Host. With Dev it holds the loopback names with the listener's port.
+func (g *Gateway) setHosts(ln net.Addr) {
+	hosts := make(map[string]bool)
+	for _, h := range g.config.Hosts {
+		hosts[strings.ToLower(h)] = true
+	}
+	if g.config.Dev {
+		addrs := []string{g.config.HTTP}
+		if ln != nil {
+			addrs = append(addrs, ln.String())
+		}
+		for _, a := range addrs {
+			host, port, err := net.SplitHostPort(a)
+			if err != nil {
+				continue
+			}
+			for _, name := range []string{"localhost", "127.0.0.1", "::1", strings.ToLower(host)} {
+				hosts[net.JoinHostPort(name, port)] = true
+			}
+		}
+	}
+	g.hosts.Store(&hosts)
+}
+
+// Serve answers requests on the listener until Shutdown, and closes it.
+func (g *Gateway) Serve(ln net.Listener) error {
+	g.setHosts(ln.Addr())
+	if err := g.server.Serve(&listener{ln}); err != nil {
+		return ticketing.Wrap("gateway.Serve", err)
+	}
+	return nil
+}
+
+// Shutdown stops accepting, lets running requests finish, and closes what is left when ctx ends.
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	g.Drain()
+	g.conns.closeFresh()
+	return ticketing.Wrap("gateway.Shutdown", g.server.ShutdownWithContext(ctx))
+}
+
+// Drain makes /readyz say no, so that a load balancer looks elsewhere, while requests are still served.
+func (g *Gateway) Drain() { g.draining.Store(true) }

@@ -1,0 +1,571 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"ticketing"
+)
+
+// memory is the root's interfaces over maps: what the services promise, without shards, logs or rules. Tests decide
+// about items with [memory.judge].
+type memory struct {
+	mu        sync.Mutex
+	users     map[ticketing.ID]ticketing.User
+	hashes    map[ticketing.ID]string
+	emails    map[string]ticketing.ID
+	sessions  map[ticketing.ID]ticketing.Session
+	posts     map[ticketing.ID]*ticketing.Post
+	comments  map[ticketing.ID]*ticketing.Comment
+	order     []ticketing.ID // posts, as created
+	replies   map[ticketing.ID][]ticketing.ID
+	tickets   []*ticketing.Ticket
+	decisions []ticketing.Decision
+	plugins   []ticketing.PluginVersion
+	set       ticketing.RuleSet
+	done      map[ticketing.CommandID]reply
+	version   uint64
+	seq       uint64
+	unknown   map[ticketing.ID]bool // posts that comments has not heard of
+	down      bool                  // users answers Unavailable
+	asked     int                   // calls of Session and RenewSession
+}
+
+type reply struct {
+	body uint64
+	v    any
+}
+
+func newMemory() *memory {
+	return &memory{
+		users: map[ticketing.ID]ticketing.User{}, hashes: map[ticketing.ID]string{}, emails: map[string]ticketing.ID{},
+		sessions: map[ticketing.ID]ticketing.Session{}, posts: map[ticketing.ID]*ticketing.Post{},
+		comments: map[ticketing.ID]*ticketing.Comment{}, replies: map[ticketing.ID][]ticketing.ID{},
+		done: map[ticketing.CommandID]reply{}, unknown: map[ticketing.ID]bool{}, version: 1,
+	}
+}
+
+func (m *memory) services() Services { return Services{m, m, m, m, m, m, m} }
+
+// once answers a repeated command as before, and else runs it.
+func once[T any](m *memory, meta ticketing.Meta, do func() (T, error)) (T, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r, ok := m.done[meta.ID]; ok {
+		if r.body != meta.Body {
+			var zero T
+			return zero, ticketing.Errorf(ticketing.Reused, "The key was used for another request.")
+		}
+		return r.v.(T), nil
+	}
+	v, err := do()
+	if err == nil {
+		m.done[meta.ID] = reply{meta.Body, v}
+		m.version++
+		m.seq++
+	}
+	return v, err
+}
+
+func (m *memory) position() ticketing.Position {
+	return ticketing.Position{Service: "posts", Shard: 1, Epoch: 1, Seq: m.seq}
+}
+
+func (m *memory) UserID(_ context.Context, email string, at time.Time) (ticketing.ID, error) {
+	return ticketing.NewID(ticketing.SlotOf([]byte(email)), at, ticketing.Hash64([]byte(email))), nil
+}
+
+func (m *memory) SignUp(_ context.Context, c ticketing.SignUp) (ticketing.User, error) {
+	return once(m, c.Meta, func() (ticketing.User, error) {
+		if id, ok := m.emails[c.Email]; ok {
+			if c.Existing {
+				return m.users[id], nil
+			}
+			return ticketing.User{}, ticketing.Errorf(ticketing.Conflict, "taken")
+		}
+		u := ticketing.User{ID: c.ID, Email: c.Email, Name: c.Name, Roles: c.Roles, CreatedAt: c.At}
+		m.users[u.ID], m.hashes[u.ID], m.emails[u.Email] = u, c.PasswordHash, u.ID
+		return u, nil
+	})
+}
+
+func (m *memory) Credentials(_ context.Context, email string) (ticketing.Credentials, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id, ok := m.emails[email]
+	if !ok {
+		return ticketing.Credentials{}, notFound()
+	}
+	return ticketing.Credentials{User: m.users[id], PasswordHash: m.hashes[id]}, nil
+}
+
+func (m *memory) User(_ context.Context, id ticketing.ID) (ticketing.User, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	u, ok := m.users[id]
+	if !ok {
+		return u, notFound()
+	}
+	return u, nil
+}
+
+func (m *memory) SetRoles(_ context.Context, c ticketing.SetRoles) (ticketing.User, error) {
+	return once(m, c.Meta, func() (ticketing.User, error) {
+		u, ok := m.users[c.User]
+		if !ok {
+			return u, notFound()
+		}
+		u.Roles = c.Roles
+		m.users[u.ID] = u
+		return u, nil
+	})
+}
+
+func (m *memory) StartSession(_ context.Context, c ticketing.StartSession) (ticketing.UserSession, error) {
+	return once(m, c.Meta, func() (ticketing.UserSession, error) {
+		s := ticketing.Session{ID: c.ID, User: c.User, StartedAt: c.At, SeenAt: c.At}
+		m.sessions[s.ID] = s
+		return ticketing.UserSession{Session: s, User: m.users[c.User]}, nil
+	})
+}
+
+func (m *memory) RenewSession(_ context.Context, c ticketing.RenewSession) (ticketing.UserSession, error) {
+	return once(m, c.Meta, func() (ticketing.UserSession, error) {
+		m.asked++
+		s, ok := m.sessions[c.Session]
+		if m.down {
+			return ticketing.UserSession{}, ticketing.Errorf(ticketing.Unavailable, "down")
+		}
+		if !ok || !s.Alive(c.At) {
+			return ticketing.UserSession{}, unauthorized()
+		}
+		s.SeenAt = c.At
+		m.sessions[s.ID] = s
+		return ticketing.UserSession{Session: s, User: m.users[s.User]}, nil
+	})
+}
+
+func (m *memory) EndSession(_ context.Context, c ticketing.EndSession) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, s := range m.sessions {
+		if s.User == c.User && (c.Session.IsZero() || id == c.Session) {
+			delete(m.sessions, id)
+		}
+	}
+	return nil
+}
+
+func (m *memory) Session(_ context.Context, _, session ticketing.ID) (ticketing.UserSession, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked++
+	s, ok := m.sessions[session]
+	if m.down {
+		return ticketing.UserSession{}, ticketing.Errorf(ticketing.Unavailable, "down")
+	}
+	if !ok {
+		return ticketing.UserSession{}, unauthorized()
+	}
+	return ticketing.UserSession{Session: s, User: m.users[s.User]}, nil
+}
+
+func (m *memory) CreatePost(_ context.Context, c ticketing.CreatePost) (ticketing.Created, error) {
+	return once(m, c.Meta, func() (ticketing.Created, error) {
+		at := c.At
+		if !c.Dated.IsZero() {
+			at = c.Dated
+		}
+		if p, ok := m.posts[c.ID]; ok && c.Import {
+			return ticketing.Created{ID: c.ID, CreatedAt: p.CreatedAt, Status: p.Status, Existed: true}, nil
+		} else if ok {
+			return ticketing.Created{}, ticketing.Errorf(ticketing.Conflict, "there already")
+		}
+		m.posts[c.ID] = &ticketing.Post{ID: c.ID, Author: c.Author, Title: c.Title, Body: c.Body,
+			Content: ticketing.Content{Rev: 1, Status: ticketing.Pending, CreatedAt: at}}
+		m.order = append(m.order, c.ID)
+		return ticketing.Created{ID: c.ID, CreatedAt: at, Status: ticketing.Pending, Position: m.position()}, nil
+	})
+}
+
+func (m *memory) Post(_ context.Context, id ticketing.ID) (ticketing.Post, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := m.posts[id]; p != nil {
+		return *p, nil
+	}
+	return ticketing.Post{}, notFound()
+}
+
+// may checks a change of an item by somebody.
+func may(c *ticketing.Content, author ticketing.ID, by ticketing.Principal, match uint64) error {
+	switch {
+	case c.Deleted, c.ShownRev == 0 && by.ID != author && !by.Roles.Moderates():
+		return notFound()
+	case by.ID != author && !by.Roles.Moderates():
+		return ticketing.Errorf(ticketing.Forbidden, "Only the author may do this.")
+	case match != c.Moved && match != ticketing.AnyMatch:
+		return ticketing.Errorf(ticketing.Precondition, "The item has changed since.")
+	}
+	return nil
+}
+
+func (m *memory) EditPost(_ context.Context, c ticketing.EditPost) (ticketing.PostChange, error) {
+	return once(m, c.Meta, func() (ticketing.PostChange, error) {
+		p := m.posts[c.ID]
+		if p == nil {
+			return ticketing.PostChange{}, notFound()
+		}
+		if err := may(&p.Content, p.Author.ID, c.By, c.IfMatch); err != nil {
+			return ticketing.PostChange{}, err
+		}
+		if p.ShownRev == p.Rev {
+			p.ShownTitle, p.ShownBody = p.Title, p.Body
+		}
+		p.Title, p.Body, p.Rev, p.Status, p.EditedAt, p.Moved = c.Title, c.Body, p.Rev+1, ticketing.Pending, c.At, p.Moved+1
+		return ticketing.PostChange{Post: *p, Position: m.position()}, nil
+	})
+}
+
+func (m *memory) DeletePost(_ context.Context, c ticketing.DeleteItem) (ticketing.PostChange, error) {
+	return once(m, c.Meta, func() (ticketing.PostChange, error) {
+		p := m.posts[c.ID]
+		if p == nil {
+			return ticketing.PostChange{}, notFound()
+		}
+		if err := may(&p.Content, p.Author.ID, c.By, c.IfMatch); err != nil {
+			return ticketing.PostChange{}, err
+		}
+		p.Deleted, p.Moved = true, p.Moved+1
+		return ticketing.PostChange{Post: *p, Position: m.position()}, nil
+	})
+}
+
+func (m *memory) CreateComment(_ context.Context, c ticketing.CreateComment) (ticketing.Created, error) {
+	return once(m, c.Meta, func() (ticketing.Created, error) {
+		p := m.posts[c.Post]
+		if p == nil || !p.Ref().Open() || m.unknown[c.Post] && c.Known == nil {
+			return ticketing.Created{}, notFound()
+		}
+		at := c.At
+		if !c.Dated.IsZero() {
+			at = c.Dated
+		}
+		if old := m.comments[c.ID]; old != nil && c.Import {
+			return ticketing.Created{ID: c.ID, CreatedAt: old.CreatedAt, Status: old.Status, Existed: true}, nil
+		}
+		m.comments[c.ID] = &ticketing.Comment{ID: c.ID, Post: c.Post, Parent: c.Parent, Author: c.Author, Text: c.Text,
+			Content: ticketing.Content{Rev: 1, Status: ticketing.Pending, CreatedAt: at}}
+		m.replies[c.Post] = append(m.replies[c.Post], c.ID)
+		return ticketing.Created{ID: c.ID, CreatedAt: at, Status: ticketing.Pending, Position: m.position()}, nil
+	})
+}
+
+func (m *memory) EditComment(_ context.Context, c ticketing.EditComment) (ticketing.CommentChange, error) {
+	return once(m, c.Meta, func() (ticketing.CommentChange, error) {
+		x := m.comments[c.ID]
+		if x == nil {
+			return ticketing.CommentChange{}, notFound()
+		}
+		if err := may(&x.Content, x.Author.ID, c.By, c.IfMatch); err != nil {
+			return ticketing.CommentChange{}, err
+		}
+		if x.ShownRev == x.Rev {
+			x.ShownText = x.Text
+		}
+		x.Text, x.Rev, x.Status, x.EditedAt, x.Moved = c.Text, x.Rev+1, ticketing.Pending, c.At, x.Moved+1
+		return ticketing.CommentChange{Comment: *x, Position: m.position()}, nil
+	})
+}
+
+func (m *memory) DeleteComment(_ context.Context, c ticketing.DeleteItem) (ticketing.CommentChange, error) {
+	return once(m, c.Meta, func() (ticketing.CommentChange, error) {
+		x := m.comments[c.ID]
+		if x == nil {
+			return ticketing.CommentChange{}, notFound()
+		}
+		if err := may(&x.Content, x.Author.ID, c.By, c.IfMatch); err != nil {
+			return ticketing.CommentChange{}, err
+		}
+		x.Deleted, x.Moved = true, x.Moved+1
+		return ticketing.CommentChange{Comment: *x, Position: m.position()}, nil
+	})
+}
+
+func (m *memory) Comment(_ context.Context, id ticketing.ID) (ticketing.Comment, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.comments[id]; c != nil {
+		return *c, nil
+	}
+	return ticketing.Comment{}, notFound()
+}
+
+// judge is moderation deciding about the latest revision of an item.
+func (m *memory) judge(id ticketing.ID, s ticketing.Status, reason string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.version++
+	d := ticketing.Decision{Subject: id, Status: s, Reason: reason, Rev: 1, At: time.UnixMilli(0).UTC()}
+	apply := func(c *ticketing.Content) {
+		c.Status, c.Reason, c.Moved = s, reason, c.Moved+1
+		if s == ticketing.Approved {
+			c.ShownRev = c.Rev
+		}
+	}
+	if p := m.posts[id]; p != nil {
+		d.Kind, d.Author = ticketing.KindPost, p.Author.ID
+		apply(&p.Content)
+	} else if c := m.comments[id]; c != nil {
+		d.Kind, d.Author = ticketing.KindComment, c.Author.ID
+		apply(&c.Content)
+	}
+	m.decisions = append(m.decisions, d)
+}
+
+func (m *memory) Decisions(_ context.Context, author, subject ticketing.ID) (out []ticketing.Decision, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range m.decisions {
+		if d.Author == author && d.Subject == subject {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) Recent(_ context.Context, limit int) ([]ticketing.Decision, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := slices.Clone(m.decisions)
+	slices.Reverse(out)
+	return out[:min(limit, len(out))], nil
+}
+
+func (m *memory) OpenTicket(_ context.Context, c ticketing.OpenTicket) (ticketing.TicketChange, error) {
+	return once(m, c.Meta, func() (ticketing.TicketChange, error) {
+		t := &ticketing.Ticket{ID: c.ID, Kind: c.Kind, State: ticketing.TicketOpen, Item: c.Item, Subject: c.Subject, Rev: c.Rev,
+			Author: c.Author, Opener: c.By.ID, Text: c.Text, CreatedAt: c.At}
+		m.tickets = append(m.tickets, t)
+		return ticketing.TicketChange{Ticket: *t, Position: m.position()}, nil
+	})
+}
+
+func (m *memory) DecideTicket(_ context.Context, c ticketing.DecideTicket) (ticketing.TicketChange, error) {
+	return once(m, c.Meta, func() (ticketing.TicketChange, error) {
+		for _, t := range m.tickets {
+			if t.ID != c.ID {
+				continue
+			}
+			if t.State == ticketing.TicketClosed {
+				return ticketing.TicketChange{}, ticketing.Errorf(ticketing.Conflict, "The ticket is closed.")
+			}
+			t.State, t.Outcome, t.Note, t.ClosedAt, t.DecidedBy, t.Moved = ticketing.TicketClosed, c.Outcome, c.Note, c.At, c.By.ID, t.Moved+1
+			return ticketing.TicketChange{Ticket: *t, Position: m.position()}, nil
+		}
+		return ticketing.TicketChange{}, notFound()
+	})
+}
+
+func (m *memory) Ticket(_ context.Context, id ticketing.ID) (ticketing.Ticket, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range m.tickets {
+		if t.ID == id {
+			return *t, nil
+		}
+	}
+	return ticketing.Ticket{}, notFound()
+}
+
+func (m *memory) Upload(_ context.Context, c ticketing.UploadPlugin) (ticketing.PluginVersion, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !bytes.HasPrefix(c.Module, []byte("\x00asm")) {
+		return ticketing.PluginVersion{}, false, ticketing.Errorf(ticketing.Invalid, "This is not a Wasm module.")
+	}
+	n := 1
+	for _, v := range m.plugins {
+		if v.Name == c.Name {
+			if n++; v.Digest == ticketing.DigestOf(c.Module) {
+				return v, true, nil
+			}
+		}
+	}
+	v := ticketing.PluginVersion{Name: c.Name, Version: "v" + strconv.Itoa(n), Digest: ticketing.DigestOf(c.Module),
+		Size: len(c.Module), State: "admitted", UploadedBy: c.By.ID, UploadedAt: c.At}
+	m.plugins = append(m.plugins, v)
+	return v, false, nil
+}
+
+func (m *memory) Plugins(context.Context) ([]ticketing.PluginVersion, error) { return m.plugins, nil }
+
+func (m *memory) RuleSet(context.Context) (ticketing.RuleSet, error) { return m.set, nil }
+
+func (m *memory) SetRule(_ context.Context, c ticketing.SetRule) (ticketing.RuleSet, error) {
+	return once(m, c.Meta, func() (ticketing.RuleSet, error) {
+		set := m.set
+		set.Rules = slices.Clone(set.Rules)
+		set.Generation++
+		r := findRule(&set, c.Name)
+		if r == nil {
+			set.Rules = append(set.Rules, ticketing.Rule{Name: c.Name})
+			r = findRule(&set, c.Name)
+		}
+		if c.IfMatch != ticketing.AnyMatch && c.IfMatch != r.Changed {
+			return set, ticketing.Errorf(ticketing.Precondition, "The rule has changed since.")
+		}
+		active, conf := c.Active, c.Config
+		if c.Rollback {
+			active, conf = r.Previous, r.PrevConf
+		} else {
+			r.OnFailure, r.Scope = c.OnFailure, c.Scope
+		}
+		r.Previous, r.PrevConf, r.Active, r.Config, r.Changed = r.Active, r.Config, active, conf, set.Generation
+		m.set = set
+		return set, nil
+	})
+}
+
+// page cuts a list: After is the index of the last item before.
+func page[T any](all []T, p ticketing.Page) ([]T, string, error) {
+	from := 0
+	if p.After != "" {
+		n, err := strconv.Atoi(p.After)
+		if err != nil {
+			return nil, "", ticketing.Errorf(ticketing.Invalid, "after")
+		}
+		from = n
+	}
+	to := min(from+p.Limit, len(all))
+	if to < len(all) {
+		return all[from:to], strconv.Itoa(to), nil
+	}
+	return all[from:to], "", nil
+}
+
+func (m *memory) feedPost(p ticketing.Post) ticketing.FeedPost {
+	n := uint32(0)
+	for _, id := range m.replies[p.ID] {
+		if m.comments[id].Visible() {
+			n++
+		}
+	}
+	return ticketing.FeedPost{Post: p, Comments: n}
+}
+
+func (m *memory) Feed(_ context.Context, v ticketing.Viewer, p ticketing.Page) (ticketing.FeedPage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []ticketing.FeedPost
+	for _, id := range slices.Backward(m.order) {
+		if post, err := showPost(*m.posts[id], v); err == nil {
+			all = append(all, m.feedPost(post))
+		}
+	}
+	out, next, err := page(all, p)
+	return ticketing.FeedPage{Posts: out, Next: next}, err
+}
+
+func (m *memory) FeedVersion() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.version
+}
+
+func (m *memory) Thread(_ context.Context, v ticketing.Viewer, id ticketing.ID, p ticketing.Page) (ticketing.ThreadPage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	post := m.posts[id]
+	if post == nil || m.unknown[id] {
+		return ticketing.ThreadPage{}, notFound()
+	}
+	shown, err := showPost(*post, v)
+	if err != nil {
+		return ticketing.ThreadPage{}, err
+	}
+	var all []ticketing.Comment
+	for _, id := range m.replies[id] {
+		if c, err := showComment(*m.comments[id], v); err == nil {
+			all = append(all, c)
+		}
+	}
+	out, next, err := page(all, p)
+	return ticketing.ThreadPage{Post: m.feedPost(shown), Comments: out, Next: next}, err
+}
+
+func (m *memory) Search(_ context.Context, text string, p ticketing.Page) (ticketing.SearchPage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []ticketing.SearchHit
+	for _, id := range m.order {
+		if post, ok := m.posts[id].Public(); ok && strings.Contains(post.Title+" "+post.Body, text) {
+			all = append(all, ticketing.SearchHit{Post: &post})
+		}
+		for _, id := range m.replies[id] {
+			if c, ok := m.comments[id].Public(); ok && strings.Contains(c.Text, text) {
+				all = append(all, ticketing.SearchHit{Comment: &c})
+			}
+		}
+	}
+	out, next, err := page(all, p)
+	return ticketing.SearchPage{Hits: out, Next: next}, err
+}
+
+func (m *memory) Tickets(_ context.Context, f ticketing.TicketFilter, p ticketing.Page) (ticketing.TicketPage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []ticketing.Ticket
+	for _, t := range slices.Backward(m.tickets) {
+		if (f.State == 0 || f.State == t.State) && (f.Opener.IsZero() || f.Opener == t.Opener) {
+			all = append(all, *t)
+		}
+	}
+	out, next, err := page(all, p)
+	return ticketing.TicketPage{Tickets: out, Next: next}, err
+}
+
+func (m *memory) Totals(context.Context) (ticketing.Totals, error) {
+	return ticketing.Totals{Users: uint64(len(m.users)), Posts: map[string]uint64{"pending": uint64(len(m.posts))}}, nil
+}
+
+func (m *memory) Wait(ctx context.Context, p ticketing.Position) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p.Service == "nonsense" {
+		return ticketing.Errorf(ticketing.Invalid, "There is no such service.")
+	}
+	return nil
+}
+
+// keyring has one key, and the one before.
+type keyring struct {
+	kid  string
+	keys map[string]ed25519.PrivateKey
+}
+
+func newKeyring() *keyring {
+	k := &keyring{kid: "k2", keys: map[string]ed25519.PrivateKey{}}
+	for _, kid := range []string{"k1", "k2"} {
+		k.keys[kid] = ed25519.NewKeyFromSeed(bytes.Repeat([]byte(kid), ed25519.SeedSize/2))
+	}
+	return k
+}
+
+func (k *keyring) Signing() (string, ed25519.PrivateKey) { return k.kid, k.keys[k.kid] }
+
+func (k *keyring) Verifying(kid string) (ed25519.PublicKey, bool) {
+	key, ok := k.keys[kid]
+	if !ok {
+		return nil, false
+	}
+	return key.Public().(ed25519.PublicKey), true
+}
+
+func (k *keyring) Secret() []byte { return bytes.Repeat([]byte{7}, 32) }

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"ticketing"
+)
+
+const nasty = `<script>alert(1)</script>"'><img src=x onerror=alert(1)>`
+
+func TestPages(t *testing.T) {
+	s := newSite(t)
+	ann := s.signedIn("ann", 0)
+	post := ann.post(nasty)
+	first := ann.comment(post, nasty)
+	ann.do("POST", "/api/posts/"+post.String()+"/comments", `{"text":"A reply","parentId":"`+first.String()+`"}`).want(201)
+	for _, path := range []string{"/", "/posts/" + post.String()} {
+		a := ann.do("GET", path, "").want(200)
+		if strings.Contains(string(a.Body), "<script") || strings.Contains(string(a.Body), "<img") || !strings.Contains(string(a.Body), "&lt;script&gt;") {
+			t.Errorf("%s is not escaped: %s", path, a.Body)
+		}
+		if strings.Contains(string(a.Body), "style=") || a.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%v", a.Header)
+		}
+		if csp := a.Header.Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") {
+			t.Errorf("%s", csp)
+		}
+	}
+	mine := ann.do("GET", "/posts/"+post.String(), "")
+	if !strings.Contains(string(mine.Body), `class="level1"`) || !strings.Contains(string(mine.Body), "status pending") {
+		t.Errorf("%s", mine.Body)
+	}
+	if public := s.anonymous().do("GET", "/posts/"+post.String(), ""); strings.Contains(string(public.Body), "A reply") {
+		t.Error("a pending comment is public")
+	}
+	css := regexp.MustCompile(`/assets/style\.[0-9a-f]+\.css`).FindString(string(mine.Body))
+	if a := s.anonymous().do("GET", css, "").want(200); !strings.Contains(a.Header.Get("Cache-Control"), "immutable") {
+		t.Errorf("%v", a.Header)
+	}
+	s.anonymous().do("GET", "/assets/nothing.css", "").want(404)
+}
+
+func TestPagination(t *testing.T) {
+	s := newSite(t)
+	ann := s.signedIn("ann", 0)
+	for range 25 {
+		ann.post("A post")
+	}
+	a := s.anonymous().do("GET", "/", "").want(200)
+	next := regexp.MustCompile(`<a href="(/\?cursor=[^"]+)" rel="next">`).FindStringSubmatch(string(a.Body))
+	if next == nil {
+		t.Fatalf("no link to the next page: %s", a.Body)
+	}
+	b := s.anonymous().do("GET", next[1], "").want(200)
+	if n := strings.Count(string(b.Body), "<article>"); n != 5 || !strings.Contains(string(b.Body), `rel="first"`) {
+		t.Errorf("%d posts: %s", n, b.Body)
+	}
+}
+
+func TestErrorPages(t *testing.T) {
+	s := newSite(t)
+	id := ticketing.NewID(1, s.clock.now(), 1).String()
+	for _, path := range []string{"/posts/" + id, "/nothing"} {
+		a := s.anonymous().do("GET", path, "", "Accept", "text/html").want(404)
+		if !strings.Contains(string(a.Body), "<h1>Not Found</h1>") {
+			t.Errorf("%s", a.Body)
+		}
+	}
+	a := s.anonymous().do("GET", "/api/nothing", "", "Accept", "text/html").want(404)
+	if a.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%v", a.Header)
+	}
+}
+
+func TestTreeKeepsEveryComment(t *testing.T) {
+	id := func(n uint64) ticketing.ID {
+		return ticketing.NewID(1, ticketing.NewID(0, ticketing.ID{}.Time(), 0).Time(), n)
+	}
+	got := tree([]ticketing.Comment{
+		{ID: id(1)}, {ID: id(2)}, {ID: id(3), Parent: id(1)}, {ID: id(4), Parent: id(9)}, {ID: id(5), Parent: id(3)}, {ID: id(6), Parent: id(6)},
+	})
+	var order []byte
+	for _, c := range got {
+		order = append(order, '0'+c.ID[15], ':', '0'+byte(c.Level), ' ')
+	}
+	if string(order) != "1:0 3:1 5:2 2:0 4:0 6:0 " {
+		t.Errorf("%s", order)
+	}
+}

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"time"
+
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+
+	"ticketing"
+)
+
+const (
+	textLimit    = 256 << 10                // JSON of a post: 20,000 characters of which each may be an escape
+	ruleLimit    = 1 << 20                  // JSON of a rule: a config of 256 KiB, however it is escaped
+	moduleLimit  = ticketing.MaxModule + 64 // the service says what is wrong with a module that is a little too large
+	importLimit  = 8 << 20
+	importExpiry = 60 * time.Second
+)
+
+// route is a line of the table.
+type route struct {
+	method  string
+	pattern string
+	access  access
+	limit   int // bytes of the body
+	handler func(*Gateway, *call) error
+	timeout time.Duration // for all calls to services together; 0: Config.RequestTimeout
+	page    bool          // errors are pages, not problem+json
+	series  *series       // of the metrics
+}
+
+// routes is everything that there is to ask for. GET stands for HEAD, too.
+func routes() []route {
+	return []route{
+		{method: "POST", pattern: "/api/users/signup", access: open, limit: textLimit, handler: (*Gateway).signUp},
+		{method: "POST", pattern: "/api/users/signin", access: open, limit: textLimit, handler: (*Gateway).signIn},
+		{method: "POST", pattern: "/api/users/signout", access: anyone, limit: textLimit, handler: (*Gateway).signOut},
+		{method: "GET", pattern: "/api/users/currentuser", access: anyone, handler: (*Gateway).currentUser},
+		{method: "GET", pattern: "/api/users/me", access: user, handler: (*Gateway).me},
+		{method: "POST", pattern: "/api/users/{id}/roles", access: operator, limit: textLimit, handler: (*Gateway).setRoles},
+		{method: "POST", pattern: "/api/token", access: open, limit: textLimit, handler: (*Gateway).token},
+
+		{method: "POST", pattern: "/api/posts", access: user, limit: textLimit, handler: (*Gateway).createPost},
+		{method: "GET", pattern: "/api/posts", access: anyone, handler: (*Gateway).listFeed},
+		{method: "GET", pattern: "/api/posts/{post}", access: anyone, handler: (*Gateway).getPost},
+		{method: "PATCH", pattern: "/api/posts/{post}", access: user, limit: textLimit, handler: (*Gateway).editPost},
+		{method: "DELETE", pattern: "/api/posts/{post}", access: user, limit: textLimit, handler: (*Gateway).deletePost},
+
+		{method: "POST", pattern: "/api/posts/{post}/comments", access: user, limit: textLimit, handler: (*Gateway).createComment},
+		{method: "GET", pattern: "/api/posts/{post}/comments", access: anyone, handler: (*Gateway).listComments},
+		{method: "GET", pattern: "/api/posts/{post}/comments/{comment}", access: anyone, handler: (*Gateway).getComment},
+		{method: "PATCH", pattern: "/api/posts/{post}/comments/{comment}", access: user, limit: textLimit, handler: (*Gateway).editComment},
+		{method: "DELETE", pattern: "/api/posts/{post}/comments/{comment}", access: user, limit: textLimit, handler: (*Gateway).deleteComment},
+
+		{method: "GET", pattern: "/api/feed", access: anyone, handler: (*Gateway).listFeed},
+		{method: "GET", pattern: "/api/feed/{post}", access: anyone, handler: (*Gateway).getThread},
+		{method: "GET", pattern: "/api/search", access: anyone, handler: (*Gateway).search},
+		{method: "GET", pattern: "/api/stats", access: moderator, handler: (*Gateway).stats},
+
+		{method: "POST", pattern: "/api/tickets", access: user, limit: textLimit, handler: (*Gateway).openTicket},
+		{method: "GET", pattern: "/api/tickets", access: user, handler: (*Gateway).listTickets},
+		{method: "GET", pattern: "/api/tickets/{id}", access: user, handler: (*Gateway).getTicket},
+		{method: "POST", pattern: "/api/tickets/{id}/decide", access: moderator, limit: textLimit, handler: (*Gateway).decideTicket},
+
+		{method: "GET", pattern: "/api/plugins", access: operator, handler: (*Gateway).listPlugins},
+		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, limit: moduleLimit, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
+		{method: "GET", pattern: "/api/plugins/{name}/versions", access: operator, handler: (*Gateway).listVersions},
+		{method: "GET", pattern: "/api/rules", access: operator, handler: (*Gateway).listRules},
+		{method: "GET", pattern: "/api/rules/{name}", access: operator, handler: (*Gateway).getRule},
+		{method: "PUT", pattern: "/api/rules/{name}", access: operator, limit: ruleLimit, handler: (*Gateway).putRule, timeout: importExpiry},
+		{method: "DELETE", pattern: "/api/rules/{name}", access: operator, limit: textLimit, handler: (*Gateway).retireRule, timeout: importExpiry},
+		{method: "POST", pattern: "/api/rules/{name}/rollback", access: operator, limit: textLimit, handler: (*Gateway).rollbackRule, timeout: importExpiry},
+		{method: "GET", pattern: "/api/decisions", access: user, handler: (*Gateway).listDecisions},
+
+		{method: "POST", pattern: "/api/import", access: operator, limit: importLimit, handler: (*Gateway).importRows, timeout: importExpiry},
+
+		{method: "GET", pattern: "/healthz", access: open, handler: (*Gateway).healthz},
+		{method: "GET", pattern: "/readyz", access: open, handler: (*Gateway).readyz},
+
+		{method: "GET", pattern: "/", access: anyone, handler: (*Gateway).feedPage, page: true},
+		{method: "GET", pattern: "/posts/{post}", access: anyone, handler: (*Gateway).postPage, page: true},
+		{method: "GET", pattern: "/assets/{file}", access: open, handler: (*Gateway).asset, page: true},
+	}
+}
+
+// route builds the router from the table. The library behind it is known to this function only.
+func (g *Gateway) route() {
+	r := router.New()
+	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
+	r.HandleMethodNotAllowed, r.HandleOPTIONS = true, true
+	r.GlobalOPTIONS = func(ctx *fasthttp.RequestCtx) { ctx.SetStatusCode(fasthttp.StatusNoContent) }
+	r.NotFound = g.noRoute(fasthttp.StatusNotFound)
+	r.MethodNotAllowed = g.noRoute(fasthttp.StatusMethodNotAllowed)
+	for _, rt := range routes() {
+		if rt.timeout == 0 {
+			rt.timeout = g.config.RequestTimeout
+		}
+		if rt.limit > bodyLimit {
+			prefix, suffix, _ := strings.Cut(rt.pattern, "{name}")
+			g.raised = append(g.raised, raisedLimit{[]byte(rt.method), []byte(prefix), []byte(suffix), rt.limit})
+		}
+		rt.series = g.metrics.series(rt.method, rt.pattern)
+		h := g.serve(&rt)
+		r.Handle(rt.method, rt.pattern, h)
+		if rt.method == fasthttp.MethodGet {
+			r.Handle(fasthttp.MethodHead, rt.pattern, h)
+		}
+	}
+	g.router = r.Handler
+}
+
+// noRoute answers what the table does not have.
+func (g *Gateway) noRoute(status int) fasthttp.RequestHandler {
+	rt := &route{method: "none", pattern: "none", page: true, series: g.metrics.series("none", "none")}
+	return func(ctx *fasthttp.RequestCtx) {
+		if c := (&call{RequestCtx: ctx, g: g, route: rt}); wantsPage(c) {
+			g.failPage(c, status, "")
+		} else {
+			problem(ctx, status, "")
+		}
+		rt.series.observe(status, 0)
+	}
+}
+
+// wantsPage reports whether a request without a route is a browser's, for a page.
+func wantsPage(c *call) bool {
+	return !bytes.HasPrefix(c.Path(), []byte("/api/")) && bytes.Contains(c.Request.Header.Peek("Accept"), []byte("text/html"))
+}
+
+// serve wraps a route's handler: origin, authentication, errors, metrics, and the log.
+func (g *Gateway) serve(rt *route) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		now := g.now()
+		c := &call{RequestCtx: ctx, g: g, route: rt, at: now.UTC().Truncate(time.Millisecond)}
+		defer func() {
+			if c.cancel != nil {
+				c.cancel()
+			}
+		}()
+		if err := g.run(c); err != nil {
+			g.fail(c, err)
+		}
+		status := ctx.Response.StatusCode()
+		took := g.now().Sub(now)
+		rt.series.observe(status, took)
+		if g.log.Enabled(context.Background(), accessLevel) {
+			g.logAccess(c, status, took)
+		}
+	}
+}
+
+func (g *Gateway) run(c *call) error {
+	// A bearer token cannot be sent by another site's page; everything else that a browser sends might be.
+	if unsafeMethod(c.Method()) && len(c.Request.Header.Peek(fasthttp.HeaderAuthorization)) == 0 && !g.sameOrigin(c.RequestCtx) {
+		return ticketing.Errorf(ticketing.Forbidden, "Requests from other sites are refused.")
+	}
+	if err := g.authenticate(c); err != nil {
+		return err
+	}
+	return c.route.handler(g, c)
+}

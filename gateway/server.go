@@ -1,0 +1,259 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"ticketing"
+)
+
+const (
+	bodyLimit   = 1 << 20          // of a request whose route asks for no more
+	headerLimit = 16 << 10         // of a request's headers
+	slowRead    = 60 * time.Second // for bodies of a raised limit
+)
+
+func (g *Gateway) newServer() *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:                      g.handle,
+		ErrorHandler:                 g.refuseUnread,
+		HeaderReceived:               g.headerReceived,
+		ExpectHandler:                g.expect,
+		ConnState:                    g.conns.state,
+		Concurrency:                  g.config.MaxConns,
+		ReadBufferSize:               headerLimit,
+		ReadTimeout:                  g.config.ReadTimeout,
+		WriteTimeout:                 g.config.WriteTimeout,
+		IdleTimeout:                  g.config.IdleTimeout,
+		MaxRequestBodySize:           bodyLimit,
+		MaxRequestsPerConn:           1_000_000,
+		DisablePreParseMultipartForm: true,
+		NoDefaultServerHeader:        true,
+		SecureErrorLogMessage:        true,
+		CloseOnShutdown:              true,
+		TCPKeepalive:                 true,
+		Logger:                       quiet{g.log},
+	}
+}
+
+// handle is the outermost layer of every request that could be read.
+func (g *Gateway) handle(ctx *fasthttp.RequestCtx) {
+	g.prepare(ctx)
+	defer func() {
+		if r := recover(); r != nil {
+			g.log.Error("panic in a handler", "request", requestID(ctx), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			problem(ctx, fasthttp.StatusInternalServerError, "")
+			g.metrics.panics.Inc()
+		}
+	}()
+	if status := g.check(ctx); status != 0 {
+		problem(ctx, status, "")
+		ctx.SetConnectionClose()
+		g.metrics.refused.Inc()
+		return
+	}
+	g.router(ctx)
+}
+
+// prepare sets what every reply carries: the request's id and the headers that protect a browser.
+func (g *Gateway) prepare(ctx *fasthttp.RequestCtx) {
+	h := &ctx.Response.Header
+	if id := ctx.Request.Header.PeekBytes(hdrRequestID); validRequestID(id) {
+		h.SetCanonical(hdrRequestID, id)
+	} else {
+		var buf [ticketing.IDLen]byte
+		h.SetCanonical(hdrRequestID, ticketing.NewID(0, g.now(), entropy()).Append(buf[:0]))
+	}
+	for i := range protection {
+		h.SetCanonical(protection[i].name, protection[i].value)
+	}
+	if !g.config.Dev {
+		h.SetCanonical(hdrHSTS, valHSTS)
+	}
+}
+
+// The header names and values that every reply uses, as fasthttp wants them. Nobody changes them.
+var (
+	hdrRequestID = []byte("X-Request-Id")
+	hdrHSTS      = []byte("Strict-Transport-Security")
+	valHSTS      = []byte("max-age=63072000; includeSubDomains")
+	hdrCSP       = []byte("Content-Security-Policy")
+	hdrCache     = []byte("Cache-Control")
+
+	protection = []struct{ name, value []byte }{
+		{hdrCSP, []byte("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox")},
+		{hdrCache, []byte("no-store")},
+		{[]byte("X-Content-Type-Options"), []byte("nosniff")},
+		{[]byte("X-Frame-Options"), []byte("DENY")},
+		// Not no-referrer: browsers would send "Origin: null" with our own forms.
+		{[]byte("Referrer-Policy"), []byte("same-origin")},
+		{[]byte("Cross-Origin-Opener-Policy"), []byte("same-origin")},
+		{[]byte("Cross-Origin-Resource-Policy"), []byte("same-origin")},
+		{[]byte("Permissions-Policy"), []byte("camera=(), microphone=(), geolocation=(), payment=(), usb=()")},
+	}
+)
+
+func validRequestID(id []byte) bool {
+	if len(id) < 8 || len(id) > 64 {
+		return false
+	}
+	for _, c := range id {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return true
+}
+
+func requestID(ctx *fasthttp.RequestCtx) string {
+	return string(ctx.Response.Header.PeekBytes(hdrRequestID))
+}
+
+// refuseUnread answers a request that fasthttp could not read.
+func (g *Gateway) refuseUnread(ctx *fasthttp.RequestCtx, err error) {
+	var small *fasthttp.ErrSmallBuffer
+	var timeout net.Error
+	status := fasthttp.StatusBadRequest
+	switch {
+	case errors.As(err, &small):
+		status = fasthttp.StatusRequestHeaderFieldsTooLarge
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		status = fasthttp.StatusRequestEntityTooLarge
+	case errors.As(err, &timeout) && timeout.Timeout(), strings.Contains(err.Error(), "i/o timeout"):
+		status = fasthttp.StatusRequestTimeout
+	}
+	ctx.Response.Reset()
+	g.prepare(ctx)
+	problem(ctx, status, "")
+	ctx.SetConnectionClose()
+	g.metrics.refused.Inc()
+}
+
+// headerReceived raises the body's limit for the few routes that need it, and there only for operators: everybody
+// else's request is refused before its body is read. It cannot refuse by itself; the route does, afterwards.
+func (g *Gateway) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	for i := range g.raised {
+		if r := &g.raised[i]; r.match(h) && g.presentsOperator(h) {
+			return fasthttp.RequestConfig{ReadTimeout: slowRead, MaxRequestBodySize: r.limit}
+		}
+	}
+	return fasthttp.RequestConfig{MaxRequestBodySize: bodyLimit}
+}
+
+// expect decides about "Expect: 100-continue" before the client sends the body.
+func (g *Gateway) expect(ctx *fasthttp.RequestCtx) int {
+	status := fasthttp.StatusContinue
+	if st := g.check(ctx); st != 0 {
+		status = st
+	} else if ctx.Request.Header.ContentLength() > g.headerReceived(&ctx.Request.Header).MaxRequestBodySize {
+		status = fasthttp.StatusRequestEntityTooLarge
+	}
+	if status != fasthttp.StatusContinue {
+		g.prepare(ctx)
+		problem(ctx, status, "")
+		g.metrics.refused.Inc()
+	}
+	return status
+}
+
+// raisedLimit is a route with a body limit above the usual.
+type raisedLimit struct {
+	method, prefix, suffix []byte
+	limit                  int
+}
+
+func (r *raisedLimit) match(h *fasthttp.RequestHeader) bool {
+	path := h.RequestURI()
+	if i := bytes.IndexByte(path, '?'); i >= 0 {
+		path = path[:i]
+	}
+	return bytes.Equal(h.Method(), r.method) && len(path) >= len(r.prefix)+len(r.suffix) &&
+		bytes.HasPrefix(path, r.prefix) && bytes.HasSuffix(path, r.suffix)
+}
+
+// quiet passes what fasthttp reports to the log, at debug level: all of it is caused by clients.
+type quiet struct{ log *slog.Logger }
+
+func (q quiet) Printf(format string, args ...any) {
+	q.log.Debug("http", "message", fmt.Sprintf(format, args...))
+}
+
+// defaultMaxConns leaves a fifth of the files that the process may open to everything that is no connection.
+func defaultMaxConns() int {
+	const most = 10_000
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		return most
+	}
+	return int(min(most, lim.Cur/5*4))
+}
+
+// listener survives running out of files: fasthttp ends Serve on any error of Accept that is not a timeout.
+type listener struct{ net.Listener }
+
+// Accept retries what is temporary, such as EMFILE and ECONNABORTED, with growing pauses.
+func (l *listener) Accept() (net.Conn, error) {
+	pause := 5 * time.Millisecond
+	for {
+		nc, err := l.Listener.Accept()
+		if err == nil {
+			return &conn{Conn: nc}, nil
+		}
+		var temporary interface{ Temporary() bool }
+		if !errors.As(err, &temporary) || !temporary.Temporary() {
+			return nil, err
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, time.Second)
+	}
+}
+
+// conn is a connection that knows whether it ever carried a request.
+type conn struct {
+	net.Conn
+	used atomic.Bool
+}
+
+// connSet holds the connections that never carried a request: fasthttp's shutdown would wait five seconds for them.
+type connSet struct {
+	mu    sync.Mutex
+	fresh map[*conn]struct{}
+}
+
+func (s *connSet) state(nc net.Conn, state fasthttp.ConnState) {
+	c, ok := nc.(*conn)
+	if !ok {
+		return
+	}
+	switch state {
+	case fasthttp.StateNew:
+		s.mu.Lock()
+		s.fresh[c] = struct{}{}
+		s.mu.Unlock()
+	case fasthttp.StateActive, fasthttp.StateClosed:
+		if !c.used.Swap(true) {
+			s.mu.Lock()
+			delete(s.fresh, c)
+			s.mu.Unlock()
+		}
+	}
+}
+
+func (s *connSet) closeFresh() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.fresh {
+		c.Close()
+	}
+}

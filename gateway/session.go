@@ -1,0 +1,216 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"ticketing"
+)
+
+// access is who a route is for.
+type access uint8
+
+const (
+	open      access = iota // credentials are not even looked at
+	anyone                  // with or without a session
+	user                    // somebody
+	moderator               // a moderator or an operator
+	operator
+)
+
+func (a access) grants(r ticketing.Roles) bool {
+	switch a {
+	case moderator:
+		return r.Moderates()
+	case operator:
+		return r.Has(ticketing.RoleOperator)
+	}
+	return true
+}
+
+// cookieName has the prefix that makes browsers insist on Secure, this host and the whole path.
+func (g *Gateway) cookieName() string {
+	if g.config.Dev {
+		return "session"
+	}
+	return "__Host-session"
+}
+
+// presented finds the token of a request: the bearer token, else the session cookie. Nothing at all is an empty token;
+// two of a kind, or a scheme that we do not know, is Unauthorized. A request with both is the bearer's.
+func (g *Gateway) presented(h *fasthttp.RequestHeader) (use, []byte, error) {
+	if all := h.PeekAll(fasthttp.HeaderAuthorization); len(all) > 0 {
+		token, ok := bearer(all[0])
+		if !ok || len(all) > 1 {
+			return forAPI, nil, unauthorized()
+		}
+		return forAPI, token, nil
+	}
+	var token []byte
+	name, count := g.cookieName(), 0
+	for k, v := range h.Cookies() {
+		if string(k) == name {
+			token = v
+			count++
+		}
+	}
+	if count > 1 {
+		return forBrowser, nil, unauthorized()
+	}
+	return forBrowser, token, nil
+}
+
+// bearer returns the token of an Authorization header.
+func bearer(value []byte) ([]byte, bool) {
+	const scheme = "Bearer "
+	if len(value) <= len(scheme) || !bytes.EqualFold(value[:len(scheme)], []byte(scheme)) {
+		return nil, false
+	}
+	return value[len(scheme):], true
+}
+
+// authenticate finds out who asks and whether the route is for them. Where a session is optional, a cookie that is no
+// good counts as none, but a bearer token that is no good never does: whoever sends one wants to know.
+func (g *Gateway) authenticate(c *call) error {
+	a := c.route.access
+	if a == open {
+		return nil
+	}
+	u, token, err := g.presented(&c.Request.Header)
+	if err != nil {
+		return err
+	}
+	if len(token) > 0 {
+		id, err := g.identify(c, u, token)
+		if err == nil {
+			c.who, c.use = id, u
+		} else if a > anyone || u == forAPI {
+			return err
+		}
+	}
+	switch {
+	case a == anyone:
+		return nil
+	case c.who == nil:
+		return unauthorized()
+	case !a.grants(c.who.roles):
+		return ticketing.Errorf(ticketing.Forbidden, "")
+	}
+	return nil
+}
+
+// identify verifies a token and follows what happened since it was signed. A cookie that has only expired is renewed
+// from the session's record.
+func (g *Gateway) identify(c *call, u use, token []byte) (*identity, error) {
+	id, err := g.tokens.verify(u, token)
+	expired := errors.Is(err, errExpired)
+	if err != nil && !(expired && u == forBrowser) {
+		return nil, unauthorized()
+	}
+	ended, changed := g.marks.standing(id)
+	switch {
+	case ended:
+		return nil, unauthorized()
+	case expired:
+		return g.renew(c, id)
+	case changed:
+		us, err := g.s.Users.Session(c.context(), id.user, id.session)
+		if err != nil {
+			return nil, ticketing.Wrap("gateway.identify", err)
+		}
+		return g.tokens.refresh(u, token, id, us), nil
+	}
+	return id, nil
+}
+
+// renew asks users for the session's record and re-issues the cookie from it.
+func (g *Gateway) renew(c *call, id *identity) (*identity, error) {
+	us, err := g.s.Users.RenewSession(c.context(), ticketing.RenewSession{Meta: c.freshMeta(), User: id.user, Session: id.session})
+	if err != nil {
+		return nil, ticketing.Wrap("gateway.renew", err)
+	}
+	if err := g.setCookie(c, us); err != nil {
+		return nil, err
+	}
+	return identityOf(us, g.now()), nil
+}
+
+func identityOf(us ticketing.UserSession, now time.Time) *identity {
+	return &identity{
+		user: us.User.ID, session: us.Session.ID, email: us.User.Email, name: us.User.Name, roles: us.User.Roles,
+		known: now, expires: now.Add(tokenLife),
+	}
+}
+
+// presentsOperator reports whether the header alone shows an operator: an early hint for limits, not a permission.
+func (g *Gateway) presentsOperator(h *fasthttp.RequestHeader) bool {
+	u, token, err := g.presented(h)
+	if err != nil || len(token) == 0 {
+		return false
+	}
+	id, err := g.tokens.verify(u, token)
+	if err != nil && !errors.Is(err, errExpired) {
+		return false
+	}
+	ended, _ := g.marks.standing(id)
+	return !ended && id.roles.Has(ticketing.RoleOperator)
+}
+
+// begin opens a session for a user who has just proved who they are, and ends the one that the browser came with.
+func (g *Gateway) begin(c *call, user ticketing.ID) (ticketing.UserSession, error) {
+	if u, token, err := g.presented(&c.Request.Header); err == nil && u == forBrowser && len(token) > 0 {
+		if old, err := g.tokens.verify(u, token); err == nil || errors.Is(err, errExpired) {
+			g.end(c, old) // best effort: it expires anyway
+		}
+	}
+	var secret [8]byte
+	rand.Read(secret[:]) // never fails
+	id := ticketing.NewID(user.Slot(), c.at, binary.BigEndian.Uint64(secret[:]))
+	us, err := g.s.Users.StartSession(c.context(), ticketing.StartSession{Meta: c.freshMeta(), User: user, ID: id})
+	return us, ticketing.Wrap("gateway.begin", err)
+}
+
+// end ends a session everywhere, and here at once.
+func (g *Gateway) end(c *call, id *identity) error {
+	err := g.s.Users.EndSession(c.context(), ticketing.EndSession{Meta: c.freshMeta(), User: id.user, Session: id.session})
+	if err != nil {
+		return ticketing.Wrap("gateway.end", err)
+	}
+	g.Revoke(id.user, id.session, c.at)
+	return nil
+}
+
+// setCookie gives the browser a token. The cookie outlives the token, which is renewed as long as the session lives.
+func (g *Gateway) setCookie(c *call, us ticketing.UserSession) error {
+	token, err := g.tokens.issue(forBrowser, us)
+	if err != nil {
+		return err
+	}
+	g.writeCookie(c, token, int((ticketing.SessionIdle+tokenLife)/time.Second))
+	return nil
+}
+
+func (g *Gateway) clearCookie(c *call) { g.writeCookie(c, "", -1) }
+
+// writeCookie sets the session cookie; a negative age deletes it.
+func (g *Gateway) writeCookie(c *call, token string, age int) {
+	k := fasthttp.AcquireCookie()
+	defer fasthttp.ReleaseCookie(k)
+	k.SetKey(g.cookieName())
+	k.SetValue(token)
+	k.SetPath("/")
+	k.SetHTTPOnly(true)
+	k.SetSecure(!g.config.Dev)
+	k.SetSameSite(fasthttp.CookieSameSiteLaxMode)
+	if age < 0 {
+		k.SetExpire(fasthttp.CookieExpireDelete)
+	} else {
+		k.SetMaxAge(age)
+	}
+	c.Response.Header.SetCookie(k)
+}

@@ -1,0 +1,11 @@
+package node
+
+import "ticketing/gateway"
+
+// gatewayConfig is the part of the config that the gateway needs.
+func (n *Node) gatewayConfig() gateway.Config {
+	return gateway.Config{Dev: n.cfg.Dev, HTTP: n.cfg.Address(), Hosts: n.cfg.Hosts, MaxConns: n.cfg.Connections, Now: n.opts.Now}
+}
+
+// Gateway returns the gateway, for the admin listener's metrics.
+func (n *Node) Gateway() *gateway.Gateway { return n.gateway }

@@ -1,0 +1,129 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"ticketing"
+	"ticketing/actors/control"
+	"ticketing/gateway"
+	"ticketing/runtime/shard"
+)
+
+// keys are the cluster's signing keys, as the gateway uses them.
+type keys struct {
+	kid     string
+	private ed25519.PrivateKey
+	mac     []byte
+}
+
+var _ gateway.Keys = keys{}
+
+func newKeys(k control.Keys) (keys, error) {
+	if len(k.Seed) != ed25519.SeedSize || k.Kid == "" || len(k.Mac) < 32 {
+		return keys{}, fmt.Errorf("node: the cluster's keys are incomplete")
+	}
+	return keys{k.Kid, ed25519.NewKeyFromSeed(k.Seed), k.Mac}, nil
+}
+
+// Signing implements gateway.Keys.
+func (k keys) Signing() (string, ed25519.PrivateKey) { return k.kid, k.private }
+
+// Verifying implements gateway.Keys.
+func (k keys) Verifying(kid string) (ed25519.PublicKey, bool) {
+	if kid != k.kid {
+		return nil, false
+	}
+	return k.private.Public().(ed25519.PublicKey), true
+}
+
+// Secret implements gateway.Keys.
+func (k keys) Secret() []byte { return k.mac }
+
+// revocationWindow is how far back revocations matter: a token lives fifteen minutes; the rest is for clocks that differ.
+const revocationWindow = 17 * time.Minute
+
+// revocations brings ended sessions and changed roles from the users' event logs to the gateway.
+type revocations struct{ pending, shards atomic.Int64 }
+
+// loaded reports whether the gateway knows every revocation that still matters.
+func (r *revocations) loaded() bool { return r.shards.Load() > 0 && r.pending.Load() == 0 }
+
+// load reads the recent part of one log, and then follows it until running ends.
+func (r *revocations) load(n *Node, running context.Context, index int, users *shard.Actor) error {
+	r.pending.Add(1)
+	r.shards.Add(1)
+	head := users.Feed().Head()
+	at, err := users.Feed().Since(n.opts.Now().Add(-revocationWindow))
+	if err != nil {
+		return err
+	}
+	c := shard.Consumer{Service: "gateway", Shard: index, Want: func(ev *ticketing.Event) bool {
+		return ev.Type == ticketing.EvSessionEnded || ev.Type == ticketing.EvUserChanged
+	}}
+	step := func(wait time.Duration) error {
+		evs, upto, err := users.Feed().Poll(running, c, at, at.Seq, wait)
+		for i := range evs {
+			n.revoke(&evs[i])
+		}
+		at = upto
+		return err
+	}
+	for at.Seq < head.Seq {
+		if err := step(0); err != nil {
+			return err
+		}
+	}
+	r.pending.Add(-1)
+	n.running.Go(func() {
+		for running.Err() == nil {
+			if err := step(5 * time.Second); err != nil && running.Err() == nil {
+				n.log.Error("revocations cannot be followed", "shard", index, "error", err)
+				at = users.Feed().Head() // the log was cut; what is missed ends with its tokens' fifteen minutes
+			}
+		}
+	})
+	return nil
+}
+
+func (n *Node) revoke(ev *ticketing.Event) {
+	switch e := ev.Data.(type) {
+	case *ticketing.SessionEnded:
+		n.gateway.Revoke(e.User, e.Session, e.At)
+	case *ticketing.UserChanged:
+		n.gateway.RoleChanged(e.User.ID)
+	}
+}
+
+// firstOperator makes the operator that the config names, unless this cluster has had one.
+func (n *Node) firstOperator(ctx context.Context) error {
+	if n.cfg.OperatorEmail == "" {
+		return nil
+	}
+	return n.control.Once(ctx, "operator", func(ctx context.Context) error {
+		_, err := n.CreateUser(ctx, n.cfg.OperatorEmail, "Operator", n.cfg.OperatorPassword, ticketing.RoleOperator)
+		if ticketing.KindOf(err) == ticketing.Conflict {
+			return nil // made before a crash
+		}
+		return err
+	})
+}
+
+// CreateUser makes an account with a password and roles, without signing it in. Errors are those of sign-up.
+func (n *Node) CreateUser(ctx context.Context, email, name, password string, roles ticketing.Roles) (ticketing.User, error) {
+	email, err := ticketing.NormalizeEmail(email)
+	if err != nil {
+		return ticketing.User{}, err
+	}
+	if err := gateway.CheckPassword(password, email); err != nil {
+		return ticketing.User{}, err
+	}
+	id, err := n.users.UserID(ctx, email, n.opts.Now())
+	if err != nil {
+		return ticketing.User{}, err
+	}
+	return n.users.SignUp(ctx, ticketing.SignUp{ID: id, Email: email, Name: name, PasswordHash: gateway.HashPassword(password), Roles: roles | ticketing.RoleUser})
+}

@@ -1,0 +1,18 @@
+package host
+
+import (
+	"time"
+
+	"ticketing"
+)
+
+// Loaded returns how many versions are loaded.
+func (h *Host) Loaded() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.versions)
+}
+
+func newTestItem(text string) *ticketing.Item {
+	return &ticketing.Item{Kind: ticketing.KindPost, ID: ticketing.ID{1}, Rev: 1, Text: text, At: time.Unix(1, 0)}
+}

@@ -1,0 +1,60 @@
+// Package hosttest holds small modules for tests: rules that always answer the same, and rules that fail in all ways that
+// the host promises to survive. Their sources are in testdata; plugins/rules/build.sh builds them.
+package hosttest
+
+import (
+	"context"
+	_ "embed"
+
+	"ticketing"
+)
+
+// The modules. Nobody may change their bytes.
+var (
+	//go:embed testdata/approve_all.wasm
+	ApproveAll []byte // allows everything
+	//go:embed testdata/reject_all.wasm
+	RejectAll []byte // rejects everything: score 10000, severity 255, code 7
+	//go:embed testdata/hold_all.wasm
+	HoldAll []byte // holds everything: code 8
+	//go:embed testdata/empty.wasm
+	Empty []byte // has nothing to say
+	//go:embed testdata/trap.wasm
+	Trap []byte // fails on everything
+	//go:embed testdata/boom.wasm
+	Boom []byte // fails on texts that contain "boom"; its code counts the items that the instance has seen
+	//go:embed testdata/loop.wasm
+	Loop []byte // never comes back: only for rules that are not trusted
+	//go:embed testdata/bomb.wasm
+	Bomb []byte // calls without loops, for a while
+	//go:embed testdata/recurse.wasm
+	Recurse []byte // recurses until the stack is full
+	//go:embed testdata/grow.wasm
+	Grow []byte // takes 4 MiB more with every item
+	//go:embed testdata/bad_verdict.wasm
+	BadVerdict []byte // returns the number that the text spells in hexadecimal
+	//go:embed testdata/picky.wasm
+	Picky []byte // starts only with {"accept": 1}
+	//go:embed testdata/probe.wasm
+	Probe []byte // does what the title says
+)
+
+// Source is a module source over a fixed list of modules.
+type Source map[ticketing.Digest][]byte
+
+// NewSource returns a source of the given modules.
+func NewSource(modules ...[]byte) Source {
+	s := Source{}
+	for _, m := range modules {
+		s[ticketing.DigestOf(m)] = m
+	}
+	return s
+}
+
+// Module implements ticketing.ModuleSource.
+func (s Source) Module(_ context.Context, d ticketing.Digest) ([]byte, error) {
+	if m, ok := s[d]; ok {
+		return m, nil
+	}
+	return nil, ticketing.Errorf(ticketing.NotFound, "There is no module %v.", d)
+}

@@ -1,0 +1,3 @@
+/* trap: fails on every item. */
+#define EVAL { (void)frame; __builtin_trap(); }
+#include "guest.h"

@@ -1,0 +1,474 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/hashicorp/raft"
+
+	"ticketing/runtime/store"
+)
+
+// gateFS stops all changes while a node's disk is copied: what is acknowledged after the copy must not count as acknowledged before it.
+type gateFS struct {
+	vfs.FS
+	mu sync.RWMutex
+}
+
+type gateFile struct {
+	vfs.File
+	g *gateFS
+}
+
+func (f gateFile) Write(p []byte) (int, error) {
+	f.g.mu.RLock()
+	defer f.g.mu.RUnlock()
+	return f.File.Write(p)
+}
+
+func (f gateFile) Sync() error {
+	f.g.mu.RLock()
+	defer f.g.mu.RUnlock()
+	return f.File.Sync()
+}
+
+func (f gateFile) SyncData() error {
+	f.g.mu.RLock()
+	defer f.g.mu.RUnlock()
+	return f.File.SyncData()
+}
+
+func (s *gateFS) wrap(f vfs.File, err error) (vfs.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return gateFile{f, s}, nil
+}
+
+func (s *gateFS) Create(n string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.wrap(s.FS.Create(n, c))
+}
+
+func (s *gateFS) OpenReadWrite(n string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.wrap(s.FS.OpenReadWrite(n, c, o...))
+}
+
+func (s *gateFS) OpenDir(n string) (vfs.File, error) { return s.wrap(s.FS.OpenDir(n)) }
+
+func (s *gateFS) ReuseForWrite(a, b string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.wrap(s.FS.ReuseForWrite(a, b, c))
+}
+
+func (s *gateFS) Rename(a, b string) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.FS.Rename(a, b)
+}
+
+func (s *gateFS) Remove(n string) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.FS.Remove(n)
+}
+
+// wire is a node's connection of one group in memory. A dead node's is silent in both directions.
+type wire struct {
+	*raft.InmemTransport
+	n     *node
+	inbox chan raft.RPC
+}
+
+var errDead = errors.New("dead")
+
+func newWire(n *node, timeout time.Duration) *wire {
+	_, t := raft.NewInmemTransportWithTimeout(n.address(), timeout)
+	w := &wire{t, n, make(chan raft.RPC, 16)}
+	go w.receive()
+	return w
+}
+
+func (w *wire) receive() {
+	for {
+		select {
+		case rpc := <-w.InmemTransport.Consumer():
+			if !w.n.dead.Load() {
+				w.hand(rpc)
+			}
+		case <-w.n.gone:
+			return
+		}
+	}
+}
+
+// hand passes a request on, and its answer back unless the node has died in between.
+func (w *wire) hand(rpc raft.RPC) {
+	in, out := make(chan raft.RPCResponse, 1), rpc.RespChan
+	rpc.RespChan = in
+	select {
+	case w.inbox <- rpc:
+	case <-w.n.gone:
+		return
+	}
+	go func() {
+		select {
+		case r := <-in:
+			if !w.n.dead.Load() {
+				out <- r
+			}
+		case <-w.n.gone:
+		}
+	}()
+}
+
+func (w *wire) Consumer() <-chan raft.RPC { return w.inbox }
+
+func (w *wire) alive() error {
+	if w.n.dead.Load() {
+		return errDead
+	}
+	return nil
+}
+
+func (w *wire) AppendEntries(id raft.ServerID, a raft.ServerAddress, q *raft.AppendEntriesRequest, r *raft.AppendEntriesResponse) error {
+	return errors.Join(w.alive(), w.InmemTransport.AppendEntries(id, a, q, r))
+}
+
+func (w *wire) RequestVote(id raft.ServerID, a raft.ServerAddress, q *raft.RequestVoteRequest, r *raft.RequestVoteResponse) error {
+	return errors.Join(w.alive(), w.InmemTransport.RequestVote(id, a, q, r))
+}
+
+func (w *wire) RequestPreVote(id raft.ServerID, a raft.ServerAddress, q *raft.RequestPreVoteRequest, r *raft.RequestPreVoteResponse) error {
+	return errors.Join(w.alive(), w.InmemTransport.RequestPreVote(id, a, q, r))
+}
+
+func (w *wire) InstallSnapshot(id raft.ServerID, a raft.ServerAddress, q *raft.InstallSnapshotRequest, r *raft.InstallSnapshotResponse, d io.Reader) error {
+	return errors.Join(w.alive(), w.InmemTransport.InstallSnapshot(id, a, q, r, d))
+}
+
+// node is one run of a node of a test cluster, from a start to a crash.
+type node struct {
+	id       int
+	fs       *vfs.MemFS
+	gate     *gateFS
+	dead     atomic.Bool
+	gone     chan struct{}
+	store    *store.Node
+	groups   []*Replica
+	machines []*counting
+	wires    []*wire
+}
+
+func (n *node) name() string                { return fmt.Sprintf("n%d", n.id) }
+func (n *node) address() raft.ServerAddress { return raft.ServerAddress(n.name()) }
+
+// cluster is three nodes with some groups.
+type cluster struct {
+	t       *testing.T
+	groups  int
+	mem     uint64
+	oracle  *oracle
+	config  func(*Config)
+	hook    func(n *node, point string)
+	change  func(*hooks)
+	mu      sync.Mutex
+	nodes   [3]*node      // nil: down
+	disks   [3]*vfs.MemFS // what a node starts from
+	clones  int
+	unsync  func() int // percentage of unsynced data that a crash keeps
+	fatal   error
+	created bool
+}
+
+func newCluster(t *testing.T, groups int) *cluster {
+	c := &cluster{t: t, groups: groups, mem: 1 << 20, oracle: newOracle(), unsync: func() int { return 0 }}
+	for i := range c.disks {
+		c.disks[i] = vfs.NewCrashableMem()
+	}
+	return c
+}
+
+// start creates the groups on node 0 and lets the other nodes join.
+func (c *cluster) start() error {
+	for i := range 3 {
+		if err := c.up(i); err != nil {
+			return err
+		}
+	}
+	c.created = true
+	for g := range c.groups {
+		for i := 1; i < 3; i++ {
+			name := fmt.Sprintf("n%d", i)
+			ok := waitFor(20*time.Second, func() bool {
+				r := c.nodes[0].groups[g]
+				return r.AddLearner(name, name) == nil && r.Promote(name, name) == nil
+			})
+			if !ok {
+				return fmt.Errorf("group %d: %s cannot join", g, name)
+			}
+		}
+	}
+	return nil
+}
+
+// up starts a node from its disk.
+func (c *cluster) up(id int) (err error) {
+	n := &node{id: id, fs: c.disks[id], gone: make(chan struct{})}
+	n.gate = &gateFS{FS: n.fs}
+	fatal := func(err error) {
+		if !n.dead.Load() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.fatal = errors.Join(c.fatal, fmt.Errorf("%s: %w", n.name(), err))
+		}
+	}
+	n.store, err = store.Open(store.Options{FS: n.gate, Dir: "data", Services: []string{service}, MemTable: c.mem, Fatal: fatal, Logger: quiet()})
+	if err != nil {
+		return fmt.Errorf("%s: %w", n.name(), err)
+	}
+	for g := range c.groups {
+		if err := c.openGroup(n, g, fatal); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", n.name(), err), c.halt(n))
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes[id] = n
+	c.connect()
+	return nil
+}
+
+func (c *cluster) openGroup(n *node, g int, fatal func(error)) error {
+	w := newWire(n, 150*time.Millisecond)
+	m := &counting{shard: store.ShardID(g), db: n.store.State(service), oracle: c.oracle}
+	conf := Config{Node: n.name(), Shard: store.ShardID(g), Store: n.store, Service: service, Machine: m, Transport: w, Fatal: fatal,
+		Bootstrap: n.id == 0 && !c.created, Join: n.id != 0 && !c.created, Logger: quiet(),
+		Heartbeat: 120 * time.Millisecond, CommitTimeout: 10 * time.Millisecond, SnapshotThreshold: 1 << 40, TrailingLogs: 20, hooks: &hooks{}}
+	if c.config != nil {
+		c.config(&conf)
+	}
+	if c.change != nil {
+		c.change(conf.hooks)
+	}
+	if c.hook != nil {
+		conf.hooks.point = func(point string) { c.hook(n, point) }
+	}
+	r, err := Open(conf)
+	if err != nil {
+		return err
+	}
+	n.groups, n.machines, n.wires = append(n.groups, r), append(n.machines, m), append(n.wires, w)
+	return nil
+}
+
+// connect lets all running nodes reach each other. held: mu
+func (c *cluster) connect() {
+	for _, a := range c.nodes {
+		for _, b := range c.nodes {
+			if a == nil || b == nil || a == b {
+				continue
+			}
+			for g := range min(len(a.wires), len(b.wires)) {
+				a.wires[g].Connect(b.address(), b.wires[g].InmemTransport)
+			}
+		}
+	}
+}
+
+// crash copies the disks of the nodes at one instant and marks them dead.
+func (c *cluster) crash(nodes ...*node) {
+	for _, n := range nodes {
+		n.gate.mu.Lock()
+		defer n.gate.mu.Unlock()
+	}
+	for _, n := range nodes {
+		if n.dead.Load() {
+			continue
+		}
+		c.mu.Lock()
+		c.clones++
+		seed := uint64(c.clones)
+		c.mu.Unlock()
+		left := crashClone(n.fs, seed, c.unsync())
+		c.mu.Lock()
+		c.disks[n.id] = left
+		c.mu.Unlock()
+		n.dead.Store(true)
+	}
+}
+
+// down crashes a node, unless it has already, and clears away what still runs.
+func (c *cluster) down(id int) {
+	c.mu.Lock()
+	n := c.nodes[id]
+	c.nodes[id] = nil
+	for _, peer := range c.nodes {
+		if peer != nil && n != nil {
+			for _, w := range peer.wires {
+				w.Disconnect(n.address())
+			}
+		}
+	}
+	c.mu.Unlock()
+	if n == nil {
+		return
+	}
+	c.crash(n)
+	if err := c.halt(n); err != nil {
+		c.t.Errorf("clearing %s away: %v", n.name(), err)
+	}
+}
+
+// halt ends what runs of a dead node.
+func (c *cluster) halt(n *node) error {
+	n.dead.Store(true)
+	close(n.gone)
+	var errs []error
+	for g, r := range n.groups {
+		n.wires[g].DisconnectAll()
+		errs = append(errs, r.stop())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err // something still uses the store
+	}
+	return n.store.Close()
+}
+
+func (c *cluster) stop() {
+	for i := range c.nodes {
+		c.down(i)
+	}
+}
+
+func (c *cluster) failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Join(c.fatal, c.oracle.err())
+}
+
+// running returns the nodes that run.
+func (c *cluster) running() []*node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []*node
+	for _, n := range c.nodes {
+		if n != nil && !n.dead.Load() {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// leader returns a node that believes that it leads a group.
+func (c *cluster) leader(g int) *node {
+	for _, n := range c.running() {
+		if n.groups[g].raft.State() == raft.Leader {
+			return n
+		}
+	}
+	return nil
+}
+
+// propose commits a command on whoever leads; the error is that of a cluster that makes no progress.
+func (c *cluster) propose(g int, id uint64) (*node, error) {
+	var n *node
+	ok := waitFor(20*time.Second, func() bool {
+		if n = c.leader(g); n == nil {
+			return false
+		}
+		_, _, err := n.groups[g].Propose(command(id))
+		return err == nil && !n.dead.Load()
+	})
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("group %d makes no progress", g), c.failed())
+	}
+	return n, nil
+}
+
+// mustPropose commits the commands from … to, and returns the leader.
+func (c *cluster) mustPropose(g int, from, to uint64) (n *node) {
+	c.t.Helper()
+	for id := from; id <= to; id++ {
+		var err error
+		if n, err = c.propose(g, id); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// lead moves leadership to a node.
+func (c *cluster) lead(g, id int) {
+	c.t.Helper()
+	eventually(c.t, fmt.Sprintf("n%d leads", id), func() bool {
+		n := c.leader(g)
+		if n == nil || n.id == id {
+			return n != nil && n.groups[g].Lead(c.t.Context()) == nil
+		}
+		_ = n.groups[g].Transfer(fmt.Sprintf("n%d", id))
+		return false
+	})
+}
+
+// converge waits until all nodes have applied the same, and compares them.
+func (c *cluster) converge(g int, id uint64) error {
+	n, err := c.propose(g, id)
+	if err != nil {
+		return err
+	}
+	index := n.groups[g].Applied()
+	same := waitFor(20*time.Second, func() bool {
+		for _, n := range c.running() {
+			if n.groups[g].Applied() < index {
+				return false
+			}
+		}
+		return true
+	})
+	if !same {
+		text := ""
+		for _, n := range c.running() {
+			r := n.groups[g]
+			text += fmt.Sprintf(" %s: %v applied %d, installs %d, raft %v;", n.name(), r.raft.State(), r.Applied(), n.machines[g].restores(), r.raft.Stats())
+		}
+		return fmt.Errorf("group %d does not converge to %d:%s", g, index, text)
+	}
+	var want [32]byte
+	for i, n := range c.running() {
+		sum, err := store.Hash(n.store.State(service), store.ShardID(g))
+		if err != nil {
+			return err
+		}
+		if i > 0 && sum != want {
+			return fmt.Errorf("group %d: %s differs from the others (%d commands)", g, n.name(), n.machines[g].total())
+		}
+		want = sum
+	}
+	return c.failed()
+}
+
+// rng is a source that several goroutines may use.
+type rng struct {
+	mu sync.Mutex
+	r  *rand.Rand
+}
+
+func newRng(seed uint64) *rng { return &rng{r: rand.New(rand.NewPCG(seed, 7))} }
+
+func (r *rng) IntN(n int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.r.IntN(n)
+}

@@ -1,0 +1,89 @@
+package replica
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/hashicorp/raft"
+)
+
+// trailingBytes bounds the entries that are kept for followers when the log is compacted.
+const trailingBytes = 16 << 20
+
+// compactor decides when a group's log is compacted: by entries and by bytes.
+type compactor struct {
+	due     chan struct{}
+	running atomic.Bool
+	bytes   atomic.Uint64 // of entries since the last compaction
+	retry   atomic.Uint64 // after a failure, the last index from which on it is tried again
+}
+
+func (c *compactor) init(r *Replica) {
+	c.due = make(chan struct{}, 1)
+	r.log.grown = r.grown
+}
+
+// grown is told about appended entries.
+func (r *Replica) grown(last uint64, bytes int) {
+	size := r.compactor.bytes.Add(uint64(bytes))
+	if r.running.Load() || last < r.retry.Load() || r.sinceCompaction() < r.cfg.SnapshotThreshold && size < r.cfg.SnapshotBytes {
+		return
+	}
+	select {
+	case r.due <- struct{}{}:
+	default:
+	}
+}
+
+// sinceCompaction returns the number of entries that the log has behind its newest snapshot.
+func (r *Replica) sinceCompaction() uint64 {
+	_, last := r.log.bounds()
+	if m := r.snaps.current(); m != nil {
+		return last - min(last, m.Index)
+	}
+	return last
+}
+
+func (r *Replica) startCompaction() {
+	if r.running.Swap(true) {
+		return
+	}
+	go func() {
+		defer r.running.Store(false)
+		err := r.compact()
+		if err == nil {
+			return
+		}
+		_, last := r.log.bounds()
+		r.retry.Store(last + r.cfg.SnapshotThreshold/16 + 1)
+		if !errors.Is(err, raft.ErrRaftShutdown) {
+			r.cfg.Logger.Debug("the log was not compacted", "group", r.cfg.Name, "error", err)
+		}
+	}()
+}
+
+// compact makes the state durable and deletes what is not needed of the log.
+func (r *Replica) compact() error {
+	r.boundTrailing()
+	size := r.compactor.bytes.Load()
+	if err := r.await(r.raft.Snapshot()); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		return err
+	}
+	r.compactor.bytes.Add(-size)
+	return nil
+}
+
+// boundTrailing lets raft keep fewer entries if they are large.
+func (r *Replica) boundTrailing() {
+	entries := max(r.sinceCompaction(), 1)
+	average := max(r.compactor.bytes.Load()/entries, 1)
+	keep := min(r.cfg.TrailingLogs, max(trailingBytes/average, 16))
+	conf := r.raft.ReloadableConfig()
+	if conf.TrailingLogs == keep {
+		return
+	}
+	conf.TrailingLogs = keep
+	if err := r.raft.ReloadConfig(conf); err != nil {
+		r.cfg.Logger.Warn("raft refuses its config", "group", r.cfg.Name, "error", err)
+	}
+}

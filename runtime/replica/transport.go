@@ -1,0 +1,173 @@
+package replica
+
+import (
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+// transport stands between raft and the given transport. It clamps what a leader claims to be committed, never sends a placeholder, and
+// lets a group of one elect itself at once.
+type transport struct {
+	raft.Transport
+	preVote raft.WithPreVote
+	inbox   chan raft.RPC // nil: the inner transport's is used directly
+	quit    chan struct{}
+	once    sync.Once
+	noClamp bool // tests only
+}
+
+var (
+	errAlone       = errors.New("replica: nobody is connected")
+	errPlaceholder = errors.New("replica: the entry was compacted away in the meantime")
+)
+
+func newTransport(c *Config) (*transport, error) {
+	t := &transport{Transport: c.Transport, quit: make(chan struct{}), noClamp: c.hooks.noClamp}
+	if c.Transport == nil {
+		t.Transport = &loner{addr: raft.ServerAddress(c.Node)}
+	}
+	var ok bool
+	if t.preVote, ok = t.Transport.(raft.WithPreVote); !ok {
+		return nil, errors.New("the transport does not support pre-vote")
+	}
+	if c.Single {
+		t.inbox = make(chan raft.RPC, 1)
+		if inner := t.Transport.Consumer(); inner != nil {
+			go t.forward(inner)
+		}
+	}
+	return t, nil
+}
+
+// forward hands on what the inner transport receives.
+func (t *transport) forward(inner <-chan raft.RPC) {
+	for {
+		select {
+		case rpc := <-inner:
+			select {
+			case t.inbox <- rpc:
+			case <-t.quit:
+				return
+			}
+		case <-t.quit:
+			return
+		}
+	}
+}
+
+// elect makes a group of one elect itself: raft takes a request to do so at once, as it would from a leader that steps down.
+func (t *transport) elect(self raft.ServerID) {
+	if t.inbox == nil {
+		return
+	}
+	req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(self), Addr: t.EncodePeer(self, t.LocalAddr())}}
+	t.inbox <- raft.RPC{Command: req, RespChan: make(chan raft.RPCResponse, 1)}
+}
+
+func (t *transport) stop() { t.once.Do(func() { close(t.quit) }) }
+
+// Consumer implements raft.Transport.
+func (t *transport) Consumer() <-chan raft.RPC {
+	if t.inbox != nil {
+		return t.inbox
+	}
+	return t.Transport.Consumer()
+}
+
+// guard prepares a request for sending.
+//
+// A follower takes commit = min(the leader's, its last index), also when its entries behind those of this request are of an old term and
+// will be replaced. So the leader claims no more than the request itself shows to be the same.
+//
+// A placeholder stands for an entry that was compacted away while the request was put together; sent, it would replace a command by
+// nothing. Raft sees the error, looks again and sends a snapshot.
+func (t *transport) guard(a *raft.AppendEntriesRequest) error {
+	if !t.noClamp {
+		a.LeaderCommitIndex = min(a.LeaderCommitIndex, a.PrevLogEntry+uint64(len(a.Entries)))
+	}
+	for _, e := range a.Entries {
+		if len(e.Extensions) > 0 {
+			return errPlaceholder
+		}
+	}
+	return nil
+}
+
+// AppendEntries implements raft.Transport.
+func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if err := t.guard(a); err != nil {
+		return err
+	}
+	return t.Transport.AppendEntries(id, target, a, resp)
+}
+
+// AppendEntriesPipeline implements raft.Transport.
+func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := t.Transport.AppendEntriesPipeline(id, target)
+	if err != nil {
+		return nil, err
+	}
+	return &pipeline{p, t}, nil
+}
+
+type pipeline struct {
+	raft.AppendPipeline
+	t *transport
+}
+
+func (p *pipeline) AppendEntries(a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	if err := p.t.guard(a); err != nil {
+		return nil, err
+	}
+	return p.AppendPipeline.AppendEntries(a, resp)
+}
+
+// RequestPreVote implements raft.WithPreVote.
+func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, a *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	return t.preVote.RequestPreVote(id, target, a, resp)
+}
+
+// Close implements raft.WithClose.
+func (t *transport) Close() error {
+	if c, ok := t.Transport.(raft.WithClose); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// loner is the transport of a replica that nobody else reaches.
+type loner struct{ addr raft.ServerAddress }
+
+func (l *loner) Consumer() <-chan raft.RPC     { return nil }
+func (l *loner) LocalAddr() raft.ServerAddress { return l.addr }
+
+func (l *loner) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.AppendPipeline, error) {
+	return nil, errAlone
+}
+
+func (l *loner) AppendEntries(raft.ServerID, raft.ServerAddress, *raft.AppendEntriesRequest, *raft.AppendEntriesResponse) error {
+	return errAlone
+}
+
+func (l *loner) RequestVote(raft.ServerID, raft.ServerAddress, *raft.RequestVoteRequest, *raft.RequestVoteResponse) error {
+	return errAlone
+}
+
+func (l *loner) RequestPreVote(raft.ServerID, raft.ServerAddress, *raft.RequestPreVoteRequest, *raft.RequestPreVoteResponse) error {
+	return errAlone
+}
+
+func (l *loner) InstallSnapshot(raft.ServerID, raft.ServerAddress, *raft.InstallSnapshotRequest, *raft.InstallSnapshotResponse, io.Reader) error {
+	return errAlone
+}
+
+func (l *loner) TimeoutNow(raft.ServerID, raft.ServerAddress, *raft.TimeoutNowRequest, *raft.TimeoutNowResponse) error {
+	return errAlone
+}
+
+func (l *loner) EncodePeer(_ raft.ServerID, addr raft.ServerAddress) []byte { return []byte(addr) }
+func (l *loner) DecodePeer(b []byte) raft.ServerAddress                     { return raft.ServerAddress(b) }
+func (l *loner) SetHeartbeatHandler(func(raft.RPC))                         {}

@@ -1,0 +1,101 @@
+package shard
+
+import (
+	"bytes"
+	"encoding/binary"
+	"time"
+
+	"ticketing"
+	"ticketing/runtime/store"
+	"ticketing/runtime/wire"
+)
+
+// headerRoom is what an entry's header needs at most: its version and four varints.
+const headerRoom = 1 + 4*binary.MaxVarintLen64
+
+// A batch is what becomes one entry: the joined writes of the commands that succeeded.
+type batch struct {
+	base    Meta
+	now     int64 // ms, the entry's time
+	body    []byte
+	overlay map[string][]byte // kind + key → newest value, nil: deleted
+	events  []ticketing.Event // typed, for consumers in this process
+	answers []answer
+	began   time.Time
+	scratch []byte
+}
+
+// answer is a reply that waits for the commit.
+type answer struct {
+	req   *Request
+	reply Reply
+}
+
+func newBatch(base Meta, now time.Time, sizeHint int) *batch {
+	b := &batch{base: base, now: max(now.UnixMilli(), base.Time), began: now, overlay: make(map[string][]byte, 64)}
+	b.body = make([]byte, headerRoom, headerRoom+sizeHint)
+	return b
+}
+
+// head is the sequence number of the batch's last event so far.
+func (b *batch) head() uint64 { return b.base.Head + uint64(len(b.events)) }
+
+// empty reports whether there is nothing to commit.
+func (b *batch) empty() bool { return len(b.body) == headerRoom }
+
+func (b *batch) size() int { return len(b.body) }
+
+func (b *batch) lookup(kind store.Kind, k []byte) ([]byte, bool) {
+	b.scratch = append(append(b.scratch[:0], byte(kind)), k...)
+	v, ok := b.overlay[string(b.scratch)]
+	return v, ok
+}
+
+func (b *batch) each(kind store.Kind, prefix []byte, fn func(write)) {
+	for k, v := range b.overlay {
+		if k[0] == byte(kind) && bytes.HasPrefix([]byte(k[1:]), prefix) {
+			fn(write{kind, []byte(k[1:]), v})
+		}
+	}
+}
+
+// set adds one write.
+func (b *batch) set(w write) {
+	b.scratch = append(append(b.scratch[:0], byte(w.kind)), w.key...)
+	b.overlay[string(b.scratch)] = w.val
+	if w.val == nil {
+		b.body = wire.AppendDelete(b.body, byte(w.kind), w.key)
+		return
+	}
+	b.body = wire.AppendSet(b.body, byte(w.kind), w.key, w.val)
+}
+
+// deleteRange adds the deletion of keys of kinds that are never read back within a batch.
+func (b *batch) deleteRange(kind store.Kind, from, to []byte) {
+	b.body = wire.AppendDeleteRange(b.body, byte(kind), from, to)
+}
+
+// join takes over what a successful command wrote and emitted.
+func (b *batch) join(tx *Tx) {
+	for _, w := range tx.own {
+		b.set(w)
+	}
+	for _, d := range tx.events {
+		typ, subject, author, rev := d.Header()
+		seq := b.head() + 1
+		b.scratch = wire.AppendEvent(b.scratch[:0], tx.at.UnixMilli(), d)
+		b.body = wire.AppendSet(b.body, byte(store.KindEvent), binary.BigEndian.AppendUint64(nil, seq), b.scratch)
+		b.events = append(b.events, ticketing.Event{Seq: seq, Type: typ, At: tx.at, Subject: subject, Author: author, Rev: rev, Data: d})
+	}
+}
+
+// entry finishes the batch: the header goes into the room before the body.
+func (b *batch) entry() []byte {
+	var h [headerRoom]byte
+	head := wire.AppendEntryHeader(h[:0], wire.EntryHeader{Base: b.base.Base, Time: b.now, Head: b.base.Head, Events: uint64(len(b.events))})
+	start := headerRoom - len(head)
+	copy(b.body[start:], head)
+	return b.body[start:]
+}
+
+func (b *batch) answer(r *Request, reply Reply) { b.answers = append(b.answers, answer{r, reply}) }

@@ -1,0 +1,205 @@
+package shard
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"ticketing"
+	"ticketing/runtime/store"
+	"ticketing/runtime/wire"
+)
+
+// A Key names a value within a shard's state. Every key begins with a slot, which lets a restore choose another number of shards.
+type Key []byte
+
+// KeyOf makes the key of an item's value: the table tells kinds of values apart, rest what belongs to the item.
+func KeyOf(table byte, id ticketing.ID, rest ...[]byte) Key {
+	k := make(Key, 0, 3+len(id)+16)
+	k = append(k, id[0], id[1], table)
+	return appendAll(append(k, id[:]...), rest)
+}
+
+// KeyAt makes a key in a slot that is not about one item.
+func KeyAt(table byte, slot ticketing.Slot, rest ...[]byte) Key {
+	return appendAll(append(binary.BigEndian.AppendUint16(make(Key, 0, 40), uint16(slot)), table), rest)
+}
+
+func appendAll(k Key, rest [][]byte) Key {
+	for _, r := range rest {
+		k = append(k, r...)
+	}
+	return k
+}
+
+// Table returns the table of a key.
+func (k Key) Table() byte { return k[2] }
+
+// write is one change of a Tx.
+type write struct {
+	kind     store.Kind
+	key, val []byte // val nil: deleted
+}
+
+// A View reads a shard's state as of one moment. It is valid only during the call that it was given to. A storage error while reading
+// stops the process; a value that cannot be decoded fails the command as Internal and is kept.
+type View struct {
+	shard store.ShardID
+	db    pebble.Reader
+	batch *batch // the commands before this one; nil when reading a snapshot
+	own   []write
+	fatal func(error)
+	key   []byte // scratch
+}
+
+// errDecode is thrown by Get and caught where a command is evaluated.
+type errDecode struct{ err error }
+
+// Get decodes the value of a key into v, a pointer, and reports whether there is one.
+func (v *View) Get(k Key, value any) bool {
+	return v.read(store.KindState, k, func(b []byte) {
+		if err := wire.Unmarshal(b, value); err != nil {
+			panic(errDecode{fmt.Errorf("key %x: %w", []byte(k), err)})
+		}
+	})
+}
+
+// Has reports whether a key has a value.
+func (v *View) Has(k Key) bool { return v.read(store.KindState, k, func([]byte) {}) }
+
+// read finds the newest value of a key: this command's, the batch's, or the stored one.
+func (v *View) read(kind store.Kind, k []byte, use func([]byte)) bool {
+	for i := len(v.own) - 1; i >= 0; i-- {
+		if w := &v.own[i]; w.kind == kind && bytes.Equal(w.key, k) {
+			if w.val != nil {
+				use(w.val)
+			}
+			return w.val != nil
+		}
+	}
+	if v.batch != nil {
+		if val, ok := v.batch.lookup(kind, k); ok {
+			if val != nil {
+				use(val)
+			}
+			return val != nil
+		}
+	}
+	v.key = store.AppendStateKey(v.key[:0], v.shard, kind, k)
+	val, c, err := v.db.Get(v.key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false
+	}
+	if err != nil {
+		v.fatal(fmt.Errorf("shard: reading: %w", err))
+		panic(err) // fatal does not return in production
+	}
+	defer c.Close()
+	use(val)
+	return true
+}
+
+// Scan calls fn with every key that begins with prefix and a function that decodes its value, in order of keys, until fn returns
+// false. It costs a pass over the uncommitted batch: for lists of one item, not for hot paths.
+func (v *View) Scan(prefix Key, fn func(k Key, decode func(value any)) bool) {
+	v.scan(store.KindState, prefix, func(k, val []byte) bool {
+		return fn(Key(k), func(value any) {
+			if err := wire.Unmarshal(val, value); err != nil {
+				panic(errDecode{fmt.Errorf("key %x: %w", k, err)})
+			}
+		})
+	})
+}
+
+func (v *View) scan(kind store.Kind, prefix []byte, fn func(k, val []byte) bool) {
+	fresh := v.uncommitted(kind, prefix)
+	lo := store.AppendStateKey(nil, v.shard, kind, prefix)
+	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: prefixEnd(lo)})
+	if err != nil {
+		v.fatal(fmt.Errorf("shard: scanning: %w", err))
+		panic(err)
+	}
+	defer it.Close()
+	skip := len(lo) - len(prefix)
+	ok := it.First()
+	for ok || len(fresh) > 0 {
+		if len(fresh) > 0 && (!ok || bytes.Compare(fresh[0].key, it.Key()[skip:]) <= 0) {
+			w := fresh[0]
+			fresh = fresh[1:]
+			if ok && bytes.Equal(w.key, it.Key()[skip:]) {
+				ok = it.Next()
+			}
+			if w.val != nil && !fn(w.key, w.val) {
+				return
+			}
+			continue
+		}
+		if !fn(slices.Clone(it.Key()[skip:]), it.Value()) {
+			return
+		}
+		ok = it.Next()
+	}
+	if err := it.Error(); err != nil {
+		v.fatal(fmt.Errorf("shard: scanning: %w", err))
+	}
+}
+
+// uncommitted returns the newest uncommitted write of every key under prefix, in order.
+func (v *View) uncommitted(kind store.Kind, prefix []byte) []write {
+	newest := map[string]write{}
+	if v.batch != nil {
+		v.batch.each(kind, prefix, func(w write) { newest[string(w.key)] = w })
+	}
+	for _, w := range v.own {
+		if w.kind == kind && bytes.HasPrefix(w.key, prefix) {
+			newest[string(w.key)] = w
+		}
+	}
+	ws := make([]write, 0, len(newest))
+	for _, w := range newest {
+		ws = append(ws, w)
+	}
+	sort.Slice(ws, func(i, j int) bool { return bytes.Compare(ws[i].key, ws[j].key) < 0 })
+	return ws
+}
+
+// prefixEnd returns the first key after all that begin with p.
+func prefixEnd(p []byte) []byte {
+	end := slices.Clone(p)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+// A Tx is a command's view and buffer. What it wrote commits with the batch if the command succeeds, or not at all.
+type Tx struct {
+	View
+	at     time.Time
+	events []ticketing.EventData
+}
+
+// At is the time of the command or event that is being evaluated, to the millisecond. Services know no other time.
+func (tx *Tx) At() time.Time { return tx.at }
+
+// Put sets a value.
+func (tx *Tx) Put(k Key, value any) { tx.set(store.KindState, k, wire.Marshal(value)) }
+
+// Delete removes a value.
+func (tx *Tx) Delete(k Key) { tx.set(store.KindState, k, nil) }
+
+// Emit appends an event to the shard's log. data must be a pointer to an event struct, which the Tx owns from now on: consumers in this
+// process share it, so nobody may change it.
+func (tx *Tx) Emit(data ticketing.EventData) { tx.events = append(tx.events, data) }
+
+func (tx *Tx) set(kind store.Kind, key, val []byte) {
+	tx.own = append(tx.own, write{kind, key, val})
+}

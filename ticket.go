@@ -1,0 +1,165 @@
+package ticketing
+
+import (
+	"context"
+	"time"
+)
+
+// TicketKind says how a ticket came to be.
+type TicketKind uint8
+
+const (
+	TicketHeld    TicketKind = iota + 1 // no rule could decide, or a rule wants a human
+	TicketReport                        // a user reported an item
+	TicketSupport                       // a user asks for help
+)
+
+var ticketKindNames = [...]string{"", "held", "report", "support"}
+
+func (k TicketKind) String() string {
+	if int(k) < len(ticketKindNames) {
+		return ticketKindNames[k]
+	}
+	return ""
+}
+
+// MarshalText returns the kind's name.
+func (k TicketKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads a kind's name; anything else is Invalid.
+func (k *TicketKind) UnmarshalText(text []byte) error {
+	for i, n := range ticketKindNames {
+		if i > 0 && n == string(text) {
+			*k = TicketKind(i)
+			return nil
+		}
+	}
+	return Errorf(Invalid, "There is no ticket kind %q; the kinds are held, report and support.", text)
+}
+
+// TicketState is where a ticket stands.
+type TicketState uint8
+
+const (
+	TicketOpen   TicketState = iota + 1
+	TicketClosed             // decided, or nothing is left to decide
+)
+
+var ticketStateNames = [...]string{"", "open", "closed"}
+
+func (s TicketState) String() string {
+	if int(s) < len(ticketStateNames) {
+		return ticketStateNames[s]
+	}
+	return ""
+}
+
+// MarshalText returns the state's name.
+func (s TicketState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a state's name; anything else is Invalid.
+func (s *TicketState) UnmarshalText(text []byte) error {
+	for i, n := range ticketStateNames {
+		if i > 0 && n == string(text) {
+			*s = TicketState(i)
+			return nil
+		}
+	}
+	return Errorf(Invalid, "There is no ticket state %q; the states are open and closed.", text)
+}
+
+// Outcomes of a ticket.
+const (
+	OutcomeApprove    = "approve"    // the item is published
+	OutcomeReject     = "reject"     // the item is not
+	OutcomeAnswered   = "answered"   // nothing was to decide about an item
+	OutcomeSuperseded = "superseded" // a newer revision was judged
+	OutcomeWithdrawn  = "withdrawn"  // the item was deleted
+)
+
+// MaxTicketText bounds a ticket's or a note's text, in characters; MaxTicketNotes the notes of a ticket.
+const (
+	MaxTicketText  = 4_000
+	MaxTicketNotes = 200
+)
+
+// Ticket is a case for a human. It lives in the slot of the author of the item that it is about; a support ticket in
+// its opener's.
+type Ticket struct {
+	ID        ID          `cbor:"1,keyasint"`
+	Kind      TicketKind  `cbor:"2,keyasint"`
+	State     TicketState `cbor:"3,keyasint"`
+	Item      ItemKind    `cbor:"4,keyasint,omitempty"` // 0 for support
+	Subject   ID          `cbor:"5,keyasint,omitzero"`
+	Rev       uint32      `cbor:"6,keyasint,omitempty"`
+	Author    ID          `cbor:"7,keyasint,omitzero"` // of the item
+	Opener    ID          `cbor:"8,keyasint,omitzero"` // who reported or asked; zero: moderation
+	Reporters []ID        `cbor:"9,keyasint,omitempty"`
+	Text      string      `cbor:"10,keyasint,omitempty"` // what the opener says, or why a rule held the item
+	CreatedAt time.Time   `cbor:"11,keyasint"`
+	ClosedAt  time.Time   `cbor:"12,keyasint,omitzero"`
+	Outcome   string      `cbor:"13,keyasint,omitempty"` // approve, reject, answered, superseded, withdrawn
+	Note      string      `cbor:"14,keyasint,omitempty"` // what the decider says to the author
+	DecidedBy ID          `cbor:"15,keyasint,omitzero"`
+	Moved     uint64      `cbor:"16,keyasint,omitempty"` // number of changes so far; the ticket's ETag
+}
+
+// VisibleTo reports whether a user may read the ticket: moderators, the opener, those who reported the same, and the author of a
+// held item.
+func (t Ticket) VisibleTo(p Principal) bool {
+	if p.Roles.Moderates() || t.Opener == p.ID || t.Kind == TicketHeld && t.Author == p.ID {
+		return true
+	}
+	for _, r := range t.Reporters {
+		if r == p.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// OpenTicket asks for a report of an item (Subject and Author set) or a support ticket. A second report of an item joins
+// the first one's ticket while that is open.
+type OpenTicket struct {
+	Meta    `cbor:"1,keyasint"`
+	By      Principal  `cbor:"2,keyasint"`
+	ID      ID         `cbor:"3,keyasint"`
+	Kind    TicketKind `cbor:"4,keyasint"`
+	Item    ItemKind   `cbor:"5,keyasint,omitempty"`
+	Subject ID         `cbor:"6,keyasint,omitzero"`
+	Rev     uint32     `cbor:"7,keyasint,omitempty"`
+	Author  ID         `cbor:"8,keyasint,omitzero"`
+	Text    string     `cbor:"9,keyasint"`
+}
+
+// DecideTicket closes a ticket. Approve and reject also decide about the item's revision; answer only closes.
+type DecideTicket struct {
+	Meta    `cbor:"1,keyasint"`
+	By      Principal `cbor:"2,keyasint"`
+	ID      ID        `cbor:"3,keyasint"`
+	Outcome string    `cbor:"4,keyasint"` // approve, reject, answered
+	Note    string    `cbor:"5,keyasint,omitempty"`
+	IfMatch uint64    `cbor:"6,keyasint"` // AnyMatch: no check
+}
+
+// TicketChange answers a change of a ticket.
+type TicketChange struct {
+	Ticket   Ticket   `cbor:"1,keyasint"`
+	Position Position `cbor:"2,keyasint"`
+}
+
+// CheckTicketText reports what is wrong with a ticket's text, as Invalid; empty is allowed if optional.
+func CheckTicketText(field, text string) error {
+	var f Fields
+	checkText(&f, field, text, MaxTicketText, true)
+	return f.Err()
+}
+
+// TicketService owns tickets. A ticket that the caller may not see is NotFound; deciding is for moderators, else
+// Forbidden; deciding a closed ticket is Conflict.
+type TicketService interface {
+	OpenTicket(ctx context.Context, c OpenTicket) (TicketChange, error)
+	DecideTicket(ctx context.Context, c DecideTicket) (TicketChange, error)
+	// Ticket returns a ticket; the caller decides whether to show it.
+	Ticket(ctx context.Context, id ID) (Ticket, error)
+}
