@@ -126,6 +126,15 @@ func (c *call) ifMatch() (uint64, error) {
 	return v, err
 }
 
+// ifMatchOrAny is for changes that need no If-Match but heed one.
+func (c *call) ifMatchOrAny() (uint64, error) {
+	v, given, err := c.optionalIfMatch()
+	if err == nil && !given {
+		v = ticketing.AnyMatch
+	}
+	return v, err
+}
+
 func (c *call) optionalIfMatch() (version uint64, given bool, err error) {
 	all := c.Request.Header.PeekAll("If-Match")
 	switch len(all) {

@@ -2,11 +2,14 @@ package gateway
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -243,5 +246,36 @@ func TestShutdownDoesNotWaitForSilentConnections(t *testing.T) {
 	}
 	if took := time.Since(start); took > 3*time.Second {
 		t.Errorf("shutdown took %v", took)
+	}
+}
+
+// flaky is a listener that runs out of files now and then.
+type flaky struct {
+	net.Listener
+	errs []error
+}
+
+func (f *flaky) Accept() (net.Conn, error) {
+	if len(f.errs) > 0 {
+		err := f.errs[0]
+		f.errs = f.errs[1:]
+		return nil, err
+	}
+	a, b := net.Pipe()
+	b.Close()
+	return a, nil
+}
+
+func TestListenerSurvivesRunningOutOfFiles(t *testing.T) {
+	emfile := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	l := &listener{&flaky{errs: []error{emfile, emfile}}}
+	nc, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	l = &listener{&flaky{errs: []error{net.ErrClosed}}}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v", err)
 	}
 }

@@ -107,28 +107,32 @@ func (g *Gateway) editPost(c *call) error {
 	if err != nil {
 		return err
 	}
-	if in.Title == nil || in.Body == nil {
-		p, err := g.post(c, id)
-		if err != nil {
-			return err
-		}
-		if in.Title == nil {
-			in.Title = &p.Title
-		} else {
-			in.Body = &p.Body
-		}
-	}
-	if err := ticketing.CheckPost(*in.Title, *in.Body); err != nil {
+	cmd := ticketing.EditPost{Meta: meta, By: c.who.principal(), ID: id, IfMatch: match}
+	if cmd.Title, cmd.Body, err = g.merge(c, id, in.Title, in.Body); err != nil {
 		return err
 	}
-	changed, err := g.s.Posts.EditPost(c.context(), ticketing.EditPost{
-		Meta: meta, By: c.who.principal(), ID: id, Title: *in.Title, Body: *in.Body, IfMatch: match,
-	})
+	changed, err := g.s.Posts.EditPost(c.context(), cmd)
 	if err != nil {
 		return ticketing.Wrap("gateway.editPost", err)
 	}
 	c.setPosition(changed.Position)
 	return g.sendPost(c, &changed.Post)
+}
+
+// merge takes what an edit leaves out from the post as it is, and checks the result.
+func (g *Gateway) merge(c *call, id ticketing.ID, title, body *string) (string, string, error) {
+	if title == nil || body == nil {
+		p, err := g.post(c, id)
+		if err != nil {
+			return "", "", err
+		}
+		if title == nil {
+			title = &p.Title
+		} else {
+			body = &p.Body
+		}
+	}
+	return *title, *body, ticketing.CheckPost(*title, *body)
 }
 
 func (g *Gateway) deletePost(c *call) error {

@@ -184,12 +184,9 @@ func (g *Gateway) rollbackRule(c *call) error {
 	if err != nil {
 		return err
 	}
-	match, given, err := c.optionalIfMatch()
+	match, err := c.ifMatchOrAny()
 	if err != nil {
 		return err
-	}
-	if !given {
-		match = ticketing.AnyMatch
 	}
 	return g.setRule(c, 200, ticketing.SetRule{Name: name, Rollback: true, IfMatch: match})
 }

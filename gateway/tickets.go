@@ -48,14 +48,16 @@ func viewTicket(t *ticketing.Ticket, v ticketing.Viewer) ticketView {
 	return out
 }
 
+type ticketInput struct {
+	Kind        string             `json:"kind"`
+	SubjectKind ticketing.ItemKind `json:"subjectKind"`
+	Subject     ticketing.ID       `json:"subject"`
+	PostID      ticketing.ID       `json:"postId"` // of a reported comment; may be left out
+	Text        string             `json:"text"`
+}
+
 func (g *Gateway) openTicket(c *call) error {
-	var in struct {
-		Kind        string             `json:"kind"`
-		SubjectKind ticketing.ItemKind `json:"subjectKind"`
-		Subject     ticketing.ID       `json:"subject"`
-		PostID      ticketing.ID       `json:"postId"`
-		Text        string             `json:"text"`
-	}
+	var in ticketInput
 	if err := c.json(&in); err != nil {
 		return err
 	}
@@ -198,12 +200,9 @@ func (g *Gateway) decideTicket(c *call) error {
 			return err
 		}
 	}
-	match, given, err := c.optionalIfMatch()
+	match, err := c.ifMatchOrAny()
 	if err != nil {
 		return err
-	}
-	if !given {
-		match = ticketing.AnyMatch
 	}
 	meta, err := c.meta()
 	if err != nil {

@@ -34,9 +34,8 @@ type credentials struct {
 
 func (g *Gateway) signUp(c *call) error {
 	var in struct {
-		Email    string `json:"email"`
-		Password string `json:"password"`
-		Name     string `json:"name"`
+		credentials `json:",inline"`
+		Name        string `json:"name"`
 	}
 	if err := c.json(&in); err != nil {
 		return err
@@ -69,14 +68,19 @@ func (g *Gateway) signUp(c *call) error {
 	} else if err != nil {
 		return ticketing.Wrap("gateway.signUp", err)
 	}
-	us, err := g.begin(c, u.ID)
-	if err == nil {
-		err = g.setCookie(c, us)
-	}
-	if err != nil { // the account is there: the user signs in instead
+	if _, err := g.enter(c, u.ID); err != nil { // the account is there: the user signs in instead
 		g.log.Warn("no session after sign-up", "request", requestID(c.RequestCtx), "error", err.Error())
 	}
 	return c.reply(201, viewUser(u))
+}
+
+// enter opens a session in the browser.
+func (g *Gateway) enter(c *call, user ticketing.ID) (ticketing.UserSession, error) {
+	us, err := g.begin(c, user)
+	if err == nil {
+		err = g.setCookie(c, us)
+	}
+	return us, err
 }
 
 // checkSignUp reports all faults of a sign-up at once and returns the normalized address.
@@ -145,11 +149,8 @@ func (g *Gateway) signIn(c *call) error {
 	if err != nil {
 		return err
 	}
-	us, err := g.begin(c, u.ID)
+	us, err := g.enter(c, u.ID)
 	if err != nil {
-		return err
-	}
-	if err := g.setCookie(c, us); err != nil {
 		return err
 	}
 	return c.reply(200, viewUser(us.User))

@@ -17,7 +17,7 @@
 //	a post(16)                 comments of a post: visible count, latest place        (uvarint, place)
 //	c post(16) place           comment                                                (see codec.go)
 //	f place                    post in the feed: visible(1) author(16)
-//	g segment(4)               search segment: documents, newest and oldest place
+//	g segment(4)               search segment: documents, newest and oldest place, filter of its words
 //	i 0 place                  tickets: state(1)
 //	i 1 state(1) place         tickets by state: state(1)
 //	i 2 user(16) place         tickets that the user opened or joined: state(1)
@@ -34,12 +34,13 @@
 // # Search
 //
 // The newest documents (items with a shown text) are indexed in memory; when there are enough of them they become a segment: its
-// documents newest first, and for each word the numbers of the documents that have it. Kind l names the documents that are only in
-// memory, so that Open indexes them again. Nothing is removed from a segment: a hit is checked against the item as it is now.
+// documents newest first, and for each word the numbers of the documents that have it. A filter per segment, kept in memory, tells which
+// segments may have a word. Kind l names the documents that are only in memory, so that Open indexes them again. Nothing is removed from
+// a segment: a hit is checked against the item as it is now.
 //
 // # Memory
 //
 // Everything in memory is bounded: the feed's window (1,024 posts of 48 bytes), posts (8 MB), comments that wait for a decision (4 MB),
-// comment counts (4 MB), names (2 MB), and the search segment being filled (16,384 documents, 400,000 postings: about 6 MB), plus 80
-// bytes per finished segment. Together about 25 MB however many items there are.
+// comment counts (4 MB), names (2 MB), and the search segment being filled (16,384 documents, 400,000 postings: about 6 MB), plus the
+// filters of finished segments (about 30 kB per 16,384 documents: 2 MB for a million). Together about 25 MB.
 package query

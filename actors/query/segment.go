@@ -3,6 +3,7 @@ package query
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -18,10 +19,12 @@ type segment struct {
 	id             uint32
 	docs           int
 	newest, oldest place
+	filter         filter // of its words
 }
 
 func (s segment) append(b []byte) []byte {
-	return s.oldest.append(s.newest.append(binary.AppendUvarint(b, uint64(s.docs))))
+	b = s.newest.append(binary.AppendUvarint(b, uint64(s.docs)))
+	return append(s.oldest.append(b), s.filter...)
 }
 
 func decodeSegment(id uint32, v []byte) (segment, error) {
@@ -29,7 +32,8 @@ func decodeSegment(id uint32, v []byte) (segment, error) {
 	if used <= 0 || len(v)-used < 2*placeLen {
 		return segment{}, errFormat
 	}
-	return segment{id, int(n), readPlace(v[used:]), readPlace(v[used+placeLen:])}, nil
+	v = v[used:]
+	return segment{id, int(n), readPlace(v), readPlace(v[placeLen:]), bytes.Clone(v[2*placeLen:])}, nil
 }
 
 // write puts the index in memory into the batch as a finished segment.
@@ -39,7 +43,8 @@ func (m *memIndex) write(b *pebble.Batch, id uint32) (segment, error) {
 		order[i] = uint32(i)
 	}
 	slices.SortStableFunc(order, func(i, j uint32) int { return m.docs[j].at.compare(m.docs[i].at) })
-	s := segment{id, len(order), m.docs[order[0]].at, m.docs[order[len(order)-1]].at}
+	words := slices.Sorted(maps.Keys(m.words))
+	s := segment{id, len(order), m.docs[order[0]].at, m.docs[order[len(order)-1]].at, newFilter(words)}
 	if err := m.writeDocuments(b, id, order); err != nil {
 		return s, err
 	}
@@ -47,7 +52,7 @@ func (m *memIndex) write(b *pebble.Batch, id uint32) (segment, error) {
 	for r, i := range order {
 		rank[i] = uint32(r)
 	}
-	if err := m.writeWords(b, id, rank); err != nil {
+	if err := m.writeWords(b, id, words, rank); err != nil {
 		return s, err
 	}
 	return s, b.Set(segmentKey(kindSegment, id), s.append(nil), nil)
@@ -73,12 +78,7 @@ func documentKey(b []byte, id uint32, chunk int) []byte {
 }
 
 // writeWords writes blocks of: word's length uvarint, word, length uvarint of what follows, count uvarint, differences uvarint…
-func (m *memIndex) writeWords(b *pebble.Batch, id uint32, rank []uint32) error {
-	words := make([]string, 0, len(m.words))
-	for w := range m.words {
-		words = append(words, w)
-	}
-	slices.Sort(words)
+func (m *memIndex) writeWords(b *pebble.Batch, id uint32, words []string, rank []uint32) error {
 	var v, list []byte
 	var docs []uint32
 	for i, w := range words {
@@ -158,6 +158,9 @@ func (s segment) find(it *pebble.Iterator, word string) (numbers, bool) {
 // top adds the newest documents that have every word and are older than before to found.
 func (s segment) top(it *pebble.Iterator, words []string, before *place, found *top) error {
 	if before != nil && !before.newer(s.oldest) {
+		return nil
+	}
+	if slices.ContainsFunc(words, func(w string) bool { return !s.filter.has(w) }) {
 		return nil
 	}
 	lists := make([]numbers, len(words))

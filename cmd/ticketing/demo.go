@@ -74,20 +74,21 @@ func (a *app) judge(ctx context.Context, api *client.Client, videos []video) (*s
 	for _, f := range sum.Faults {
 		fmt.Fprintf(a.err, "%s:%d: %s\n", f.File, f.Line, printable(f.Error))
 	}
-	if err := a.decided(ctx, api); err != nil {
+	if err := a.decided(ctx, api, uint64(im.comments())); err != nil {
 		return nil, err
 	}
 	took := time.Since(start).Seconds()
 	s, err := a.compare(ctx, im, videos)
 	if err == nil {
+		s.New = sum.Comments.New
 		s.complete(took)
 	}
 	return s, err
 }
 
-// decided waits until no comment is pending.
-func (a *app) decided(ctx context.Context, api *client.Client) error {
-	bar := a.progress(-1, "deciding", "comments")
+// decided waits until no comment is pending, and that many at least are decided.
+func (a *app) decided(ctx context.Context, api *client.Client, want uint64) error {
+	bar := a.progress(int64(want), "deciding", "comments")
 	defer bar.done()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -98,8 +99,8 @@ func (a *app) decided(ctx context.Context, api *client.Client) error {
 			return err
 		}
 		pending, done := t.Comments["pending"], t.Comments["approved"]+t.Comments["rejected"]+t.Comments["held"]
-		bar.set(int(done))
-		if pending == 0 && done > 0 {
+		bar.set(int(min(done, want)))
+		if pending == 0 && done >= want {
 			return nil
 		}
 		if done != last {

@@ -178,3 +178,13 @@ func (im *importer) commentID(r youtube.Row) (ticketing.ID, bool) {
 	id, ok := im.ids["comment\x00"+commentKey(r)]
 	return id, ok
 }
+
+// comments counts the comments that are on the server.
+func (im *importer) comments() (n int) {
+	for key := range im.ids {
+		if strings.HasPrefix(key, "comment\x00") {
+			n++
+		}
+	}
+	return n
+}

@@ -15,8 +15,10 @@ import (
 )
 
 // json prints a value, indented, for programs and people.
-func (a *app) json(v any) error {
-	e := json.NewEncoder(a.out)
+func (a *app) json(v any) error { return encode(a.out, v) }
+
+func encode(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)

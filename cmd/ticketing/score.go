@@ -60,6 +60,7 @@ func (s *score) complete() {
 // scores compares decisions with labels.
 type scores struct {
 	Comments     int      `json:"comments"`
+	New          int      `json:"new"` // the rest was imported and decided before
 	Spam         int      `json:"spam"`
 	Seconds      float64  `json:"seconds"`
 	MsPerComment float64  `json:"msPerComment"`
@@ -102,8 +103,12 @@ func (s *scores) complete(seconds float64) {
 
 // print writes the table for people.
 func (a *app) printScores(s *scores, videos int) error {
-	fmt.Fprintf(a.out, "%d comments of %d videos, %d of them labelled spam; imported and decided in %.2f s, %.2f ms each\n\n",
-		s.Comments, videos, s.Spam, s.Seconds, s.MsPerComment)
+	fmt.Fprintf(a.out, "%d comments of %d videos, %d of them labelled spam; ", s.Comments, videos, s.Spam)
+	if s.New < s.Comments {
+		fmt.Fprintf(a.out, "%d were there already\n\n", s.Comments-s.New)
+	} else {
+		fmt.Fprintf(a.out, "imported and decided in %.2f s, %.2f ms each\n\n", s.Seconds, s.MsPerComment)
+	}
 	var rows [][]string
 	for _, r := range append(s.Rules, s.All) {
 		rows = append(rows, []string{r.Rule, fmt.Sprint(r.CaughtSpam), fmt.Sprint(r.MissedSpam), fmt.Sprint(r.CaughtHam), fmt.Sprint(r.PassedHam),

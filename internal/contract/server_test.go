@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -75,6 +76,7 @@ func serve(t *testing.T, dir string, wrap ...string) *server {
 	s := &server{t: t, dir: dir, log: &lines{}, done: make(chan error, 1)}
 	args := append(wrap, path, "serve", "--dev", "--data", dir, "--http", "127.0.0.1:"+freePort(t))
 	s.cmd = exec.Command(args[0], args[1:]...)
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a kill must reach what a wrapper started, too
 	s.cmd.Env = append(os.Environ(), "TICKETING_OPERATOR_EMAIL="+operatorEmail, "TICKETING_OPERATOR_PASSWORD="+operatorPassword)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
@@ -130,7 +132,7 @@ func freePort(t *testing.T) string {
 // kill ends the process without a warning.
 func (s *server) kill() {
 	if s.cmd.Process != nil && s.cmd.ProcessState == nil {
-		_ = s.cmd.Process.Kill()
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
 		<-s.done
 		s.cmd.Process = nil
 	}

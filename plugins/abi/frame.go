@@ -97,14 +97,7 @@ func (f *Field) AppendValue(b []byte) []byte {
 // are cut at the boundary of a character. limit must be at least [MinBuffer], and the values that are not texts must fit.
 func AppendFrame(b []byte, h Header, fields []Field, limit int) []byte {
 	start := len(b)
-	b = binary.LittleEndian.AppendUint16(b, Magic)
-	b = binary.LittleEndian.AppendUint16(b, Version)
-	b = binary.LittleEndian.AppendUint32(b, h.Flags)
-	b = binary.LittleEndian.AppendUint64(b, uint64(h.Time))
-	b = binary.LittleEndian.AppendUint64(b, h.Seed)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(fields)))
-	sizeAt := len(b)
-	b = binary.LittleEndian.AppendUint32(b, 0)
+	b = appendHeader(b, h, len(fields))
 	offset := HeaderSize + EntrySize*len(fields)
 	left := limit - offset
 	for i := range fields {
@@ -127,7 +120,7 @@ func AppendFrame(b []byte, h Header, fields []Field, limit int) []byte {
 		b = binary.LittleEndian.AppendUint32(b, uint32(n))
 		offset += n
 	}
-	binary.LittleEndian.PutUint32(b[sizeAt:], uint32(offset))
+	binary.LittleEndian.PutUint32(b[start+HeaderSize-4:], uint32(offset))
 	for i := range fields {
 		f := &fields[i]
 		if f.Type == TypeText {
@@ -138,6 +131,17 @@ func AppendFrame(b []byte, h Header, fields []Field, limit int) []byte {
 		}
 	}
 	return b
+}
+
+// appendHeader appends a header without the frame's size, which is its last word.
+func appendHeader(b []byte, h Header, fields int) []byte {
+	b = binary.LittleEndian.AppendUint16(b, Magic)
+	b = binary.LittleEndian.AppendUint16(b, Version)
+	b = binary.LittleEndian.AppendUint32(b, h.Flags)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.Time))
+	b = binary.LittleEndian.AppendUint64(b, h.Seed)
+	b = binary.LittleEndian.AppendUint32(b, uint32(fields))
+	return binary.LittleEndian.AppendUint32(b, 0)
 }
 
 // cut returns the length of the longest prefix of s that has at most limit bytes and does not end inside a character.

@@ -85,7 +85,7 @@ func (c *call) enter() {
 		c.stop("too many host calls")
 	}
 	if c.limit.overdue() {
-		c.stop("deadline")
+		c.stop(failedLate)
 	}
 }
 
@@ -105,10 +105,10 @@ func (c *call) reason(err error) string {
 	case c.failure != "":
 		return c.failure
 	case errors.Is(err, errDeadline):
-		return "deadline"
+		return failedLate
 	case errors.As(err, &exit):
 		if code := exit.ExitCode(); code == sys.ExitCodeDeadlineExceeded || code == sys.ExitCodeContextCanceled {
-			return "deadline"
+			return failedLate
 		}
 		return "closed"
 	}

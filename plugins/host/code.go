@@ -37,13 +37,7 @@ const maxNesting = 1_000
 // walkCode reads the body of one function and measures it. It decodes every instruction, but leaves types to wazero.
 func walkCode(body []byte, params uint64) (codeShape, error) {
 	r := &wasmReader{b: body}
-	s := codeShape{locals: params}
-	for range r.u32() {
-		if s.locals += uint64(r.u32()); s.locals > maxLocals || r.err != nil {
-			break
-		}
-		r.byte()
-	}
+	s := codeShape{locals: params + readLocals(r, maxLocals-params)}
 	if s.locals > maxLocals {
 		return s, fmt.Errorf("it has more than %d locals", maxLocals)
 	}
@@ -82,6 +76,17 @@ func walkCode(body []byte, params uint64) (codeShape, error) {
 		return s, fmt.Errorf("it has %d locals and %d branches; their product may be %d", s.locals, s.branches, maxLocalsBranches)
 	}
 	return s, r.err
+}
+
+// readLocals counts the locals that a body declares; it stops when there are more than limit.
+func readLocals(r *wasmReader, limit uint64) (n uint64) {
+	for range r.u32() {
+		if n += uint64(r.u32()); n > limit || r.err != nil {
+			break
+		}
+		r.byte()
+	}
+	return n
 }
 
 // walkPlain skips what follows an opcode without blocks.

@@ -18,6 +18,9 @@
 // failure and carries the action of the rule's failure policy, what it counted is taken back, and the instance, whose
 // memory is half-done work, is replaced before the next item.
 //
+// A call that hits its deadline is tried once more, as a busy machine may lose that time by itself; what the first attempt
+// counted is taken back before.
+//
 // Known gap until modules are metered: a guest without loops that calls exponentially many functions is noticed only when
 // it returns.
 package host

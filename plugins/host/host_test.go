@@ -26,9 +26,15 @@ func ruleSet(generation uint64, rules ...ticketing.Rule) ticketing.RuleSet {
 	return ticketing.RuleSet{Generation: generation, Rules: rules}
 }
 
+// newHost returns a host whose rules have plenty of time: the machine may be busy, and most tests are not about time.
 func newHost(t testing.TB, modules ...[]byte) *host.Host {
+	return hurried(t, 10*time.Second, modules...)
+}
+
+// hurried returns a host whose rules have the given time per call.
+func hurried(t testing.TB, eval time.Duration, modules ...[]byte) *host.Host {
 	t.Helper()
-	h := host.New(hosttest.NewSource(modules...), host.Options{})
+	h := host.New(hosttest.NewSource(modules...), host.Options{EvalTime: eval, InitTime: max(eval, 2*time.Second)})
 	t.Cleanup(h.Close)
 	return h
 }

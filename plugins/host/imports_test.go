@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"ticketing"
 	"ticketing/plugins/abi"
@@ -163,7 +164,8 @@ func TestMatchAndRegex(t *testing.T) {
 func TestLogGoesToTheLogger(t *testing.T) {
 	var out bytes.Buffer
 	h := host.New(hosttest.NewSource(hosttest.Probe), host.Options{
-		Log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		EvalTime: 10 * time.Second,
+		Log:      slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	t.Cleanup(h.Close)
 	j := openIn(t, h, ruleSet(1, uploaded("probe", hosttest.Probe, "")))

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -83,7 +84,7 @@ func (in *instance) configure(ctx context.Context, config []byte) error {
 		return err
 	}
 	if code := int32(result[0]); code != 0 {
-		return &refusal{"its module refuses the configuration (code " + itoa(code) + ")"}
+		return &refusal{"its module refuses the configuration (code " + strconv.Itoa(int(code)) + ")"}
 	}
 	return nil
 }

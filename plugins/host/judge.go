@@ -2,7 +2,6 @@ package host
 
 import (
 	"strconv"
-	"time"
 
 	"ticketing"
 	"ticketing/plugins/abi"
@@ -25,7 +24,8 @@ type judgeRule struct {
 	rule   ticketing.Rule
 	loaded *loadedRule
 	call   *call
-	in     *instance // nil after a failure, until the next item
+	in     *instance // nil after a failure, until the next call
+	late   bool      // the last item's call hit the deadline
 }
 
 // newJudge starts an instance of every rule. The judge takes over the references.
@@ -109,9 +109,20 @@ func onFailure(p ticketing.FailurePolicy) ticketing.Action {
 	}
 }
 
-// ask runs one call, with a fresh instance if the last one failed. failure says in a few words what went wrong; what the
-// call counted is then taken back.
+// ask runs the rule on an item. failure says in a few words what went wrong. A busy machine may lose the time of a whole
+// call, so one that hits the deadline is tried once more, unless the item before had the same trouble.
 func (r *judgeRule) ask(v *view, state ticketing.RuleState) (verdict abi.Verdict, failure string) {
+	verdict, failure = r.attempt(v, state)
+	if failure == failedLate && !r.late {
+		r.discard()
+		verdict, failure = r.attempt(v, state)
+	}
+	r.late = failure == failedLate
+	return verdict, failure
+}
+
+// attempt runs one call, with a fresh instance if the last one failed. What a failed call counted is taken back.
+func (r *judgeRule) attempt(v *view, state ticketing.RuleState) (verdict abi.Verdict, failure string) {
 	defer func() {
 		if p := recover(); p != nil { // a fault of ours or of the state: the item is held, the node lives
 			r.host.opts.Log.Error("a rule's call failed in the host", "rule", r.rule.Name, "panic", p)
@@ -140,7 +151,7 @@ func (r *judgeRule) eval(v *view) (abi.Verdict, string) {
 		return abi.Verdict{}, "bad pointer"
 	}
 	in.stack[0], in.stack[1] = uint64(in.buffer), uint64(len(frame))
-	if err := r.call.limit.call(in.ctx, in.eval, in.stack[:], r.evalTime()); err != nil {
+	if err := r.call.limit.call(in.ctx, in.eval, in.stack[:], r.host.opts.EvalTime); err != nil {
 		return abi.Verdict{}, r.call.reason(err)
 	}
 	verdict, err := abi.UnpackVerdict(in.stack[0])
@@ -152,7 +163,3 @@ func (r *judgeRule) eval(v *view) (abi.Verdict, string) {
 	}
 	return verdict, ""
 }
-
-func (r *judgeRule) evalTime() time.Duration { return r.host.opts.EvalTime }
-
-func itoa(n int32) string { return strconv.Itoa(int(n)) }

@@ -9,8 +9,11 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
+// failedLate is the reason of a call that took too long.
+const failedLate = "deadline"
+
 // errDeadline is the failure of a call that took too long.
-var errDeadline = errors.New("deadline")
+var errDeadline = errors.New(failedLate)
 
 // A limiter bounds the time that a guest may take.
 type limiter interface {

@@ -131,6 +131,7 @@ func TestSpamLeavesPeopleAlone(t *testing.T) {
 		"The value is 0.123456789012 and the other one 1234567890.",
 		"Mail him @work or ask @anna.",
 		"very very good",
+		"I saw it.It was fine. We know.me too.",
 		"Ich fände es schön, wenn alle kämen.",
 		"我觉得第二章最好。",
 		"",
@@ -155,10 +156,12 @@ func TestSpamSignals(t *testing.T) {
 		{"a very good site, it is example . com and it is nice", ticketing.ActionHold, "link", ""},
 		{"write to ann.lee@example.org and we shall see what comes", ticketing.ActionReject, "link,contact", ""},
 		{"call me: +44 7935 454150", ticketing.ActionHold, "contact", "It looks like advertising: it gives contact details."},
+		{"watch this: youtu.be/abc, it is better than what we saw", ticketing.ActionHold, "link", ""},
+		{"IT IS ALL AT EXAMPLE.COM for those who want to know it", ticketing.ActionHold, "link", ""},
 		{"Subscribe to my channel", ticketing.ActionHold, "promotion", ""},
 		{"Work from home and earn money: example.com", ticketing.ActionReject, "link,money", ""},
-		{"CHECK OUT MY NEW STUFF IT IS THE BEST", ticketing.ActionHold, "promotion,shouting", ""},
-		{"check out my my my my my stuff!!!!!!!!!!", ticketing.ActionHold, "promotion,repetition", ""},
+		{"CHECK OUT MY NEW STUFF IT IS THE BEST", ticketing.ActionReject, "promotion,shouting", ""},
+		{"check out my my my my my stuff!!!!!!!!!!", ticketing.ActionReject, "promotion,repetition", ""},
 	} {
 		o := j.Judge(newItem(tc.text), nil)[0]
 		if o.Failure != "" || o.Action != tc.action || strings.Join(o.Labels, ",") != tc.labels || tc.detail != "" && o.Detail != tc.detail {

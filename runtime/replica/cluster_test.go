@@ -135,7 +135,14 @@ func (w *wire) hand(rpc raft.RPC) {
 
 func (w *wire) Consumer() <-chan raft.RPC { return w.inbox }
 
-func (w *wire) alive() error {
+// sent is a request's outcome, unless the node has died: a dead node neither sends nor hears what came of it.
+func (w *wire) sent(send func() error) error {
+	if w.n.dead.Load() {
+		return errDead
+	}
+	if err := send(); err != nil {
+		return err
+	}
 	if w.n.dead.Load() {
 		return errDead
 	}
@@ -143,19 +150,43 @@ func (w *wire) alive() error {
 }
 
 func (w *wire) AppendEntries(id raft.ServerID, a raft.ServerAddress, q *raft.AppendEntriesRequest, r *raft.AppendEntriesResponse) error {
-	return errors.Join(w.alive(), w.InmemTransport.AppendEntries(id, a, q, r))
+	return w.sent(func() error { return w.InmemTransport.AppendEntries(id, a, q, r) })
 }
 
 func (w *wire) RequestVote(id raft.ServerID, a raft.ServerAddress, q *raft.RequestVoteRequest, r *raft.RequestVoteResponse) error {
-	return errors.Join(w.alive(), w.InmemTransport.RequestVote(id, a, q, r))
+	return w.sent(func() error { return w.InmemTransport.RequestVote(id, a, q, r) })
 }
 
 func (w *wire) RequestPreVote(id raft.ServerID, a raft.ServerAddress, q *raft.RequestPreVoteRequest, r *raft.RequestPreVoteResponse) error {
-	return errors.Join(w.alive(), w.InmemTransport.RequestPreVote(id, a, q, r))
+	return w.sent(func() error { return w.InmemTransport.RequestPreVote(id, a, q, r) })
 }
 
 func (w *wire) InstallSnapshot(id raft.ServerID, a raft.ServerAddress, q *raft.InstallSnapshotRequest, r *raft.InstallSnapshotResponse, d io.Reader) error {
-	return errors.Join(w.alive(), w.InmemTransport.InstallSnapshot(id, a, q, r, d))
+	return w.sent(func() error { return w.InmemTransport.InstallSnapshot(id, a, q, r, d) })
+}
+
+func (w *wire) TimeoutNow(id raft.ServerID, a raft.ServerAddress, q *raft.TimeoutNowRequest, r *raft.TimeoutNowResponse) error {
+	return w.sent(func() error { return w.InmemTransport.TimeoutNow(id, a, q, r) })
+}
+
+func (w *wire) AppendEntriesPipeline(id raft.ServerID, a raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := w.InmemTransport.AppendEntriesPipeline(id, a)
+	if err != nil {
+		return nil, err
+	}
+	return &mortalPipeline{p, w.n}, nil
+}
+
+type mortalPipeline struct {
+	raft.AppendPipeline
+	n *node
+}
+
+func (p *mortalPipeline) AppendEntries(q *raft.AppendEntriesRequest, r *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	if p.n.dead.Load() {
+		return nil, errDead
+	}
+	return p.AppendPipeline.AppendEntries(q, r)
 }
 
 // node is one run of a node of a test cluster, from a start to a crash.
@@ -254,7 +285,7 @@ func (c *cluster) openGroup(n *node, g int, fatal func(error)) error {
 	w := newWire(n, 150*time.Millisecond)
 	m := &counting{shard: store.ShardID(g), db: n.store.State(service), oracle: c.oracle}
 	conf := Config{Node: n.name(), Shard: store.ShardID(g), Store: n.store, Service: service, Machine: m, Transport: w, Fatal: fatal,
-		Bootstrap: n.id == 0 && !c.created, Join: n.id != 0 && !c.created, Logger: quiet(),
+		Bootstrap: n.id == 0 && !c.created, Join: n.id != 0, Logger: quiet(),
 		Heartbeat: 120 * time.Millisecond, CommitTimeout: 10 * time.Millisecond, SnapshotThreshold: 1 << 40, TrailingLogs: 20, hooks: &hooks{}}
 	if c.config != nil {
 		c.config(&conf)

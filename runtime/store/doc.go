@@ -36,5 +36,5 @@
 //	ff ff 1                         the format record
 //
 // Package replica documents the values. The format record of either kind is "ticketing", a zero byte, the format's version (2), and the
-// database's name. A record of a newer version, or of another name, is refused, and nothing is changed or deleted.
+// database's name. A database with a record of a newer version, of another name, or without one is refused, and no key is changed.
 package store

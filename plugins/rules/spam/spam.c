@@ -95,20 +95,31 @@ static int begins(tk_bytes t, uint32_t i, const char *s) {
 	return 1;
 }
 
-/* Endings that make a word with a dot in it a link; the order matters to dot. */
+/* Endings that make words with a dot between them a link; the order matters to dot. Those that are also words, and come
+ * after a dot when somebody forgets a space, make one only before a slash. */
 static const char *const endings[] = {
-	"com", "net", "org", "info", "biz", "co", "io", "tv", "me", "tk", "ly", "be", "ru", "us", "uk", "de", "fr", "es", "it",
-	"nl", "eu", "ca", "au", "in", "br", "pl", "xyz", "online", "site", "shop", "club", "top", "link", "live", "app", "dev",
-	0,
+	"com", "net", "org", "info", "biz", "co", "io", "tv", "tk", "ru", "uk", "de", "fr", "es", "nl", "eu", "ca", "au", "br", "pl",
+	"xyz", 0,
 };
+static const char *const weak_endings[] = {
+	"me", "be", "us", "it", "in", "ly", "to", "gl", "online", "site", "shop", "club", "top", "link", "live", "app", "dev", 0,
+};
+
+enum { ANY_ENDING = 99 };
+
+/* ending returns where a lower-case ending that begins at i ends, 0 if there is none. COM may be in capitals. */
+static uint32_t ending(tk_bytes t, uint32_t i, const char *e) {
+	uint32_t end = i + tk_strlen(e);
+	if (!begins(t, i, e) || (is_upper(at(t, i)) && !(e[0] == 'c' && e[2] == 'm'))) return 0;
+	return is_name(at(t, end)) || at(t, end) == '@' || (at(t, end) == '.' && is_name(at(t, end + 1))) ? 0 : end;
+}
 
 /* domain_end returns where one of the first endings that begins at i ends, 0 if there is none. */
 static uint32_t domain_end(tk_bytes t, uint32_t i, uint32_t first) {
-	for (uint32_t k = 0; k < first && endings[k]; k++) {
-		if (!begins(t, i, endings[k])) continue;
-		uint32_t end = i + tk_strlen(endings[k]);
-		if (!is_name(at(t, end)) && at(t, end) != '@' && !(at(t, end) == '.' && is_name(at(t, end + 1)))) return end;
-	}
+	uint32_t end;
+	for (uint32_t k = 0; k < first && endings[k]; k++) if ((end = ending(t, i, endings[k]))) return end;
+	if (first < ANY_ENDING) return 0;
+	for (uint32_t k = 0; weak_endings[k]; k++) if ((end = ending(t, i, weak_endings[k])) && at(t, end) == '/') return end;
 	return 0;
 }
 
@@ -127,14 +138,14 @@ typedef struct {
 /* dot handles a dot at i: the link around it, if it is one. Returns where to go on. Spaces around the dot are a way to hide
  * a link, and too often just the end of a sentence: then only the first endings count. */
 static uint32_t dot(tk_bytes t, uint32_t i, uint32_t word, shape *s) {
-	uint32_t from = i + 1, begin = word, first = 99, end;
+	uint32_t from = i + 1, begin = word, first = ANY_ENDING, end;
 	int before = i > 0 && is_space(t.p[i - 1]), behind = is_space(at(t, from));
 	if (behind) from++;
 	if (before) {
 		if (i < 2 || !is_name(t.p[i - 2])) return i + 1;
 		begin = i;
 		first = 3;
-	} else if (word == i) {
+	} else if (i == 0 || !is_name(t.p[i - 1])) {
 		return i + 1;
 	} else if (behind) {
 		first = 1;
@@ -171,20 +182,21 @@ static uint32_t phone(tk_bytes t, uint32_t i) {
 /* What a byte is, as bits of class. A special byte may begin or be part of a link, an address or a number. */
 enum { LETTER = 1, UPPER = 2, SPACE = 4, NAME = 8, SPECIAL = 16, STARTS_LINK = 32 };
 
-static uint8_t class[256], folded[256];
+static uint8_t class[256];
+static uint64_t sums_of[256]; /* what a byte adds: 1 if it is no space, 1<<20 if it is a letter, 1<<40 if it is a capital */
 
 static void classify(void) {
 	for (uint32_t i = 0; i < 256; i++) {
 		uint8_t c = (uint8_t)i, low = is_upper(c) ? c + 32 : c;
-		folded[i] = low;
 		class[i] = (uint8_t)((is_letter(c) ? LETTER : 0) | (is_upper(c) ? UPPER : 0) | (is_space(c) ? SPACE : 0) | (is_name(c) ? NAME : 0) |
 			(c == '.' || c == '@' || c == '+' || c == '0' ? SPECIAL : 0) | (low == 'h' || low == 'w' ? STARTS_LINK : 0));
+		sums_of[i] = (uint64_t)!is_space(c) | (uint64_t)is_letter(c) << 20 | (uint64_t)is_upper(c) << 40;
 	}
 }
 
 /* special handles a byte that may begin something: returns where that ends, i if it is nothing. word is where the present
  * word, as far as domains go, began. */
-static uint32_t special(tk_bytes t, uint32_t i, uint32_t word, shape *s) {
+__attribute__((noinline)) static uint32_t special(tk_bytes t, uint32_t i, uint32_t word, shape *s) {
 	uint8_t c = t.p[i];
 	uint32_t end = i;
 	if (c == '.') {
@@ -205,46 +217,78 @@ static uint32_t special(tk_bytes t, uint32_t i, uint32_t word, shape *s) {
 	return end;
 }
 
-/* look measures a text in one pass. A word is known by its hash. */
+/* four returns four bytes at p in lower case, first one lowest. */
+static inline uint32_t four(const uint8_t *p) {
+	uint32_t v;
+	__builtin_memcpy(&v, p, 4);
+	return v | 0x20202020;
+}
+
+/* starts_link reports whether a link may begin at p: with http, www. or watch. */
+static inline int starts_link(const uint8_t *p) {
+	uint32_t v = four(p);
+	return v == 0x70747468 || v == 0x2e777777 || v == 0x63746177;
+}
+
+/* same reports whether two stretches of n bytes are the same word, whatever the case. */
+static int same(const uint8_t *a, const uint8_t *b, uint32_t n) {
+	for (uint32_t i = 0; i < n; i++) if ((is_letter(a[i]) ? a[i] | 32 : a[i]) != (is_letter(b[i]) ? b[i] | 32 : b[i])) return 0;
+	return 1;
+}
+
+/* A counter of words that follow themselves. */
+typedef struct { uint32_t start, n, times; } repeated;
+
+static inline void word_ends(repeated *r, tk_bytes t, uint32_t start, uint32_t end, shape *s) {
+	uint32_t n = end - start;
+	r->times = n == r->n && same(t.p + start, t.p + r->start, n) ? r->times + 1 : 1;
+	r->start = start;
+	r->n = n;
+	if (r->times > s->words) s->words = r->times;
+}
+
+/* look measures a text in one pass. name is where the present run of name bytes began; word the same, but dots between two
+ * of them belong to it. */
 static void look(tk_bytes t, shape *s) {
-	uint32_t solid = 0, letters = 0, upper = 0, run = 0, longest = 0, word = 0;
-	uint32_t hash = 0, last = 0, same = 0;
+	repeated words = {0, 0, 0};
+	uint64_t sums = 0;
+	uint32_t run = 1, longest = 0, word = 0, name = 0, ended = 0;
 	uint8_t before = ' ', is = SPACE;
-	for (uint32_t i = 0; i < t.n; i++) {
-		uint8_t c = t.p[i], was = is;
+	const uint8_t *p = t.p;
+	uint32_t n = t.n;
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t c = p[i], was = is;
 		is = class[c];
-		if ((is & SPECIAL) || ((is & STARTS_LINK) && !(was & NAME))) {
+		if ((is & SPECIAL) || ((is & STARTS_LINK) && !(was & NAME) && i + 4 <= n && starts_link(p + i))) {
 			uint32_t end = special(t, i, word, s);
 			if (end > i) {
-				word = end;
 				i = end - 1;
-				before = t.p[i];
-				is = class[before];
+				before = ' ';
+				is = SPACE;
 				continue;
 			}
 		}
-		if (is & NAME) {
-			hash = (hash ^ folded[c]) * 16777619u + 1;
-		} else {
-			if (hash) {
-				same = hash == last ? same + 1 : 1;
-				if (same > s->words) s->words = same;
-				last = hash;
-				hash = 0;
+		sums += sums_of[c];
+		if ((is ^ was) & NAME) {
+			if (is & NAME) {
+				name = i;
+				if (before != '.' || ended != i - 1) word = i;
+			} else {
+				ended = i;
+				word_ends(&words, t, name, i, s);
 			}
-			if (c != '.') word = i + 1;
 		}
-		solid += !(is & SPACE);
-		letters += is & LETTER;
-		upper += (is & UPPER) >> 1;
-		run = c == before && c < 0x80 && !(is & SPACE) ? run + 1 : 1;
-		if (run > longest) longest = run;
+		if (c == before) {
+			if (++run > longest && c < 0x80 && !(is & SPACE)) longest = run;
+		} else {
+			run = 1;
+		}
 		before = c;
 	}
-	if (hash && hash == last && same + 1 > s->words) s->words = same + 1;
-	s->solid += solid;
-	s->letters += letters;
-	s->upper += upper;
+	if (is & NAME) word_ends(&words, t, name, t.n, s);
+	s->solid += (uint32_t)sums & 0xfffff;
+	s->letters += (uint32_t)(sums >> 20) & 0xfffff;
+	s->upper += (uint32_t)(sums >> 40);
 	if (longest > s->run) s->run = longest;
 }
 

@@ -1,0 +1,201 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"ticketing/internal/client"
+)
+
+// Options say what to measure.
+type Options struct {
+	URL         string         // a running server; empty: Binary is started
+	Operator    *client.Client // signed in; needed with URL
+	Binary      string
+	ServerArgs  []string // more arguments for Binary's serve
+	Connections int
+	Rate        float64 // comments a second in an open loop; 0: a closed loop, then an open one at half of its rate
+	Duration    time.Duration
+	Warmup      time.Duration
+	Users       int
+	Posts       int
+	Prefill     int // comments that are stored before anything is measured
+	Runs        int
+	Texts       []string
+	Log         io.Writer // what is going on, a line each
+}
+
+// Validate reports what is wrong.
+func (o Options) Validate() error {
+	switch {
+	case o.Connections < 1 || o.Connections > 20_000:
+		return errors.New("--connections is a number from 1 to 20000")
+	case o.Rate < 0 || o.Rate > 1e6:
+		return errors.New("--rate is a number from 0 to 1000000")
+	case o.Duration < 100*time.Millisecond || o.Warmup < 0:
+		return errors.New("--duration is at least 100ms, and --warmup not negative")
+	case o.Users < 1 || o.Users > 10_000 || o.Posts < 1 || o.Posts > 100_000:
+		return errors.New("--users is a number from 1 to 10000, --posts one from 1 to 100000")
+	case o.Prefill < 0 || o.Runs < 1:
+		return errors.New("--prefill is not negative, and --runs at least 1")
+	case o.URL != "" && !strings.HasPrefix(o.URL, "http://"):
+		return errors.New("--url: the load generator speaks plain HTTP only")
+	}
+	return nil
+}
+
+// Report is the outcome.
+type Report struct {
+	Command  string    `json:"command"`
+	At       time.Time `json:"at"`
+	Machine  Machine   `json:"machine"`
+	Note     string    `json:"note"`
+	Prefill  *Phase    `json:"prefill,omitempty"`
+	Runs     [][]Phase `json:"runs"`
+	Medians  []Phase   `json:"medians"`
+	Restarts *Restarts `json:"restarts,omitempty"`
+}
+
+// Machine is where it was measured; generator and server share it unless a URL was given.
+type Machine struct {
+	Cores int    `json:"cores"`
+	CPU   string `json:"cpu,omitempty"`
+	OS    string `json:"os"`
+	Go    string `json:"go"`
+}
+
+// Restarts are how long the server took to listen again with all the comments stored, in milliseconds.
+type Restarts struct {
+	Comments    uint64  `json:"comments"`
+	AfterStopMs float64 `json:"afterStopMs"`
+	AfterKillMs float64 `json:"afterKillMs"`
+}
+
+const note = "The spam rule's limit on an author's rate is off, because few authors send everything; every comment is judged by every rule."
+
+// Run measures. The command is only quoted in the report.
+func Run(ctx context.Context, o Options, command string) (r *Report, err error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // the generator's own collections are no part of the server
+	var p *process
+	url, operator := o.URL, o.Operator
+	if url == "" {
+		email, password := "operator@example.org", rand.Text()
+		if p, err = newProcess(o.Binary, o.ServerArgs, email, password); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, p.close()) }()
+		if _, err := p.start(ctx); err != nil {
+			return nil, err
+		}
+		url = p.url
+		if operator, err = client.New(url, ""); err != nil {
+			return nil, err
+		}
+		if err := operator.SignIn(ctx, email, password); err != nil {
+			return nil, fmt.Errorf("the operator: %w", err)
+		}
+	}
+	restore, err := liftRate(ctx, operator)
+	if err != nil {
+		return nil, err
+	}
+	r = &Report{Command: command, At: time.Now().UTC().Truncate(time.Second), Machine: machine(), Note: note}
+	err = measure(ctx, o, url, operator, p, r)
+	if p == nil {
+		return r, errors.Join(err, restore())
+	}
+	return r, err
+}
+
+// measure fills the report in.
+func measure(ctx context.Context, o Options, url string, operator *client.Client, p *process, r *Report) error {
+	fmt.Fprintf(o.Log, "signing up %d authors, writing %d posts\n", o.Users, o.Posts)
+	w, err := newWorld(ctx, url, operator, o)
+	if err != nil {
+		return err
+	}
+	b := &bencher{o: o, w: w, p: p}
+	if o.Prefill > 0 {
+		fmt.Fprintf(o.Log, "storing %d comments\n", o.Prefill)
+		f, err := b.comments(ctx, "prefill", phaseOptions{enough: int64(o.Prefill), duration: 12 * time.Minute})
+		if err != nil {
+			return err
+		}
+		r.Prefill = &f
+	}
+	if o.Warmup > 0 {
+		fmt.Fprintf(o.Log, "warming up for %v\n", o.Warmup)
+		if _, err := b.comments(ctx, "warm-up", phaseOptions{duration: o.Warmup}); err != nil {
+			return err
+		}
+	}
+	for i := range o.Runs {
+		fmt.Fprintf(o.Log, "run %d of %d\n", i+1, o.Runs)
+		phases, err := b.run(ctx)
+		if err != nil {
+			return err
+		}
+		r.Runs = append(r.Runs, phases)
+	}
+	for i := range r.Runs[0] {
+		var same []Phase
+		for _, run := range r.Runs {
+			same = append(same, run[i])
+		}
+		r.Medians = append(r.Medians, median(same))
+	}
+	if p == nil {
+		return nil
+	}
+	fmt.Fprintln(o.Log, "restarting")
+	r.Restarts, err = b.restarts(ctx)
+	return err
+}
+
+func machine() Machine {
+	m := Machine{Cores: runtime.NumCPU(), OS: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				m.CPU = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return m
+}
+
+// restarts times a start after a clean stop and one after a kill.
+func (b *bencher) restarts(ctx context.Context) (*Restarts, error) {
+	t, err := b.w.operator.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &Restarts{Comments: decidedOf(t)}
+	for _, step := range []struct {
+		sig syscall.Signal
+		ms  *float64
+	}{{syscall.SIGTERM, &r.AfterStopMs}, {syscall.SIGKILL, &r.AfterKillMs}} {
+		if err := b.p.stop(step.sig); err != nil {
+			return nil, fmt.Errorf("stopping the server: %w", err)
+		}
+		took, err := b.p.start(ctx)
+		if err != nil {
+			return nil, err
+		}
+		*step.ms = float64(took.Microseconds()) / 1000
+	}
+	return r, nil
+}

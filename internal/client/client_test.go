@@ -1,0 +1,169 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// answers is a server that gives its answers in turn, and notes what it was asked.
+type answers struct {
+	t     *testing.T
+	steps []func(w http.ResponseWriter, r *http.Request)
+	asked int
+}
+
+func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.asked == len(a.steps) {
+		a.t.Errorf("unexpected %s %s", r.Method, r.URL)
+		w.WriteHeader(http.StatusTeapot)
+		return
+	}
+	a.asked++
+	a.steps[a.asked-1](w, r)
+}
+
+func serve(t *testing.T, steps ...func(http.ResponseWriter, *http.Request)) (*Client, *answers) {
+	t.Helper()
+	a := &answers{t: t, steps: steps}
+	s := httptest.NewServer(a)
+	t.Cleanup(s.Close)
+	c, err := New(s.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, a
+}
+
+func problem(status int, body string, header ...string) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func ok(body string) func(http.ResponseWriter, *http.Request) { return problem(200, body) }
+
+var busy = problem(503, `{"detail":"Busy."}`, "Retry-After", "0")
+
+func TestNew(t *testing.T) {
+	for _, url := range []string{"", "127.0.0.1:8080", "ftp://x", "http://", "http://x/api", "http://u:p@x"} {
+		if _, err := New(url, ""); err == nil {
+			t.Errorf("New(%q) is no error", url)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for _, tc := range []struct {
+		status     int
+		body, want string
+	}{
+		{403, `{"detail":"You may not do this.","errors":[{"message":"You may not do this."}]}`, "You may not do this. (403)"},
+		{400, `{"detail":"The request is not valid.","errors":[{"field":"name","message":"Too long."}]}`, "The request is not valid. name: Too long. (400)"},
+		{502, `<html>`, "Bad Gateway (502)"},
+		{303, ``, "See Other (303)"},
+	} {
+		c, _ := serve(t, problem(tc.status, tc.body, "Location", "/elsewhere"))
+		_, err := c.Stats(t.Context())
+		var e *Error
+		if !errors.As(err, &e) || e.Status != tc.status || err.Error() != tc.want {
+			t.Errorf("%d: %v", tc.status, err)
+		}
+	}
+}
+
+func TestRepeatsWhatIsSafe(t *testing.T) {
+	c, a := serve(t, busy, busy, ok(`{}`))
+	if _, err := c.CreatePost(t.Context(), "key-12345", "t", "b"); err != nil || a.asked != 3 {
+		t.Errorf("with a key: %v after %d", err, a.asked)
+	}
+	c, a = serve(t, busy)
+	if _, err := c.Rollback(t.Context(), "spam"); err == nil || a.asked != 1 {
+		t.Errorf("without a key: %v after %d", err, a.asked)
+	}
+}
+
+func TestGivesUp(t *testing.T) {
+	steps := make([]func(http.ResponseWriter, *http.Request), maxAttempts)
+	for i := range steps {
+		steps[i] = busy
+	}
+	c, a := serve(t, steps...)
+	var e *Error
+	if _, err := c.Stats(t.Context()); !errors.As(err, &e) || e.Status != 503 || a.asked != maxAttempts {
+		t.Errorf("%v after %d", err, a.asked)
+	}
+}
+
+func TestRenewsToken(t *testing.T) {
+	token := func(name string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			var in struct{ Email, Password string }
+			if json.NewDecoder(r.Body).Decode(&in) != nil || in.Email != "a@b.org" || in.Password != "secret" || r.Header.Get("Authorization") != "" {
+				t.Errorf("sign-in %+v with %q", in, r.Header.Get("Authorization"))
+			}
+			fmt.Fprintf(w, `{"accessToken":%q}`, name)
+		}
+	}
+	with := func(name string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if got := r.Header.Get("Authorization"); got != "Bearer "+name {
+				t.Errorf("token %q", got)
+			}
+			_, _ = io.WriteString(w, `{"users":3}`)
+		}
+	}
+	expired := problem(401, `{}`)
+	c, _ := serve(t, token("one"), with("one"), expired, token("two"), with("two"), expired, token("three"), expired)
+	if err := c.SignIn(t.Context(), "a@b.org", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if n, err := c.Stats(t.Context()); err != nil || n.Users != 3 {
+			t.Errorf("%v, %v", n, err)
+		}
+	}
+	if _, err := c.Stats(t.Context()); err == nil {
+		t.Error("a fresh token that is refused is no error")
+	}
+}
+
+func TestImport(t *testing.T) {
+	c, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		want := `{"type":"user","key":"u","name":"A <b>"}` + "\n" + `{"type":"comment","key":"c","author":"u","post":"p","text":"x"}` + "\n"
+		if string(b) != want || r.Header.Get("Content-Type") != "application/x-ndjson" {
+			t.Errorf("body %s", b)
+		}
+		_, _ = io.WriteString(w, `{"items":[{"line":1,"created":true},{"line":2,"created":false,"error":"no"}]}`)
+	}, ok(`{"items":[]}`))
+	rows := []Row{{Type: "user", Key: "u", Name: "A <b>"}, {Type: "comment", Key: "c", Author: "u", Post: "p", Text: "x"}}
+	res, err := c.Import(t.Context(), rows)
+	if err != nil || len(res) != 2 || !res[0].Created || res[1].Error != "no" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if _, err := c.Import(t.Context(), rows); err == nil {
+		t.Error("a reply without the rows is no error")
+	}
+}
+
+func TestNoServer(t *testing.T) {
+	c, err := New("http://127.0.0.1:1", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Stats(t.Context())
+	if err == nil || !strings.HasPrefix(err.Error(), "http://127.0.0.1:1 does not answer: ") || strings.Contains(err.Error(), "/api") {
+		t.Errorf("%v", err)
+	}
+}
