@@ -69,6 +69,9 @@ type Meta struct {
 	ID   CommandID `cbor:"1,keyasint"`           // zero: the client layer generates one
 	Body uint64    `cbor:"2,keyasint,omitempty"` // hash of the request's body, which the id is bound to; 0: not bound
 	At   time.Time `cbor:"3,keyasint"`           // when the gateway took the command
+	// Fresh says that the id was made for this very call: before it is sent a second time nobody can have committed it, which spares the
+	// shard a look. It never leaves the process.
+	Fresh bool `cbor:"-"`
 }
 
 // A Principal is who asks: the user, and what the user may do.

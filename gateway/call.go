@@ -45,7 +45,7 @@ func (c *call) viewer() ticketing.Viewer {
 
 // freshMeta is for commands that no client repeats under a key.
 func (c *call) freshMeta() ticketing.Meta {
-	return ticketing.Meta{ID: ticketing.NewCommandID(c.at, entropy()), At: c.at}
+	return ticketing.Meta{ID: ticketing.NewCommandID(c.at, entropy()), At: c.at, Fresh: true}
 }
 
 // entropy is for ids, which are no secrets.

@@ -227,7 +227,7 @@ func (im *importer) comments() {
 }
 
 func (im *importer) meta() ticketing.Meta {
-	return ticketing.Meta{ID: ticketing.NewCommandID(im.at, entropy()), At: im.at}
+	return ticketing.Meta{ID: ticketing.NewCommandID(im.at, entropy()), At: im.at, Fresh: true}
 }
 
 // ref resolves a reference: an id as it is, a key among the rows of this request.

@@ -27,7 +27,7 @@ func (s *service) create(tx *shard.Tx, c *ticketing.CreateComment) (ticketing.Cr
 		return ticketing.Created{}, ticketing.Errorf(ticketing.NotFound, "There is no such post.")
 	}
 	var have ticketing.Comment
-	if tx.Get(key(c.ID), &have) {
+	if (c.Import || !c.Fresh) && tx.Get(key(c.ID), &have) { // a fresh id meets nobody
 		if c.Import && have.Author.ID == c.Author.ID {
 			return ticketing.Created{ID: have.ID, CreatedAt: have.CreatedAt, Status: have.Status, Existed: true}, nil
 		}

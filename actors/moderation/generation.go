@@ -31,6 +31,7 @@ func (s *service) takeGeneration(tx *shard.Tx, c *takeGeneration) (uint64, error
 	if err := s.open(&c.Set); err != nil {
 		return have, ticketing.Wrap("moderation.takeGeneration", err)
 	}
+	s.known = known{}
 	tx.Put(generationKey(), c.Set.Generation)
 	tx.Put(ruleSetKey(), &c.Set)
 	return c.Set.Generation, nil
@@ -73,8 +74,12 @@ func (s *service) newest() (g uint64) {
 // current returns the rules of the generation that the state names. A shard that never took one judges by the empty set, which holds
 // everything.
 func (s *service) current(v *shard.View) (ticketing.Judge, uint64, error) {
-	var g uint64
-	v.Get(generationKey(), &g)
+	g := s.known.generation
+	if v.Batch() == 0 || v.Batch() != s.known.batch {
+		g = 0
+		v.Get(generationKey(), &g)
+		s.known = known{v.Batch(), g}
+	}
 	if j := s.judges[g]; j != nil {
 		return j, g, nil
 	}

@@ -12,7 +12,11 @@ type service struct {
 	engine ticketing.RuleEngine
 	log    *slog.Logger
 	judges map[uint64]ticketing.Judge // by generation: the present one, and the one before until the switch has committed
+	known  known
 }
+
+// known is the generation as one batch has read it: a batch may be discarded, so the next one reads again.
+type known struct{ batch, generation uint64 }
 
 func decisionKey(author, subject ticketing.ID, rev uint32, number uint16) shard.Key {
 	k := shard.KeyOf(tableDecision, author, subject[:])

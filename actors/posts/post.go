@@ -18,7 +18,7 @@ func (s *service) create(tx *shard.Tx, c *ticketing.CreatePost) (ticketing.Creat
 		return ticketing.Created{}, ticketing.Wrap(op, err)
 	}
 	var have ticketing.Post
-	if tx.Get(key(c.ID), &have) {
+	if (c.Import || !c.Fresh) && tx.Get(key(c.ID), &have) { // a fresh id meets nobody
 		if c.Import && have.Author.ID == c.Author.ID {
 			return ticketing.Created{ID: have.ID, CreatedAt: have.CreatedAt, Status: have.Status, Existed: true}, nil
 		}

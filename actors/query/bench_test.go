@@ -136,6 +136,9 @@ func BenchmarkIngest(b *testing.B) {
 			for _, events := range batches {
 				apply(b, p, fromComments, events)
 			}
+			if err := p.Close(); err != nil {
+				b.Fatal(err)
+			}
 			b.StopTimer()
 			b.ReportMetric(float64(cpu()-before)/float64(b.N)/1e3, "cpu-µs/op")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lifecycles/s")
@@ -165,6 +168,9 @@ func full(b *testing.B) (*Projection, *traffic) {
 			events = append(events, ticketing.Event{Seq: seq, Data: &ticketing.CommentCreated{Comment: *c}})
 		}
 		apply(b, p, fromComments, events)
+	}
+	if err := p.Close(); err != nil { // waits for the last segment
+		b.Fatal(err)
 	}
 	b.Cleanup(func() { p.db.Close() })
 	return p, f

@@ -41,6 +41,7 @@
 // # Memory
 //
 // Everything in memory is bounded: the feed's window (1,024 posts of 48 bytes), posts (8 MB), comments that wait for a decision (4 MB),
-// comment counts (4 MB), names (2 MB), and the search segment being filled (16,384 documents, 400,000 postings: about 6 MB), plus the
-// filters of finished segments (about 30 kB per 16,384 documents: 2 MB for a million). Together about 25 MB.
+// comment counts (4 MB), names (2 MB), and the search segment being filled (16,384 documents, 400,000 postings: about 6 MB; up to
+// three times that while one is being written), plus the filters of finished segments (about 30 kB per 16,384 documents: 2 MB for a
+// million). Together 25 to 40 MB.
 package query

@@ -82,11 +82,7 @@ func reopen(t testing.TB, p *Projection) *Projection {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	q, err := Open(p.db)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return q
+	return openOn(t, p.db)
 }
 
 // read returns the text of the only comment, with its status if asked for.

@@ -50,10 +50,14 @@ type Projection struct {
 
 	write sync.Mutex // one change at a time; held before mu
 	// Only changes use these. held: write
-	recent  *cache[*ticketing.Comment] // comments that wait for a decision
-	change  *change                    // reused
-	logged  uint64                     // number of the next key of kindLog
-	segment uint32                     // id of the next segment
+	recent *cache[*ticketing.Comment] // comments that wait for a decision
+	change *change                    // reused
+	logged uint64                     // number of the next key of kindLog
+	cut    chan struct{}              // closed when no segment is being written
+
+	// Only whoever cuts a segment uses these: a goroutine until cut is closed, then the next change.
+	segment   uint32 // id of the next segment
+	cutFailed error
 
 	posts  *cache[*ticketing.Post] // never modified once in there
 	counts *cache[counts]
@@ -70,7 +74,8 @@ type Projection struct {
 	segments []segment // by newest document, newest first; replaced, never modified
 
 	indexing sync.RWMutex // guards what is in index; held after mu
-	index    *memIndex    // replaced under both
+	index    *memIndex    // replaced under mu
+	cutting  *memIndex    // becoming a segment, no longer changed; nil if none is. held: mu
 }
 
 type limits struct {
@@ -96,12 +101,13 @@ func Open(db *pebble.DB, options ...Option) (*Projection, error) {
 		db: db, limits: limits{windowPosts, segmentDocs, segmentPostings, 1000},
 		recent: newCache[*ticketing.Comment](recentBytes), posts: newCache[*ticketing.Post](postBytes),
 		counts: newCache[counts](countsKept), names: newCache[string](namesKept),
-		done: make(chan struct{}), feeds: map[Source]*feed{}, index: newMemIndex(),
+		done: make(chan struct{}), cut: make(chan struct{}), feeds: map[Source]*feed{}, index: newMemIndex(),
 	}
 	for _, o := range options {
 		o(&p.limits)
 	}
 	p.change = newChange(p)
+	close(p.cut)
 	for _, load := range []func() error{p.openFormat, p.openCursors, p.openTotals, p.openWindow, p.openSearch} {
 		if err := load(); err != nil {
 			return nil, fmt.Errorf("query: opening: %w", err)
@@ -166,7 +172,7 @@ func (p *Projection) Cursor(s Source) (c Cursor, ok bool) {
 // FeedVersion changes whenever anything that Feed shows changes; it is valid until the process ends.
 func (p *Projection) FeedVersion() uint64 { return p.version.Load() }
 
-// Close ends all waits and refuses changes from now on. What is only in memory is made again by Open.
+// Close ends all waits, refuses changes from now on, and returns when nothing uses the DB any more but reads. What is only in memory is made again by Open.
 func (p *Projection) Close() error {
 	p.write.Lock()
 	defer p.write.Unlock()
@@ -178,7 +184,8 @@ func (p *Projection) Close() error {
 	p.closed = true
 	close(p.done)
 	p.mu.Unlock()
-	return nil
+	<-p.cut
+	return p.cutFailed
 }
 
 func (p *Projection) alive() error {

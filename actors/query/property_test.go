@@ -33,10 +33,10 @@ func TestRebuild(t *testing.T) {
 				w.catchUp(t, p, 1<<20)
 				compare(t, fmt.Sprint("loaded ", i), answersOf(t, w, p, 20), want)
 			}
-			again, err := Open(followed.db, small...)
-			if err != nil {
+			if err := followed.Close(); err != nil {
 				t.Fatal(err)
 			}
+			again := openOn(t, followed.db, small...)
 			compare(t, "opened again", answersOf(t, w, again, 3), want)
 		})
 	}
@@ -51,10 +51,7 @@ func TestCrash(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			fs := vfs.NewCrashableMem()
 			options := []Option{WithWindow(6), WithSegment(1 + int(seed)%4*11)}
-			p, err := Open(openDB(t, fs), options...)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p := openOn(t, openDB(t, fs), options...)
 			for range 8 {
 				w.play(60)
 				w.catchUp(t, p, 10)
@@ -65,9 +62,7 @@ func TestCrash(t *testing.T) {
 				}
 				w.catchUp(t, p, 8)
 				fs = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(2) * 50, RNG: rng})
-				if p, err = Open(openDB(t, fs), options...); err != nil {
-					t.Fatal(err)
-				}
+				p = openOn(t, openDB(t, fs), options...)
 				w.checkPrefix(t, p)
 			}
 			w.catchUp(t, p, 1<<20)

@@ -72,18 +72,44 @@ func sortSegments(list []segment) {
 	})
 }
 
-// cutSegment makes a segment of the index in memory if that is large enough. held: write
+// cutSegment begins to make a segment of the index in memory if that is large enough. It waits for the segment before only if the index
+// has become twice as large meanwhile. held: write
 func (p *Projection) cutSegment() error {
-	if len(p.index.docs) < p.limits.segmentDocs && p.index.postings < p.limits.segmentPostings {
+	size := max(len(p.index.docs)*100/p.limits.segmentDocs, p.index.postings*100/p.limits.segmentPostings) // percent
+	if size < 100 {
 		return nil
 	}
+	select {
+	case <-p.cut:
+	default:
+		if size < 200 {
+			return nil
+		}
+		<-p.cut
+	}
+	if p.cutFailed != nil {
+		return p.cutFailed
+	}
+	p.mu.Lock()
+	p.cutting, p.index = p.index, newMemIndex()
+	p.mu.Unlock()
+	p.cut = make(chan struct{})
+	go func(logged uint64, done chan struct{}) {
+		defer close(done)
+		p.cutFailed = p.writeSegment(logged)
+	}(p.logged, p.cut)
+	return nil
+}
+
+// writeSegment writes the index that is being cut, whose documents are logged before the given number. One runs at a time.
+func (p *Projection) writeSegment(logged uint64) error {
 	b := p.db.NewBatch()
 	defer b.Close()
-	s, err := p.index.write(b, p.segment)
+	s, err := p.cutting.write(b, p.segment)
 	if err != nil {
 		return err
 	}
-	if err := b.DeleteRange(logKey(0), logKey(p.logged), nil); err != nil {
+	if err := b.DeleteRange(logKey(0), logKey(logged), nil); err != nil {
 		return err
 	}
 	if err := b.Commit(pebble.NoSync); err != nil {
@@ -93,10 +119,8 @@ func (p *Projection) cutSegment() error {
 	sortSegments(segments)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.indexing.Lock()
-	defer p.indexing.Unlock()
 	p.segment++
-	p.segments, p.index = segments, newMemIndex()
+	p.segments, p.cutting = segments, nil
 	return nil
 }
 
@@ -154,11 +178,14 @@ func (p *Projection) candidates(words []string, before *place, n int) (docs []do
 	p.indexing.RLock()
 	p.index.top(words, before, &found)
 	p.indexing.RUnlock()
-	segments := p.segments
+	cutting, segments := p.cutting, p.segments
 	it, err := p.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kindWords}, UpperBound: []byte{kindDocument + 1}})
 	p.mu.RUnlock()
 	if err != nil {
 		return nil, false, err
+	}
+	if cutting != nil {
+		cutting.top(words, before, &found)
 	}
 	for _, s := range segments {
 		if !found.wants(s.newest) {

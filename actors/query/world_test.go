@@ -338,9 +338,20 @@ func (quiet) Fatalf(f string, args ...any) { panic(fmt.Sprintf(f, args...)) }
 
 func openEmpty(t testing.TB, options ...Option) *Projection {
 	t.Helper()
-	p, err := Open(openDB(t, vfs.NewMem()), options...)
+	return openOn(t, openDB(t, vfs.NewMem()), options...)
+}
+
+// openOn opens a projection that is closed before the DB.
+func openOn(t testing.TB, db *pebble.DB, options ...Option) *Projection {
+	t.Helper()
+	p, err := Open(db, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return p
 }

@@ -36,31 +36,35 @@ rules have judged every comment, and compares with CLASS: a comment that is reje
 				return errors.New("there are no files examples/data/*.csv here; name some")
 			}
 		}
-		videos, err := a.readVideos(files)
-		if err != nil {
-			return err
-		}
-		l, err := a.openLocal(ctx, data)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, l.close()) }()
-		s, err := a.judge(ctx, l.api, videos)
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return a.json(s)
-		}
-		if err := a.printScores(s, len(videos)); err != nil {
-			return err
-		}
-		if data != "" {
-			fmt.Fprintf(a.out, "\nTo look around: ticketing serve --dev --data %s\n", data)
-		}
-		return nil
+		return a.runDemo(ctx, files, data, asJSON)
 	}
 	return c
+}
+
+func (a *app) runDemo(ctx context.Context, files []string, data string, asJSON bool) (err error) {
+	videos, err := a.readVideos(files)
+	if err != nil {
+		return err
+	}
+	l, err := a.openLocal(ctx, data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	s, err := a.judge(ctx, l.api, videos)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.json(s)
+	}
+	if err := a.printScores(s, len(videos)); err != nil {
+		return err
+	}
+	if data != "" {
+		fmt.Fprintf(a.out, "\nTo look around: ticketing serve --dev --data %s\n", data)
+	}
+	return nil
 }
 
 // judge imports the videos, waits for the decisions, and compares.

@@ -50,17 +50,7 @@ func (a *app) userCreate() *cobra.Command {
 
 func (a *app) createUser(ctx context.Context, cfg config.Config, o userOptions) error {
 	// Everything that can be wrong is found before the directory is opened.
-	if _, err := ticketing.NormalizeEmail(o.email); err != nil {
-		return err
-	}
-	if err := ticketing.CheckName(o.name); err != nil {
-		return err
-	}
-	var names []string
-	if o.role != "" {
-		names = []string{o.role}
-	}
-	roles, err := ticketing.ParseRoles(names)
+	roles, err := o.check()
 	if err != nil {
 		return err
 	}
@@ -89,6 +79,20 @@ func (a *app) createUser(ctx context.Context, cfg config.Config, o userOptions) 
 	}
 	_, err = fmt.Fprintf(a.out, "created %s (%s), %s\n", u.Email, strings.Join(u.Roles.Names(), ", "), u.ID)
 	return err
+}
+
+// check reports what is wrong with the flags, and returns the roles.
+func (o userOptions) check() (ticketing.Roles, error) {
+	if _, err := ticketing.NormalizeEmail(o.email); err != nil {
+		return 0, err
+	}
+	if err := ticketing.CheckName(o.name); err != nil {
+		return 0, err
+	}
+	if o.role == "" {
+		return ticketing.RoleUser, nil
+	}
+	return ticketing.ParseRoles([]string{o.role})
 }
 
 // newPassword reads a password: one line of standard input, or twice from a terminal without echo.

@@ -149,6 +149,17 @@ func measure(ctx context.Context, o Options, url string, operator *client.Client
 		}
 		r.Runs = append(r.Runs, phases)
 	}
+	r.summarize()
+	if p == nil {
+		return nil
+	}
+	fmt.Fprintln(o.Log, "restarting")
+	r.Restarts, err = b.restarts(ctx)
+	return err
+}
+
+// summarize computes the medians, phase by phase.
+func (r *Report) summarize() {
 	for i := range r.Runs[0] {
 		var same []Phase
 		for _, run := range r.Runs {
@@ -156,12 +167,6 @@ func measure(ctx context.Context, o Options, url string, operator *client.Client
 		}
 		r.Medians = append(r.Medians, median(same))
 	}
-	if p == nil {
-		return nil
-	}
-	fmt.Fprintln(o.Log, "restarting")
-	r.Restarts, err = b.restarts(ctx)
-	return err
 }
 
 func machine() Machine {

@@ -77,9 +77,8 @@ func (b *bencher) comments(ctx context.Context, name string, o phaseOptions) (Ph
 	f.Accepted, f.Failed = float64(accepted), float64(l.rec.failed())
 	f.PerSecond, f.VisiblePerSecond = f.Accepted/f.Seconds, f.Accepted/all
 	f.DrainMs = 1000 * (all - f.Seconds)
-	f.Approved = float64(after.Comments["approved"] - base.Comments["approved"])
-	f.Rejected = float64(after.Comments["rejected"] - base.Comments["rejected"])
-	f.Held = float64(after.Comments["held"] - base.Comments["held"])
+	grown := func(status string) float64 { return float64(after.Comments[status] - base.Comments[status]) }
+	f.Approved, f.Rejected, f.Held = grown("approved"), grown("rejected"), grown("held")
 	latencies(f, l.rec, visible)
 	for k, n := range visible.errors {
 		ph.Errors["sampler, "+k] += n

@@ -17,7 +17,7 @@
 //
 // 1 (version); then as uvarints raft's version of the metadata, index, term, index of the configuration, size, content; then each with
 // its length (uvarint) in front: ID, pending, configuration in raft's encoding. Pending is the path of a received snapshot that must
-// still be restored; content is the applied index of a restored one's content, which may be above the index.
+// still be restored; content is the applied index of the state, which may be above the index: a stream is of the sender's newest state.
 //
 // # Stream of a snapshot
 //

@@ -18,12 +18,11 @@ import (
 type failure struct{}
 
 // fsm applies a group's entries to the state database. It implements raft.BatchingFSM: without ApplyBatch raft would not count
-// configuration entries as applied and refuse to compact behind them.
+// configuration entries as applied and refuse to compact behind them. Raft calls it from one goroutine, except for Persist.
 type fsm struct {
 	r          *Replica
 	appliedKey []byte
 	applied    atomic.Uint64 // index of the last command in the state
-	running    sync.Mutex    // held while the state machine is called
 
 	floorMu sync.Mutex
 	floor   uint64 // as it is in the state database
@@ -45,8 +44,6 @@ func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 
 // ApplyBatch implements raft.BatchingFSM. Every entry is a batch of its own, because the next one's Apply reads the state.
 func (f *fsm) ApplyBatch(ls []*raft.Log) []any {
-	f.running.Lock()
-	defer f.running.Unlock()
 	results := make([]any, len(ls))
 	for i, l := range ls {
 		if l.Type == raft.LogCommand {
@@ -90,20 +87,21 @@ func setUint64(b *pebble.Batch, key []byte, v uint64) error {
 
 // Snapshot implements raft.FSM: the state up to now is the snapshot; Persist only makes it durable.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
-	return &persister{f, f.r.snaps.generation()}, nil
+	return &persister{f, f.r.snaps.generation(), f.applied.Load()}, nil
 }
 
 // persister makes the state durable for a snapshot.
 type persister struct {
-	f   *fsm
-	gen uint64 // of the snapshot store when the snapshot was taken
+	f       *fsm
+	gen     uint64 // of the snapshot store when the snapshot was taken
+	content uint64 // applied index then
 }
 
 // Persist implements raft.FSMSnapshot. The floor, then the flush, then the metadata: raft compacts the log after that, and what it
 // deletes must not be needed by any state that a crash can leave.
 func (p *persister) Persist(s raft.SnapshotSink) error {
 	k := s.(*sink)
-	k.local, k.gen = true, p.gen
+	k.local, k.gen, k.meta.content = true, p.gen, p.content
 	h := p.f.r.cfg.hooks
 	h.at("persist before flush")
 	if err := p.f.secure(k.meta.Index, p.gen); err != nil {
@@ -163,8 +161,6 @@ func (f *fsm) raiseFloor(index, gen uint64) error {
 // Restore implements raft.FSM: it replaces the state by a received snapshot, whose metadata are stored already and name the spool. Until
 // the last step, a crash leaves the spool to begin from again.
 func (f *fsm) Restore(rc io.ReadCloser) error {
-	f.running.Lock()
-	defer f.running.Unlock()
 	m := f.r.snaps.current()
 	if m == nil || m.pending == "" {
 		return errors.New("there is no received snapshot to restore")

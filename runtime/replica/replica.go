@@ -98,7 +98,8 @@ type Replica struct {
 	closing   atomic.Bool
 	closed    sync.Once
 	closeErr  error
-	broken    atomic.Bool // a fatal error was reported; only seen if Fatal returned, which it does in tests
+	led       atomic.Uint64 // term in which Lead has succeeded
+	broken    atomic.Bool   // a fatal error was reported; only seen if Fatal returned, which it does in tests
 	streams   sync.WaitGroup
 	compactor
 }
@@ -145,35 +146,6 @@ func (r *Replica) await(f raft.Future) error {
 		return err
 	default:
 		return raft.ErrRaftShutdown
-	}
-}
-
-// Verify implements [Log].
-func (r *Replica) Verify() error {
-	if r.closing.Load() || r.broken.Load() {
-		return ErrNotLeader
-	}
-	if err := r.await(r.raft.VerifyLeader()); err != nil {
-		return ErrNotLeader
-	}
-	return nil
-}
-
-// Lead implements [Log]. The check is an entry in the log, so ask after a pulse and not in a loop.
-func (r *Replica) Lead(ctx context.Context) error {
-	if r.raft.State() != raft.Leader || r.closing.Load() {
-		return ErrNotLeader
-	}
-	answer := make(chan error, 1)
-	go func() { answer <- r.await(r.raft.Barrier(0)) }()
-	select {
-	case err := <-answer:
-		if err != nil || r.broken.Load() || r.raft.State() != raft.Leader {
-			return ErrNotLeader
-		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrNotLeader, ctx.Err())
 	}
 }
 

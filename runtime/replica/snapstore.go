@@ -20,7 +20,7 @@ var errSuperseded = errors.New("a newer snapshot is there")
 type meta struct {
 	raft.SnapshotMeta
 	pending string // file in the spool that must still be restored; empty for a snapshot of our own, or once it is
-	content uint64 // applied index of a restored snapshot's content, which may be above Index; 0 for one of our own
+	content uint64 // applied index of the state that it was taken of, or that was restored; after a restore it may be above Index
 }
 
 // snapStore implements raft.SnapshotStore. Its snapshots are metadata only: the content is the state database, read when a follower

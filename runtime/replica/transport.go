@@ -4,12 +4,13 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 )
 
-// transport stands between raft and the given transport. It clamps what a leader claims to be committed, never sends a placeholder, and
-// lets a group of one elect itself at once.
+// transport stands between raft and the given transport. It clamps what a leader claims to be committed, never sends a placeholder, lets
+// a group of one elect itself at once, and remembers who accepted this node as a leader and when, for [Replica.Verify].
 type transport struct {
 	raft.Transport
 	preVote raft.WithPreVote
@@ -17,7 +18,15 @@ type transport struct {
 	quit    chan struct{}
 	once    sync.Once
 	noClamp bool // tests only
+
+	sent     atomic.Uint64 // requests so far
+	mu       sync.Mutex
+	answers  map[raft.ServerID]answer
+	answered chan struct{} // closed at the next answer
 }
+
+// answer is a peer's newest acceptance of this node as a leader.
+type answer struct{ term, request uint64 }
 
 var (
 	errAlone       = errors.New("replica: nobody is connected")
@@ -25,7 +34,8 @@ var (
 )
 
 func newTransport(c *Config) (*transport, error) {
-	t := &transport{Transport: c.Transport, quit: make(chan struct{}), noClamp: c.hooks.noClamp}
+	t := &transport{Transport: c.Transport, quit: make(chan struct{}), noClamp: c.hooks.noClamp,
+		answers: map[raft.ServerID]answer{}, answered: make(chan struct{})}
 	if c.Transport == nil {
 		t.Transport = &loner{addr: raft.ServerAddress(c.Node)}
 	}
@@ -96,12 +106,42 @@ func (t *transport) guard(a *raft.AppendEntriesRequest) error {
 	return nil
 }
 
-// AppendEntries implements raft.Transport.
+// AppendEntries implements raft.Transport. Heartbeats come this way.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if err := t.guard(a); err != nil {
 		return err
 	}
-	return t.Transport.AppendEntries(id, target, a, resp)
+	request := t.sent.Add(1)
+	err := t.Transport.AppendEntries(id, target, a, resp)
+	if err == nil && resp.Success && resp.Term == a.Term {
+		t.accept(id, answer{a.Term, request})
+	}
+	return err
+}
+
+func (t *transport) accept(id raft.ServerID, a answer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if was := t.answers[id]; a.request > was.request {
+		t.answers[id] = a
+	}
+	close(t.answered)
+	t.answered = make(chan struct{})
+}
+
+// accepted reports whether a peer has accepted this node as the leader of a term, in its answer to a request after a mark.
+func (t *transport) accepted(id raft.ServerID, term, since uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := t.answers[id]
+	return a.term == term && a.request > since
+}
+
+// news is closed at the next answer.
+func (t *transport) news() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.answered
 }
 
 // AppendEntriesPipeline implements raft.Transport.

@@ -27,6 +27,7 @@ type Request struct {
 	Code  uint16     // 0: internal
 	Cmd   any        // pointer to the command or query; nobody changes it after it was sent
 	Reply chan Reply // has room for the one reply that always comes
+	Again bool       // the command was sent before
 }
 
 // A Reply answers a Request. An Err of kind Unavailable with Retry set was not evaluated, or its outcome is unknown; the same command
@@ -81,6 +82,7 @@ type Actor struct {
 	leading  bool
 	inflight bool
 	lastSize int // of the entry before, as a hint
+	batches  uint64
 	stop     context.CancelFunc
 	pullers  sync.WaitGroup
 	Stats    Stats
@@ -258,6 +260,8 @@ func (a *Actor) evaluate() {
 	}
 	now := a.cfg.Now()
 	b := newBatch(a.cfg.Machine.Meta(), now, min(max(a.lastSize+a.lastSize/4, 1<<10), maxBatch+maxBatch/4))
+	a.batches++
+	b.serial = a.batches
 	done := 0
 	for done < len(a.pending) {
 		r := a.pending[done]
@@ -303,28 +307,29 @@ func (a *Actor) one(b *batch, r *Request) (more bool) {
 		b.answer(r, Reply{Err: ticketing.Errorf(ticketing.Unavailable, "This node does not know the operation %d of %s.", r.Code, a.spec.Service)})
 		return false
 	}
-	value, err := a.command(b, h, r.Cmd)
+	value, err := a.command(b, h, r)
 	b.answer(r, Reply{Value: value, Err: err, Position: ticketing.Position{
 		Service: a.spec.Service, Shard: a.cfg.Index, Epoch: b.base.Epoch, Seq: b.head()}})
 	return false
 }
 
 // command evaluates one command or query.
-func (a *Actor) command(b *batch, h *Handler, cmd any) (any, error) {
+func (a *Actor) command(b *batch, h *Handler, r *Request) (any, error) {
 	tx := a.begin(b)
 	if !h.write {
 		a.Stats.Reads.Add(1)
-		return a.guarded(tx, func() (any, error) { return h.eval(tx, cmd) })
+		return a.guarded(tx, func() (any, error) { return h.eval(tx, r.Cmd) })
 	}
 	a.Stats.Commands.Add(1)
-	m := cmd.(interface{ CommandMeta() *ticketing.Meta }).CommandMeta()
+	m := r.Cmd.(interface{ CommandMeta() *ticketing.Meta }).CommandMeta()
 	tx.at = m.At
 	return a.guarded(tx, func() (any, error) {
-		reply, found, err := a.remembered(tx, h, m)
-		if found || err != nil {
-			return reply, err
+		if r.Again || !m.Fresh {
+			if reply, found, err := a.remembered(tx, h, m); found || err != nil {
+				return reply, err
+			}
 		}
-		reply, err = h.eval(tx, cmd)
+		reply, err := h.eval(tx, r.Cmd)
 		if err != nil {
 			return nil, err
 		}

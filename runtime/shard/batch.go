@@ -23,6 +23,7 @@ type batch struct {
 	answers []answer
 	began   time.Time
 	scratch []byte
+	serial  uint64
 }
 
 // answer is a reply that waits for the commit.

@@ -43,20 +43,21 @@ type Consumer struct {
 
 // tailEvent is an event in memory; its data is decoded when the first consumer wants it.
 type tailEvent struct {
-	ev     ticketing.Event
-	size   int
-	decode sync.Once
+	ev      ticketing.Event // as published: never changed, because many read it
+	size    int
+	decode  sync.Once
+	decoded any
 }
 
 // typed returns the event with its data decoded. An event that cannot be decoded keeps its bytes as Data; handlers refuse it.
 func (t *tailEvent) typed() ticketing.Event {
+	ev := t.ev
 	t.decode.Do(func() {
-		ev := t.ev
-		if wire.DecodeEventData(&ev) == nil {
-			t.ev = ev
-		}
+		_ = wire.DecodeEventData(&ev)
+		t.decoded = ev.Data
 	})
-	return t.ev
+	ev.Data = t.decoded
+	return ev
 }
 
 // A Feed is the event log of one replica, as consumers read it: the newest events from memory, older ones from the store.

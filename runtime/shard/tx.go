@@ -58,6 +58,15 @@ type View struct {
 	key   []byte // scratch
 }
 
+// Batch is the number of the batch that is being evaluated: what was read in one holds until the batch ends, if nobody writes it. It is 0
+// outside of batches.
+func (v *View) Batch() uint64 {
+	if v.batch == nil {
+		return 0
+	}
+	return v.batch.serial
+}
+
 // errDecode is thrown by Get and caught where a command is evaluated.
 type errDecode struct{ err error }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -42,7 +43,7 @@ func makeDir(fs vfs.FS, dir string) error {
 		}
 		p = parent
 	}
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	for _, p := range parents {
@@ -180,12 +181,16 @@ func (n *Node) dbOptions(name string, cache *pebble.Cache) *pebble.Options {
 	}
 	if name == logName {
 		o.MemTableStopWritesThreshold = 4 // a log that waits stops all shards
+		o.L0CompactionThreshold, o.L0StopWritesThreshold = 20, 100
+		o.LBaseMaxBytes = 512<<20
 		return o
 	}
 	o.DisableWAL = true
 	for i := range o.Levels {
-		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most lookups of command ids find nothing
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // many lookups find nothing
+		o.Levels[i].IndexBlockSize = 256 << 10            // one index per table: a second level costs a block per lookup
 	}
+	o.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression } // read often, rewritten soon
 	return o
 }
 

@@ -24,7 +24,7 @@ type Options struct {
 	FS       vfs.FS          // default: the operating system's
 	Dir      string          // data directory; created if there is none
 	Services []string        // names of the services with a state database; each is a folder below Dir
-	Cache    int64           // bytes, shared by all databases; default [DefaultCache]
+	Cache    int64           // bytes of blocks, shared by all databases; default [DefaultCache]
 	MemTable uint64          // bytes of one memtable; a database has up to two; default [DefaultMemTable]
 	Fatal    func(err error) // called on a storage error; must not return in production; default: one line to stderr, exit status 1
 	Logger   *slog.Logger    // default slog.Default()
@@ -90,7 +90,10 @@ func (n *Node) open() (err error) {
 	if err := checkDir(n.fs, n.opts.Dir); err != nil {
 		return err
 	}
-	cache := pebble.NewCache(n.opts.Cache)
+	// Pebble takes memtables out of the cache's capacity: without room for them nothing would be cached while writes are heavy, and every
+	// lookup would read its blocks from disk (measured: 16 % of all processor time).
+	memtables := 2 * int64(n.opts.MemTable) * int64(1+len(n.opts.Services))
+	cache := pebble.NewCache(n.opts.Cache + memtables)
 	defer cache.Unref() // every database holds it
 	if n.log, err = n.openDB(logName, cache); err != nil {
 		return err

@@ -28,7 +28,7 @@ var errUnknown error = &ticketing.Error{Kind: ticketing.Unavailable, RetryAfter:
 // unknown, is sent again with the same command id after a back-off of milliseconds, until ctx or ten seconds end; then the error is
 // Unavailable. A full queue is Unavailable at once. cmd must be a pointer; nobody may change what it points to from now on.
 func (s *System) Ask(ctx context.Context, service string, slot ticketing.Slot, code uint16, cmd any) (shard.Reply, error) {
-	shards := s.shards[service]
+	shards := s.Shards(service)
 	if len(shards) == 0 {
 		return shard.Reply{}, ticketing.Errorf(ticketing.Unavailable, "This node does not know the service %s.", service)
 	}
@@ -42,7 +42,7 @@ func (s *System) Ask(ctx context.Context, service string, slot ticketing.Slot, c
 	deadline := time.NewTimer(remaining(ctx))
 	defer deadline.Stop()
 	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
-		r := &shard.Request{Code: code, Cmd: cmd, Reply: make(chan shard.Reply, 1)}
+		r := &shard.Request{Code: code, Cmd: cmd, Reply: make(chan shard.Reply, 1), Again: backoff > firstBackoff}
 		sh.Send(r)
 		select {
 		case reply := <-r.Reply:
@@ -80,7 +80,7 @@ func Command[R any](ctx context.Context, s *System, service string, slot ticketi
 		m.At = time.Now().UTC().Truncate(time.Millisecond)
 	}
 	if m.ID.IsZero() {
-		m.ID = ticketing.NewCommandID(time.Now(), rand.Uint64())
+		m.ID, m.Fresh = ticketing.NewCommandID(time.Now(), rand.Uint64()), true
 	}
 	return ask[R](ctx, s, service, slot, code, c)
 }

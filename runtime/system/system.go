@@ -6,7 +6,10 @@ package system
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -17,7 +20,7 @@ import (
 type System struct {
 	actors *actor.ActorSystem
 	log    *slog.Logger
-	shards map[string][]*Shard // by service; complete before the first Ask
+	shards atomic.Pointer[map[string][]*Shard] // by service; replaced whole, because pullers look while shards are still being spawned
 }
 
 // A Receiver takes an actor's messages, one at a time.
@@ -41,8 +44,11 @@ type Shard struct {
 
 // New starts an actor system.
 func New(log *slog.Logger) *System {
-	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return log })
-	return &System{actors: actor.NewActorSystem(quiet), log: log, shards: map[string][]*Shard{}}
+	// proto.actor tells of every message to an actor that has stopped, which is what a stop looks like.
+	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
+	s := &System{actors: actor.NewActorSystem(quiet), log: log}
+	s.shards.Store(&map[string][]*Shard{})
+	return s
 }
 
 // Name is the deterministic name of a shard's actor, the same on every node.
@@ -74,24 +80,26 @@ func (s *System) guard(name string, r Receiver, msg any) {
 	r.Receive(msg)
 }
 
-// SpawnShard starts the actor of a shard. The shards of a service are spawned in order, before anything is asked.
+// SpawnShard starts the actor of a shard. The shards are spawned by one goroutine, those of a service in order.
 func (s *System) SpawnShard(service string, index int, a *shard.Actor) (Ref, error) {
-	if len(s.shards[service]) != index {
+	if len(s.Shards(service)) != index {
 		return Ref{}, fmt.Errorf("system: %s is spawned out of order", Name(service, index))
 	}
 	ref, err := s.Spawn(Name(service, index), a)
 	if err == nil {
-		s.shards[service] = append(s.shards[service], &Shard{Ref: ref, Actor: a})
+		next := maps.Clone(*s.shards.Load())
+		next[service] = append(slices.Clone(next[service]), &Shard{Ref: ref, Actor: a})
+		s.shards.Store(&next)
 	}
 	return ref, err
 }
 
 // Shards returns the shards of a service.
-func (s *System) Shards(service string) []*Shard { return s.shards[service] }
+func (s *System) Shards(service string) []*Shard { return (*s.shards.Load())[service] }
 
 // Stop ends all actors.
 func (s *System) Stop() {
-	for _, shards := range s.shards {
+	for _, shards := range *s.shards.Load() {
 		for _, sh := range shards {
 			_ = s.actors.Root.StopFuture(sh.pid).Wait()
 		}

@@ -1,0 +1,382 @@
+package replica
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/hashicorp/raft"
+)
+
+// learner is a replica without a group, on which installs are played by hand.
+func learner(t *testing.T, fs *vfs.MemFS, h *hooks) *single {
+	t.Helper()
+	s, err := trySingle(t, fs, func(c *Config) { c.Node, c.Bootstrap, c.Single, c.Join, c.hooks = "n1", false, false, true, h })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// content is a snapshot's stream with the commands 1 … n.
+func content(t *testing.T, n uint64) (stream []byte, index uint64) {
+	t.Helper()
+	s := openSingle(t, vfs.NewMem(), nil)
+	defer s.close()
+	s.propose(1, n)
+	compactNow(t, s.Replica)
+	m, rc, err := s.snaps.Open(s.snaps.current().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rc.Close()
+	stream, err = io.ReadAll(rc)
+	if err != nil || int64(len(stream)) != m.Size {
+		t.Fatalf("%d bytes, announced were %d (%v)", len(stream), m.Size, err)
+	}
+	return stream, m.Index
+}
+
+// receive plays what raft does with a received snapshot up to the sink's Close.
+func (s *single) receive(stream []byte, index uint64) (raft.SnapshotSink, error) {
+	k, err := s.snaps.Create(1, index, 2, raft.Configuration{Servers: []raft.Server{{ID: "n0", Address: "n0"}}}, 1, s.transport)
+	if err != nil {
+		return nil, err
+	}
+	for len(stream) > 0 {
+		n := min(len(stream), 1000)
+		if _, err := k.Write(stream[:n]); err != nil {
+			return nil, err
+		}
+		stream = stream[n:]
+	}
+	return k, k.Close()
+}
+
+// install plays the rest.
+func (s *single) install(stream []byte, index uint64) error {
+	k, err := s.receive(stream, index)
+	if err != nil {
+		return err
+	}
+	_, rc, err := s.snaps.Open(k.ID())
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	return s.fsm.Restore(rc)
+}
+
+// TestInstallByHand: a received snapshot replaces the state and the log below it, and survives.
+func TestInstallByHand(t *testing.T) {
+	stream, index := content(t, 200)
+	s := learner(t, vfs.NewCrashableMem(), nil)
+	if err := s.log.StoreLogs([]*raft.Log{{Index: 1, Term: 1, Data: command(900)}, {Index: index, Term: 1, Data: command(901)}, {Index: index + 1, Term: 1, Data: command(902)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Set(countKey(3, 999), u64(1), pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.install(stream, index); err != nil {
+		t.Fatal(err)
+	}
+	check := func() {
+		t.Helper()
+		s.expect(200)
+		if s.machine.get(countKey(3, 999)) != 0 {
+			t.Error("the old state is still there")
+		}
+		if first, last := s.log.bounds(); first != index+1 || last != index+1 {
+			t.Errorf("the log is %d … %d, want only %d", first, last, index+1)
+		}
+		if names, err := s.fs.List("data/spool"); err != nil || len(names) != 0 {
+			t.Errorf("the spool holds %v (%v)", names, err)
+		}
+	}
+	check()
+	if s.machine.restores() != 1 || s.Applied() != index {
+		t.Errorf("restored %d times, applied %d", s.machine.restores(), s.Applied())
+	}
+	s = learner(t, s.crash(), nil)
+	check()
+	s.close()
+}
+
+// TestBadStream: a received snapshot that is not whole is refused and forgotten.
+func TestBadStream(t *testing.T) {
+	stream, index := content(t, 2000)
+	s := learner(t, vfs.NewCrashableMem(), nil)
+	defer s.close()
+	if err := s.db.Set(countKey(3, 1), u64(1), pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	flipped := func(i int) []byte {
+		b := bytes.Clone(stream)
+		b[i] ^= 4
+		return b
+	}
+	frame := streamHeader + frameHeader + int(binary.BigEndian.Uint32(stream[streamHeader:]))
+	for name, bad := range map[string][]byte{
+		"empty": nil, "cut": stream[:len(stream)/2], "no trailer": stream[:len(stream)-trailerLen-frameHeader], "longer": append(bytes.Clone(stream), 0),
+		"header": flipped(0), "other shard": flipped(9), "length": flipped(streamHeader), "pairs": flipped(5000), "trailer": flipped(len(stream) - 1),
+		"missing part": append(bytes.Clone(stream[:streamHeader]), stream[frame:]...),
+	} {
+		if err := s.install(bad, index); err == nil {
+			t.Errorf("%s: the snapshot is accepted", name)
+		}
+	}
+	if s.snaps.current() != nil {
+		t.Error("a bad snapshot was published")
+	}
+	if s.machine.get(countKey(3, 1)) != 1 {
+		t.Error("a bad snapshot changed the state")
+	}
+	if names, err := s.fs.List("data/spool"); err != nil || len(names) != 0 {
+		t.Errorf("the spool holds %v (%v)", names, err)
+	}
+}
+
+// TestPendingOpen: until it is restored, a received snapshot is read from the spool.
+func TestPendingOpen(t *testing.T) {
+	stream, index := content(t, 100)
+	s := learner(t, vfs.NewCrashableMem(), nil)
+	k, err := s.receive(stream, index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, rc, err := s.snaps.Open(k.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(rc)
+	if err != nil || !bytes.Equal(got, stream) || m.Size != int64(len(stream)) {
+		t.Errorf("%d bytes of %d, announced %d (%v)", len(got), len(stream), m.Size, err)
+	}
+	if err := errors.Join(rc.Close(), k.Close()); err != nil { // a second Close does nothing
+		t.Error(err)
+	}
+	s = learner(t, s.crash(), nil)
+	s.expect(100)
+	if s.machine.restores() != 1 {
+		t.Errorf("restored %d times at the start", s.machine.restores())
+	}
+	s.close()
+}
+
+// TestOrphans: files of installs that a crash interrupted are removed, others are kept.
+func TestOrphans(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	learner(t, fs, nil).close()
+	for _, name := range []string{"0003-1-2-3.snapshot", "0004-1-2-3.snapshot", "notes.txt"} {
+		f, err := fs.Create("data/spool/"+name, vfs.WriteCategoryUnspecified)
+		if err != nil || f.Close() != nil {
+			t.Fatal(err)
+		}
+	}
+	learner(t, fs, nil).close()
+	names, err := fs.List("data/spool")
+	if err != nil || len(names) != 2 {
+		t.Errorf("the spool holds %v (%v)", names, err)
+	}
+}
+
+// TestRegression: metadata never go back, nor past an install that came in between.
+func TestRegression(t *testing.T) {
+	stream, index := content(t, 100)
+	s := learner(t, vfs.NewCrashableMem(), nil)
+	defer s.close()
+	before, _ := s.fsm.Snapshot()
+	create := func(index uint64) raft.SnapshotSink {
+		k, err := s.snaps.Create(1, index, 2, raft.Configuration{}, 1, s.transport)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	k, err := s.receive(stream, index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	current, _ := s.fsm.Snapshot()
+	if err := current.Persist(create(index)); !errors.Is(err, errSuperseded) {
+		t.Errorf("one of our own with the index of a pending one: %v", err)
+	}
+	_, rc, err := s.snaps.Open(k.ID())
+	if err != nil || s.fsm.Restore(rc) != nil || rc.Close() != nil {
+		t.Fatal(err)
+	}
+	for name, index := range map[string]uint64{"below": index - 5, "above": index + 5} {
+		if err := before.Persist(create(index)); !errors.Is(err, errSuperseded) {
+			t.Errorf("one that was begun before the install and ends %s it: %v", name, err)
+		}
+	}
+	if err := current.Persist(create(index - 1)); !errors.Is(err, errSuperseded) {
+		t.Errorf("an older one: %v", err)
+	}
+	if _, err := s.receive(stream, index-1); !errors.Is(err, errSuperseded) {
+		t.Errorf("an older received one: %v", err)
+	}
+	if m := s.snaps.current(); m.ID != k.ID() || m.pending != "" {
+		t.Errorf("the metadata are %+v", m)
+	}
+	if s.fsm.floor != index {
+		t.Errorf("the floor is %d, want %d", s.fsm.floor, index)
+	}
+	if err := current.Persist(create(index + 1)); err != nil {
+		t.Errorf("a newer one: %v", err)
+	}
+}
+
+// TestDivergent: a follower whose log goes past a snapshot with entries that were never committed takes the snapshot once. The controls
+// keep its log, or do not know the term of the snapshot's last entry, and install for ever.
+func TestDivergent(t *testing.T) {
+	for name, h := range map[string]hooks{"guarded": {}, "control: log kept": {noPurge: true, noPlaceholder: true}, "control: no placeholder": {noPlaceholder: true}} {
+		t.Run(name, func(t *testing.T) {
+			loops := divergent(t, h, 400)
+			if !h.noPlaceholder && loops {
+				t.Error("the follower installs again and again")
+			}
+			if h.noPlaceholder && !loops {
+				t.Error("the control does not loop: the test proves nothing")
+			}
+		})
+	}
+}
+
+// divergent gives a follower a long suffix that nobody else has, lets the others go on and compact, and reports whether it installs
+// more than once.
+func divergent(t *testing.T, h hooks, stale uint64) (loops bool) {
+	c := newCluster(t, 1)
+	c.change = func(to *hooks) { *to = h }
+	defer c.stop()
+	if err := c.start(); err != nil {
+		t.Fatal(err)
+	}
+	c.mustPropose(0, 1, 29)
+	c.lead(0, 0)
+	if err := c.converge(0, 30); err != nil {
+		t.Fatal(err)
+	}
+	c.down(1)
+	forge(t, c.disks[1], stale)
+	for range 2 { // to terms that the suffix does not have
+		c.lead(0, 2)
+		c.lead(0, 0)
+	}
+	c.mustPropose(0, 100, 300)
+	for _, n := range c.running() {
+		if err := n.groups[0].Lead(t.Context()); n.id == 0 && err != nil {
+			t.Fatal(err)
+		}
+		compactNow(t, n.groups[0])
+	}
+	c.mustPropose(0, 301, 310)
+	if err := c.up(1); err != nil {
+		t.Fatal(err)
+	}
+	victim := c.nodes[1].machines[0]
+	index := c.nodes[0].groups[0].Applied()
+	inStep := func() bool { return c.nodes[1].groups[0].Applied() >= index }
+	if !waitFor(3*time.Second, func() bool { return inStep() || victim.restores() > 2 }) || victim.restores() > 2 {
+		return true
+	}
+	for id := uint64(400); id < 500 && victim.restores() <= 1; id++ {
+		c.mustPropose(0, id, id)
+	}
+	if victim.restores() > 1 {
+		return true
+	}
+	index = c.nodes[0].groups[0].Applied()
+	return !waitFor(3*time.Second, func() bool { return inStep() }) || victim.restores() > 1
+}
+
+// forge appends entries to a log as an isolated leader would whose term nobody else saw.
+func forge(t *testing.T, fs *vfs.MemFS, n uint64) {
+	t.Helper()
+	node := openStore(t, fs, nil)
+	log, err := openLogStore(node.Log(), 0, func(err error) { t.Error(err) }, &hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	term, err := log.GetUint64([]byte("CurrentTerm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, last := log.bounds()
+	for i := range n {
+		if err := log.StoreLog(&raft.Log{Index: last + 1 + i, Term: term, Data: command(1_000_000 + i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := node.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var installPoints = []string{"install published", "restore wiped", "restore chunk", "restore before flush", "restore after flush"}
+
+// TestInstallCrash: a follower that crashes anywhere in an install has the same state as the others afterwards. The control does not make
+// the spool durable.
+func TestInstallCrash(t *testing.T) {
+	for _, point := range installPoints {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			if err := installCrash(t, point, hooks{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("control", func(t *testing.T) {
+		t.Parallel()
+		err := installCrash(t, "restore wiped", hooks{noSpool: true, noCheck: true})
+		if err == nil || !strings.Contains(err.Error(), "differs from the others") {
+			t.Errorf("the control lost nothing, and the test proves nothing: %v", err)
+		}
+	})
+}
+
+func installCrash(t *testing.T, point string, h hooks) error {
+	c := newCluster(t, 1)
+	c.change = func(to *hooks) { *to = h }
+	var armed atomic.Bool
+	c.hook = func(n *node, p string) {
+		if n.id == 1 && p == point && armed.CompareAndSwap(true, false) {
+			c.crash(n)
+		}
+	}
+	defer c.stop()
+	if err := c.start(); err != nil {
+		return err
+	}
+	c.mustPropose(0, 1, 30)
+	c.lead(0, 0)
+	c.down(1)
+	c.mustPropose(0, 31, 300)
+	for _, n := range c.running() {
+		compactNow(t, n.groups[0])
+	}
+	c.mustPropose(0, 301, 310)
+	armed.Store(true)
+	if err := c.up(1); err != nil {
+		return err
+	}
+	victim := c.nodes[1]
+	if !waitFor(10*time.Second, victim.dead.Load) {
+		return fmt.Errorf("the follower never came to %q", point)
+	}
+	c.down(1)
+	c.lead(0, 2) // a leader that does not know that the follower needs the snapshot
+	if err := c.up(1); err != nil {
+		return err
+	}
+	c.mustPropose(0, 400, 420)
+	return c.converge(0, 421)
+}
