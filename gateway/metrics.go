@@ -3,12 +3,10 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
 )
 
@@ -70,10 +68,8 @@ func (s *series) observe(status int, took time.Duration) {
 	s.duration.Observe(took.Seconds())
 }
 
-// Metrics serves the gateway's metrics in Prometheus' format, for the admin listener.
-func (g *Gateway) Metrics() http.Handler {
-	return promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{})
-}
+// Registry holds the gateway's metrics, for the admin listener.
+func (g *Gateway) Registry() prometheus.Gatherer { return g.metrics.registry }
 
 // accessLevel is the level of the access log.
 const accessLevel = slog.LevelDebug

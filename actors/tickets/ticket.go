@@ -119,7 +119,8 @@ func (s *service) moderated(tx *shard.Tx, _ *ticketing.Event, e *ticketing.Moder
 	}
 	var id ticketing.ID
 	var t ticketing.Ticket
-	if tx.Get(openKey(d.Author, ticketing.TicketHeld, d.Subject), &id) && tx.Get(key(id), &t) {
+	older := d.Rev > 1 // only then can there be a ticket about an older revision
+	if older && tx.Get(openKey(d.Author, ticketing.TicketHeld, d.Subject), &id) && tx.Get(key(id), &t) {
 		if t.Rev >= d.Rev {
 			return nil
 		}

@@ -13,7 +13,7 @@ import (
 // serveAdmin answers metrics and profiles until the listener closes. It is for operators on this machine only.
 func serveAdmin(ln net.Listener, n *node.Node) error {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", n.Gateway().Metrics())
+	mux.Handle("GET /metrics", n.Metrics())
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

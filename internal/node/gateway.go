@@ -6,6 +6,3 @@ import "ticketing/gateway"
 func (n *Node) gatewayConfig() gateway.Config {
 	return gateway.Config{Dev: n.cfg.Dev, HTTP: n.cfg.Address(), Hosts: n.cfg.Hosts, MaxConns: n.cfg.Connections, Now: n.opts.Now}
 }
-
-// Gateway returns the gateway, for the admin listener's metrics.
-func (n *Node) Gateway() *gateway.Gateway { return n.gateway }

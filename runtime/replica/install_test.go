@@ -51,6 +51,7 @@ func (s *single) receive(stream []byte, index uint64) (raft.SnapshotSink, error)
 	if err != nil {
 		return nil, err
 	}
+	stream = bytes.Clone(stream) // a writer may scribble over what it was given
 	for len(stream) > 0 {
 		n := min(len(stream), 1000)
 		if _, err := k.Write(stream[:n]); err != nil {

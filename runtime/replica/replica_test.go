@@ -202,10 +202,11 @@ func TestCloseInFlight(t *testing.T) {
 // TestLeadContext: Lead gives up with its context.
 func TestLeadContext(t *testing.T) {
 	s := openSingle(t, vfs.NewMem(), nil)
-	held := make(chan struct{})
-	s.machine.gate = func(uint64) { <-held }
+	held, entered := make(chan struct{}), make(chan struct{})
+	s.machine.gate = func(uint64) { close(entered); <-held }
 	proposed := make(chan struct{})
 	go func() { _, _, _ = s.Propose(command(1)); close(proposed) }()
+	<-entered
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := s.Lead(ctx); !errors.Is(err, ErrNotLeader) || !errors.Is(err, context.DeadlineExceeded) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ const (
 	maxBatch   = 512 << 10             // bytes
 	maxEval    = 50 * time.Millisecond // evaluation of one entry
 	checkEvery = 8                     // commands between looks at the clock
+	gatherTime = 2 * time.Millisecond  // a small batch waits for company at most
 )
 
 // A Request is a message to a shard: a command or query, and where the reply goes.
@@ -83,6 +85,9 @@ type Actor struct {
 	inflight bool
 	lastSize int // of the entry before, as a hint
 	batches  uint64
+	crowd    int  // requests in the entry before
+	gather   bool // a timer will end the wait for company
+	gathered bool // it has
 	stop     context.CancelFunc
 	pullers  sync.WaitGroup
 	Stats    Stats
@@ -94,6 +99,7 @@ type Actor struct {
 // messages to itself.
 type (
 	flush     struct{}
+	enough    struct{}
 	tick      struct{}
 	leads     struct{ leading bool }
 	committed struct {
@@ -126,6 +132,12 @@ func (a *Actor) Start(ctx context.Context, self Sender) {
 
 // Feed returns the shard's event log.
 func (a *Actor) Feed() *Feed { return a.cfg.Machine.Feed() }
+
+// Kept returns how many events the log holds.
+func (a *Actor) Kept() uint64 {
+	m := a.cfg.Machine.Meta()
+	return m.Head + 1 - m.First
+}
 
 // Leading reports whether the shard takes commands here.
 func (a *Actor) Leading() bool { return a.lead.Load() }
@@ -168,6 +180,9 @@ func (a *Actor) Receive(msg any) {
 		a.enqueue(m)
 	case flush:
 		a.evaluate()
+	case enough:
+		a.gather, a.gathered = false, true
+		a.evaluate()
 	case committed:
 		a.settle(m)
 		a.evaluate()
@@ -192,7 +207,7 @@ func (a *Actor) enqueue(r *Request) {
 	}
 	a.pending = append(a.pending, r)
 	a.Stats.Queue.Store(int64(len(a.pending)))
-	if !a.inflight && len(a.pending) == 1 {
+	if n := len(a.pending); !a.inflight && (n == 1 || a.gather && n == (a.crowd+1)/2) {
 		a.self.Send(flush{})
 	}
 }
@@ -253,9 +268,24 @@ func (a *Actor) stepDown() {
 	}
 }
 
+// worthwhile reports whether the queue should become a batch now. An entry costs as much as evaluating some commands, so a batch waits
+// up to two milliseconds for company if it is less than half of the one before (its callers are about to ask again), or if nobody waits
+// for it (only other shards' events).
+func (a *Actor) worthwhile() bool {
+	if a.gathered || 2*len(a.pending) >= a.crowd && slices.ContainsFunc(a.pending, func(r *Request) bool { return r.Code != 0 }) {
+		a.gathered = false
+		return true
+	}
+	if !a.gather {
+		a.gather = true
+		time.AfterFunc(gatherTime, func() { a.self.Send(enough{}) })
+	}
+	return false
+}
+
 // evaluate turns the queue into a batch, and sends it on its way.
 func (a *Actor) evaluate() {
-	if !a.leading || a.inflight || len(a.pending) == 0 {
+	if !a.leading || a.inflight || len(a.pending) == 0 || !a.worthwhile() {
 		return
 	}
 	now := a.cfg.Now()
@@ -274,6 +304,7 @@ func (a *Actor) evaluate() {
 			break
 		}
 	}
+	a.crowd = done
 	n := copy(a.pending, a.pending[done:])
 	clear(a.pending[n:])
 	a.pending = a.pending[:n]

@@ -181,8 +181,8 @@ func (n *Node) dbOptions(name string, cache *pebble.Cache) *pebble.Options {
 	}
 	if name == logName {
 		o.MemTableStopWritesThreshold = 4 // a log that waits stops all shards
-		o.L0CompactionThreshold, o.L0StopWritesThreshold = 20, 100
-		o.LBaseMaxBytes = 512<<20
+		// Entries are deleted before long: what is moved down for order's sake is mostly moved in vain.
+		o.L0CompactionThreshold, o.L0StopWritesThreshold, o.LBaseMaxBytes = 20, 100, 512<<20
 		return o
 	}
 	o.DisableWAL = true
