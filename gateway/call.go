@@ -193,7 +193,7 @@ func (c *call) awaitPosition() error {
 
 // reply answers with a value by its json tags; the hot routes append their JSON themselves.
 func (c *call) reply(status int, v any) error {
-	b, err := json.Marshal(v)
+	b, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		return ticketing.Wrap("gateway.reply", err)
 	}

@@ -27,7 +27,9 @@ func push(t *testing.T, op *client, name string, module []byte, settings map[str
 	for k, v := range settings {
 		body[k] = v
 	}
-	op.must(t, 200, "PUT", "/api/rules/"+name, body, "If-Match", "*")
+	if r, err := op.do(t.Context(), "PUT", "/api/rules/"+name, body, "If-Match", "*"); err != nil || r.status != 200 && r.status != 201 {
+		t.Fatalf("activating %s: %v %s", name, err, r.raw)
+	}
 	return r.str("digest")
 }
 

@@ -18,6 +18,7 @@ import (
 
 var (
 	seedsFlag = flag.Int("seeds", 0, "number of seeds of the crash tests; CHAOS_SEEDS sets it too")
+	stopFlag  = flag.Bool("stop", false, "stop the crash tests at the first bad seed")
 	firstFlag = flag.Int("first", 1, "first seed of the crash tests; CHAOS_FIRST sets it too")
 )
 
@@ -72,6 +73,9 @@ func TestChaos(t *testing.T) {
 	for seed := first; seed < first+n; seed++ {
 		if err := chaos(t, uint64(seed), sum); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
+		}
+		if t.Failed() && *stopFlag {
+			break
 		}
 	}
 	t.Logf("%d seeds in %v: %v", n, time.Since(began).Round(time.Second), sum.n)

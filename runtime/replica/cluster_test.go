@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -302,6 +303,8 @@ func (c *cluster) converge(g int, id uint64) error {
 			r := n.groups[g]
 			text += fmt.Sprintf(" %s: %v applied %d, installs %d, raft %v;", n.name(), r.raft.State(), r.Applied(), n.machines[g].restores(), r.raft.Stats())
 		}
+		stacks := make([]byte, 4<<20)
+		c.t.Logf("group %d does not converge:\n%s", g, stacks[:runtime.Stack(stacks, true)])
 		return fmt.Errorf("group %d does not converge to %d:%s", g, index, text)
 	}
 	var want [32]byte
