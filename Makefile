@@ -5,7 +5,7 @@ DATA  ?= data
 SEEDS ?= 1000
 BENCH ?= --duration 15s
 
-.PHONY: run demo test check bench chaos rules build deps fuzz
+.PHONY: run demo test check bench chaos rules build deps fuzz mutants
 
 ## build: the one binary, in bin/
 build:
@@ -47,6 +47,10 @@ bench: build
 ## chaos: kills and power losses, SEEDS of them
 chaos: build
 	CHAOS_SEEDS=$(SEEDS) $(GO) test -timeout 0 -run 'Chaos|Crash|PowerLoss|Kill' -v ./runtime/... ./internal/...
+
+## mutants: break every invariant on purpose; a test must turn red each time
+mutants:
+	$(GO) run ./internal/mutants
 
 ## fuzz: every parser of foreign bytes, 30 s each
 fuzz:

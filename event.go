@@ -58,6 +58,9 @@ func (t EventType) String() string {
 	return "unknown"
 }
 
+// Known reports whether this version knows the type.
+func (t EventType) Known() bool { _, ok := eventNames[t]; return ok }
+
 // Event is a fact that a shard committed. Subject and Author say where consumers route it, so that nobody decodes Data
 // only to find out that it is not theirs.
 type Event struct {

@@ -32,6 +32,9 @@ func (a *app) serve() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if !cfg.Dev {
+			return errors.New("there is no HTTPS yet, and plain HTTP is for loopback only: serve with --dev")
+		}
 		// The first signal asks for a clean stop; after it the default is back, so a second one ends the process at once.
 		ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()

@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"internal/bench":    {"", "internal/client", "internal/youtube"},
 	"cmd/ticketing":     {"", "config", "internal", "gateway"},
 	"internal/archtest": {},
+	"internal/mutants":  {},
 	"internal/contract": {"", "config", "runtime", "actors", "plugins", "gateway", "internal"},
 }
 

@@ -2,15 +2,24 @@ package contract
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"ticketing/config"
+	"ticketing/internal/node"
 )
 
 // refuse starts the server with arguments that it must refuse: exit 1, one clear line.
@@ -52,7 +61,7 @@ func TestRefusesToStart(t *testing.T) {
 	refuse(t, "bad.yaml", "serve", "--config", bad)
 	refuse(t, "power of two", "serve", "--dev", "--shards", "3")
 	refuse(t, "shards", "serve", "--dev", "--data", dir, "--shards", "4", "--http", "127.0.0.1:0")
-	refuse(t, "no cluster", "serve", "--data", t.TempDir(), "--hosts", "example.org", "--http", "127.0.0.1:0") // invariant 14
+	refuse(t, "--dev", "serve", "--data", t.TempDir(), "--hosts", "example.org", "--http", "127.0.0.1:0")
 	lose(t, dir)
 
 	s = serve(t, dir)
@@ -112,4 +121,73 @@ func TestFsyncBeforeAck(t *testing.T) {
 	if acks < writes {
 		t.Errorf("%d acknowledgements were seen, want %d", acks, writes)
 	}
+}
+
+// Invariant 14: a node without data, that was not told to create a cluster, does not begin one by itself.
+func TestNoClusterByItself(t *testing.T) {
+	cfg := config.Default()
+	cfg.Data, cfg.Hosts = "/data", []string{"example.org"}
+	fs := vfs.NewMem()
+	_, err := node.Open(t.Context(), cfg, node.Options{FS: fs, Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	if err == nil || !strings.Contains(err.Error(), "no cluster") {
+		t.Errorf("opening nothing: %v", err)
+	}
+}
+
+// A full disk ends the server with one clear line; with room again everything acknowledged is there.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=48m"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("a small file system cannot be mounted here: %v", err)
+	}
+	defer func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }()
+	s := serve(t, dir)
+	user, post := thread(t, s, "ada")
+	w := &writers{acked: map[string]string{}, pending: map[string]bool{}}
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				if !w.write(ctx, user, post, fmt.Sprintf("full-%02d-%05d", i, n)) {
+					return
+				}
+			}
+		})
+	}
+	go func() { // the rest of the disk, at once
+		f, err := os.OpenFile(ballast, os.O_WRONLY|os.O_APPEND, 0)
+		for block := make([]byte, 1<<20); err == nil; {
+			_, err = f.Write(block)
+		}
+		f.Close()
+	}()
+	wg.Wait()
+	select {
+	case <-s.done:
+		s.done <- nil
+	case <-ctx.Done():
+		t.Fatalf("the server goes on with a full disk\n%s", s.log)
+	}
+	if code := s.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(s.log.String(), "no space left") {
+		t.Errorf("exit code %d, log:\n%s", code, s.log)
+	}
+	s.cmd.Process = nil
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	s = serve(t, dir)
+	user.url = s.url
+	for _, id := range w.acked {
+		user.must(t, 200, "GET", "/api/posts/"+post+"/comments/"+id, nil)
+	}
+	t.Logf("%d comments were acknowledged before the disk was full", len(w.acked))
 }

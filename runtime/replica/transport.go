@@ -87,32 +87,35 @@ func (t *transport) Consumer() <-chan raft.RPC {
 	return t.Transport.Consumer()
 }
 
-// guard prepares a request for sending.
+// guard returns a request as it may be sent.
 //
 // A follower takes commit = min(the leader's, its last index), also when its entries behind those of this request are of an old term and
 // will be replaced. So the leader claims no more than the request itself shows to be the same.
 //
 // A placeholder stands for an entry that was compacted away while the request was put together; sent, it would replace a command by
 // nothing. Raft sees the error, looks again and sends a snapshot.
-func (t *transport) guard(a *raft.AppendEntriesRequest) error {
-	if !t.noClamp {
-		a.LeaderCommitIndex = min(a.LeaderCommitIndex, a.PrevLogEntry+uint64(len(a.Entries)))
-	}
+func (t *transport) guard(a *raft.AppendEntriesRequest) (*raft.AppendEntriesRequest, error) {
 	for _, e := range a.Entries {
 		if len(e.Extensions) > 0 {
-			return errPlaceholder
+			return nil, errPlaceholder
 		}
 	}
-	return nil
+	if shown := a.PrevLogEntry + uint64(len(a.Entries)); a.LeaderCommitIndex > shown && !t.noClamp {
+		c := *a // raft uses its request again
+		c.LeaderCommitIndex = shown
+		a = &c
+	}
+	return a, nil
 }
 
 // AppendEntries implements raft.Transport. Heartbeats come this way.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	if err := t.guard(a); err != nil {
+	a, err := t.guard(a)
+	if err != nil {
 		return err
 	}
 	request := t.sent.Add(1)
-	err := t.Transport.AppendEntries(id, target, a, resp)
+	err = t.Transport.AppendEntries(id, target, a, resp)
 	if err == nil && resp.Success && resp.Term == a.Term {
 		t.accept(id, answer{a.Term, request})
 	}
@@ -159,7 +162,8 @@ type pipeline struct {
 }
 
 func (p *pipeline) AppendEntries(a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	if err := p.t.guard(a); err != nil {
+	a, err := p.t.guard(a)
+	if err != nil {
 		return nil, err
 	}
 	return p.AppendPipeline.AppendEntries(a, resp)

@@ -144,7 +144,8 @@ func (w *wire) sent(send func() error) error {
 }
 
 func (w *wire) AppendEntries(id raft.ServerID, a raft.ServerAddress, q *raft.AppendEntriesRequest, r *raft.AppendEntriesResponse) error {
-	return w.sent(func() error { return w.InmemTransport.AppendEntries(id, a, q, r) })
+	c := *q // raft uses its request again, also when the receiver has not answered in time and still reads it
+	return w.sent(func() error { return w.InmemTransport.AppendEntries(id, a, &c, r) })
 }
 
 func (w *wire) RequestVote(id raft.ServerID, a raft.ServerAddress, q *raft.RequestVoteRequest, r *raft.RequestVoteResponse) error {

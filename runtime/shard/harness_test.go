@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -150,8 +151,8 @@ func (m *mailbox) run(ctx context.Context, a *Actor) {
 
 // world is a node with one shard of each test service, on a file system in memory.
 type world struct {
-	t      *testing.T
-	fs     *vfs.MemFS
+	t      testing.TB
+	fs     vfs.FS
 	store  *store.Node
 	actors map[string]*Actor
 	boxes  map[string]*mailbox
@@ -164,7 +165,7 @@ type world struct {
 }
 
 // start opens the world on fs; wrap may put something between an actor and its replica.
-func start(t *testing.T, fs *vfs.MemFS, wrap func(name string, l replica.Log) replica.Log, specs ...func() Spec) *world {
+func start(t testing.TB, fs vfs.FS, wrap func(name string, l replica.Log) replica.Log, specs ...func() Spec) *world {
 	t.Helper()
 	w := &world{t: t, fs: fs, actors: map[string]*Actor{}, boxes: map[string]*mailbox{}, logs: map[string]replica.Log{}}
 	w.now.Store(1_700_000_000_000)
@@ -174,8 +175,12 @@ func start(t *testing.T, fs *vfs.MemFS, wrap func(name string, l replica.Log) re
 	for _, s := range specs {
 		names = append(names, s().Service)
 	}
+	dir := "data"
+	if fs == vfs.Default {
+		dir = filepath.Join(t.TempDir(), "data")
+	}
 	var err error
-	if w.store, err = store.Open(store.Options{FS: fs, Dir: "data", Services: names, Fatal: fatal, Logger: quiet}); err != nil {
+	if w.store, err = store.Open(store.Options{FS: fs, Dir: dir, Services: names, Fatal: fatal, Logger: quiet}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -279,7 +284,7 @@ func (w *world) count(service string, id byte) int {
 }
 
 // eventually waits for a condition that other goroutines bring about.
-func eventually(t *testing.T, what string, cond func() bool) {
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

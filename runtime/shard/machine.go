@@ -42,8 +42,6 @@ type Machine struct {
 	// typed holds the events of the entry that the evaluator beside this replica has in flight, to spare their decoding.
 	typed atomic.Pointer[typedEvents]
 	key   []byte
-	// unfenced switches the check of base off: the negative control of the fencing tests.
-	unfenced bool
 }
 
 // typedEvents are the events of an entry that begins with a base.
@@ -109,10 +107,10 @@ func (m *Machine) Apply(index uint64, data []byte, b *pebble.Batch) any {
 		return result{stale: true}
 	}
 	h := r.Header
-	if h.Base < m.meta.Base && !m.unfenced {
+	if h.Base < m.meta.Base {
 		return result{stale: true} // evaluated on an older state, on every replica alike
 	}
-	if h.Base > m.meta.Base || h.Head != m.meta.Head && !m.unfenced {
+	if h.Base > m.meta.Base || h.Head != m.meta.Head {
 		m.fatal(fmt.Errorf("shard: entry %d rests on entry %d and event %d, but this replica is at %d and %d: lost state", index, h.Base, h.Head, m.meta.Base, m.meta.Head))
 		return result{stale: true}
 	}
@@ -169,7 +167,7 @@ func (m *Machine) execute(r *wire.EntryReader, b *pebble.Batch, next *Meta, type
 // event notes an event of the entry for the feed, after it has checked that there is no gap.
 func (m *Machine) event(op wire.Op, next *Meta, typed []ticketing.Event) error {
 	seq := binary.BigEndian.Uint64(op.Key)
-	if seq != next.Head+1 && !m.unfenced {
+	if seq != next.Head+1 {
 		return fmt.Errorf("event %d follows event %d", seq, next.Head)
 	}
 	next.Head = seq

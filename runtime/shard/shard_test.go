@@ -434,42 +434,56 @@ func TestNewerEntryStops(t *testing.T) {
 	}
 }
 
-// After a restart a replica replays its log. Meanwhile a consumer may have read further than the replica remembers: it waits, and goes on where it was.
+// After a restart a replica replays its log. Meanwhile a consumer may have read further than the replica remembers: it waits, and goes on where it
+// was. Only when the log is complete is a cursor past its end a wrong one.
 func TestConsumerAheadOfReplay(t *testing.T) {
-	fs := vfs.NewCrashableMem()
-	w := start(t, fs, nil, notes, tally(nil))
-	for i := range 50 {
-		w.ask("notes", opSet, w.set(1, fmt.Sprint(i)))
+	w := start(t, vfs.NewMem(), nil, notes)
+	f := newFeed(store.ShardID(9<<8), w.store.State("notes"), Meta{First: 1, Epoch: 1}, w.actors["notes"].fatal)
+	type answer struct {
+		evs  []ticketing.Event
+		upto Cursor
+		err  error
 	}
-	eventually(t, "all is counted", func() bool { return w.count("tally", 1) == 50 })
-	if err := w.store.State("tally").Flush(); err != nil { // what the consumer knows is on disk, what the producer knows only in its log
-		t.Fatal(err)
+	got := make(chan answer, 1)
+	poll := func(after uint64) {
+		evs, upto, err := f.Poll(t.Context(), Consumer{Service: "test"}, Cursor{1, after}, 0, time.Minute)
+		got <- answer{evs, upto, err}
 	}
-	clone := fs.CrashClone(vfs.CrashCloneCfg{})
-	w.close()
-	held := make(chan struct{})
-	w = start(t, clone, func(name string, l replica.Log) replica.Log {
-		if name == "notes" {
-			time.AfterFunc(100*time.Millisecond, func() { close(held) })
-			return &lateLog{l, held}
+	go poll(5)
+	eventually(t, "the consumer waits", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.waiting) == 1 })
+	for seq := uint64(1); seq <= 6; seq++ { // the replay, and then something new
+		f.publish([]*tailEvent{{ev: ticketing.Event{Seq: seq, Type: ticketing.EvCommentCreated, Data: &ticketing.CommentCreated{}}}}, Meta{First: 1, Epoch: 1, Head: seq})
+	}
+	if a := <-got; a.err != nil || len(a.evs) != 1 || a.evs[0].Seq != 6 || a.upto.Seq != 6 {
+		t.Errorf("after the replay: %+v", a)
+	}
+	go poll(9)
+	eventually(t, "the consumer waits again", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.waiting) == 1 })
+	f.setComplete(true)
+	if a := <-got; a.err != ErrAhead {
+		t.Errorf("a cursor past the end of a complete log: %+v", a)
+	}
+}
+
+// Invariant 13: while what a service needs cannot be loaded (moderation's rules), its shard does not lead and nothing is evaluated.
+func TestGainGatesLeadership(t *testing.T) {
+	var ready atomic.Bool
+	gated := func() Spec {
+		s := notes()
+		s.Gain = func(*View) error {
+			if !ready.Load() {
+				return fmt.Errorf("the rules are not there")
+			}
+			return nil
 		}
-		return l
-	}, tally(nil), notes)
-	w.ask("notes", opSet, w.set(1, "after"))
-	eventually(t, "the event after the restart is counted", func() bool { return w.count("tally", 1) == 51 })
-}
-
-// lateLog leads only after its gate opens.
-type lateLog struct {
-	replica.Log
-	gate chan struct{}
-}
-
-func (l *lateLog) Lead(ctx context.Context) error {
-	select {
-	case <-l.gate:
-		return l.Log.Lead(ctx)
-	case <-ctx.Done():
-		return ctx.Err()
+		return s
+	}
+	time.AfterFunc(300*time.Millisecond, func() { ready.Store(true) })
+	w := start(t, vfs.NewMem(), nil, gated) // returns when the shard leads
+	if !ready.Load() {
+		t.Error("the shard leads without what it needs")
+	}
+	if r := w.ask("notes", opSet, w.set(1, "x")); r.Err != nil || r.Value != 1 {
+		t.Errorf("%+v", r)
 	}
 }

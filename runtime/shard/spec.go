@@ -98,7 +98,7 @@ func On[E any](fn func(tx *Tx, ev *ticketing.Event, data *E) error) EventHandler
 // wants reports whether the event is of interest to a shard of n. An event of a type that this version does not know goes to the shard
 // that it is routed to, whose dead-letter list keeps it: only a newer version can tell.
 func (s *Subscription) wants(ev *ticketing.Event, shard, n int) bool {
-	if _, ok := s.On[ev.Type]; !ok && ticketing.NewEventData(ev.Type) != nil {
+	if _, ok := s.On[ev.Type]; !ok && ev.Type.Known() {
 		return false
 	}
 	return s.Route(ev).Shard(n) == shard && (s.Wants == nil || s.Wants(ev))

@@ -1,0 +1,108 @@
+// Command mutants breaks each invariant on purpose, and checks that a test turns red. It changes no file: the go command compiles an overlay. Run
+// it with `make mutants`; docs/MUTATIONS.md is what it prints.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// mutant is one deliberate break.
+type mutant struct {
+	invariant, what string
+	file, from, to  string // several replacements are separated by ¦
+	pkg, test       string
+}
+
+var mutants = []mutant{
+	{"1", "the log is written without fsync", "runtime/replica/logstore.go", "pebble.Sync", "pebble.NoSync", "./internal/contract", "TestPowerLoss"},
+	{"2", "fencing by base is off", "runtime/shard/machine.go", "if h.Base < m.meta.Base {¦h.Base > m.meta.Base || h.Head != m.meta.Head {", "if false {¦false {", "./runtime/shard", "TestFencing"},
+	{"2", "an entry from a state that never was is executed", "runtime/shard/machine.go", "if h.Base > m.meta.Base || h.Head != m.meta.Head {", "if false {", "./runtime/shard", "TestFencing"},
+	{"2, 7", "callers are answered whatever became of the entry", "runtime/shard/actor.go", "	if c.err == nil {\n		if !c.b.empty() {", "	if true {\n		if !c.b.empty() {", "./runtime/shard", "TestUnknownOutcome"},
+	{"2", "what a failed command wrote joins the batch", "runtime/shard/actor.go", "		if err != nil {\n			return nil, err\n		}\n		if len(tx.own)", "		_ = err\n		if len(tx.own)", "./runtime/shard", "TestFailedCommandLeavesNothing"},
+	{"3", "command ids are not looked up", "runtime/shard/actor.go", "if r.Again || !m.Fresh {", "if false {", "./runtime/shard", "TestSameCommandOnce"},
+	{"3", "ids are not bound to the body", "runtime/shard/dedupe.go", "body != m.Body", "body != body", "./runtime/shard", "TestSameCommandOnce"},
+	{"3", "an id that was forgotten is taken for new", "runtime/shard/dedupe.go", "if !m.ID.Derived() && m.ID.Time().UnixMilli() <", "if false && m.ID.Time().UnixMilli() <", "./runtime/shard", "TestForgetting"},
+	{"4", "an entry may leave a gap in the sequence", "runtime/shard/machine.go", "if seq != next.Head+1 {", "if false {", "./runtime/shard", "TestEventsHaveNoGap"},
+	{"5", "a delivery is applied wherever the cursor is", "runtime/shard/deliver.go", "have != d.from {", "have != have {", "./runtime/shard", "TestDeliveryIsEffectOnce"},
+	{"5", "the cursor does not move with the effects", "runtime/shard/deliver.go", "if reach != d.from {", "if false {", "./runtime/shard", "TestDeliveryIsEffectOnce"},
+	{"5", "a log that is still replayed is taken for a wrong one", "runtime/shard/feed.go", "after.Seq > meta.Head && f.complete {", "after.Seq > meta.Head {", "./runtime/shard", "TestConsumerAheadOfReplay"},
+	{"8", "a storage error does not end the process", "runtime/store/open.go", "	l.n.Fatal(fmt.Errorf(\"database %s: %s\", l.name, fmt.Sprintf(format, args...)))", "	_ = fmt.Sprintf(format, args...)", "./internal/contract", "TestFullDisk"},
+	{"10", "consumers that have not read are not waited for", "runtime/shard/feed.go", "			return 0, false\n", "			continue\n", "./runtime/shard", "TestStuckConsumerKeepsEvents"},
+	{"10", "young events are dropped", "runtime/shard/deliver.go", "keep := min(acked, old.Seq) + 1", "keep := max(acked, old.Seq) + 1", "./runtime/shard", "TestTrimming"},
+	{"10", "a poison event is tried for ever", "runtime/shard/puller.go", "if p.failures >= parkAfter {", "if false {", "./runtime/shard", "TestPoisonIsParked"},
+	{"11", "the queue has no bound", "runtime/shard/actor.go", "len(a.pending) >= a.cfg.MaxQueue &&", "len(a.pending) < 0 &&", "./runtime/shard", "TestQueueIsBounded"},
+	{"12", "an entry of a newer version is read as ours", "runtime/wire/entry.go", "|| b[0] != EntryVersion", "|| false", "./runtime/shard", "TestNewerEntryStops"},
+	{"13", "a shard leads without its rules", "runtime/shard/actor.go", "	if a.spec.Gain != nil {", "	if false {", "./runtime/shard", "TestGainGatesLeadership"},
+	{"13", "an event whose handler fails is skipped", "runtime/shard/deliver.go", "		if err != nil {\n			reach, out.failed", "		if err != nil && false {\n			reach, out.failed", "./runtime/shard", "TestPoisonIsParked"},
+	{"14", "an empty directory becomes a cluster by itself", "internal/node/cluster.go", "if !create {", "if false {", "./internal/contract", "TestNoClusterByItself"},
+}
+
+func main() {
+	dir, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	defer os.RemoveAll(dir)
+	alive := 0
+	fmt.Println("| invariant | broken on purpose | test | result |\n|---|---|---|---|")
+	for i, m := range mutants {
+		verdict := "red"
+		if err := m.run(dir, i); err != nil {
+			alive++
+			verdict = "**" + err.Error() + "**"
+		}
+		fmt.Printf("| %s | %s | `%s` in `%s` | %s |\n", m.invariant, m.what, m.test, m.pkg, verdict)
+	}
+	if alive > 0 {
+		fmt.Fprintf(os.Stderr, "%d of %d mutants live\n", alive, len(mutants))
+		os.Exit(1)
+	}
+}
+
+// run compiles the mutant and runs its test; the error says that nothing turned red.
+func (m mutant) run(dir string, number int) error {
+	src, err := os.ReadFile(m.file)
+	if err != nil {
+		return err
+	}
+	text := string(src)
+	to := strings.Split(m.to, "¦")
+	for i, from := range strings.Split(m.from, "¦") {
+		if !strings.Contains(text, from) {
+			return fmt.Errorf("the text to break is not in %s any more", m.file)
+		}
+		text = strings.ReplaceAll(text, from, to[i])
+	}
+	path, err := filepath.Abs(m.file)
+	if err != nil {
+		return err
+	}
+	broken := filepath.Join(dir, fmt.Sprintf("%02d.go", number))
+	if err := os.WriteFile(broken, []byte(text), 0o600); err != nil {
+		return err
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {path: broken}})
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(file, overlay, 0o600); err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "test", "-overlay", file, "-count=1", "-timeout=5m", "-run", "^"+m.test+"$", m.pkg)
+	cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+file) // the contract tests build the binary themselves
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err == nil:
+		return fmt.Errorf("still green")
+	case strings.Contains(string(out), "[build failed]"), strings.Contains(string(out), "[setup failed]"):
+		return fmt.Errorf("does not compile: %.300s", out)
+	}
+	return nil
+}
