@@ -64,6 +64,11 @@ func configFlags(f *pflag.FlagSet) {
 
 // runServer serves until ctx ends, and then stops cleanly. The limit on open files needs no care: the Go runtime raises it by itself.
 func (a *app) runServer(ctx context.Context, cfg config.Config) error {
+	if os.Getenv("GOGC") == "" {
+		// Most memory is the databases' and not the collector's business: letting the small heap grow by more costs some 40 MiB and saves a
+		// tenth of the processor time under load.
+		debug.SetGCPercent(160)
+	}
 	if cfg.Memory > 0 {
 		debug.SetMemoryLimit(int64(cfg.Memory) << 20)
 	}

@@ -185,8 +185,14 @@ func (c *cluster) down(id int) {
 	}
 	c.crash(n)
 	if err := c.halt(n); err != nil {
-		c.t.Errorf("clearing %s away: %v", n.name(), err)
+		c.t.Errorf("clearing %s away: %v\n%s", n.name(), err, stacks())
 	}
+}
+
+// stacks is what all goroutines do, for a failure that is about time.
+func stacks() []byte {
+	b := make([]byte, 4<<20)
+	return b[:runtime.Stack(b, true)]
 }
 
 // halt ends what runs of a dead node.
@@ -303,8 +309,7 @@ func (c *cluster) converge(g int, id uint64) error {
 			r := n.groups[g]
 			text += fmt.Sprintf(" %s: %v applied %d, installs %d, raft %v;", n.name(), r.raft.State(), r.Applied(), n.machines[g].restores(), r.raft.Stats())
 		}
-		stacks := make([]byte, 4<<20)
-		c.t.Logf("group %d does not converge:\n%s", g, stacks[:runtime.Stack(stacks, true)])
+		c.t.Logf("group %d does not converge:\n%s", g, stacks())
 		return fmt.Errorf("group %d does not converge to %d:%s", g, index, text)
 	}
 	var want [32]byte

@@ -21,7 +21,8 @@ const (
 	maxBatch   = 512 << 10             // bytes
 	maxEval    = 50 * time.Millisecond // evaluation of one entry
 	checkEvery = 8                     // commands between looks at the clock
-	gatherTime = 2 * time.Millisecond  // a small batch waits for company at most
+	minGather  = 2 * time.Millisecond  // a small batch waits for company as long as the last entry took, within these bounds
+	maxGather  = 10 * time.Millisecond
 )
 
 // A Request is a message to a shard: a command or query, and where the reply goes.
@@ -85,9 +86,10 @@ type Actor struct {
 	inflight bool
 	lastSize int // of the entry before, as a hint
 	batches  uint64
-	crowd    int  // requests in the entry before
-	gather   bool // a timer will end the wait for company
-	gathered bool // it has
+	crowd    int           // requests in the entry before
+	took     time.Duration // from its evaluation to its commit
+	gather   bool          // a timer will end the wait for company
+	gathered bool          // it has
 	stop     context.CancelFunc
 	pullers  sync.WaitGroup
 	Stats    Stats
@@ -268,9 +270,9 @@ func (a *Actor) stepDown() {
 	}
 }
 
-// worthwhile reports whether the queue should become a batch now. An entry costs as much as evaluating some commands, so a batch waits
-// up to two milliseconds for company if it is less than half of the one before (its callers are about to ask again), or if nobody waits
-// for it (only other shards' events).
+// worthwhile reports whether the queue should become a batch now. An entry costs as much as evaluating some commands, so a batch waits a
+// few milliseconds for company if it is less than half of the one before (its callers are about to ask again), or if nobody waits for it
+// (only other shards' events). On a busy node entries take longer, so batches wait longer and there are fewer of them.
 func (a *Actor) worthwhile() bool {
 	if a.gathered || 2*len(a.pending) >= a.crowd && slices.ContainsFunc(a.pending, func(r *Request) bool { return r.Code != 0 }) {
 		a.gathered = false
@@ -278,7 +280,7 @@ func (a *Actor) worthwhile() bool {
 	}
 	if !a.gather {
 		a.gather = true
-		time.AfterFunc(gatherTime, func() { a.self.Send(enough{}) })
+		time.AfterFunc(min(max(a.took, minGather), maxGather), func() { a.self.Send(enough{}) })
 	}
 	return false
 }
@@ -394,6 +396,7 @@ func (a *Actor) guarded(_ *Tx, fn func() (any, error)) (value any, err error) {
 // settle answers a batch's callers, once it is known what became of it.
 func (a *Actor) settle(c committed) {
 	a.inflight = false
+	a.took = a.cfg.Now().Sub(c.b.began)
 	if r, ok := c.res.(result); c.err == nil && ok && r.stale {
 		a.Stats.Stale.Add(1)
 		c.err = replica.ErrNotLeader // nothing was done; our state has moved on, so the callers' next try sees it
