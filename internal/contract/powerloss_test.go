@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -209,3 +210,18 @@ func (p *plant) undecided(ctx context.Context) string {
 }
 
 var debugOut io.Writer = os.Stderr
+
+// A node that is closed leaves nothing running: nodes are opened and closed by tools and tests, too.
+func TestCloseLeavesNothing(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 3 {
+		n, err := openPlant(vfs.NewMem())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait(t, "the nodes' goroutines end", func() bool { return runtime.NumGoroutine() <= before+8 }) // proto.actor's throttlers end late
+}

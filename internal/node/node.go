@@ -171,6 +171,7 @@ func (n *Node) Close(ctx context.Context) error {
 			n.sys.Stop()
 		}
 		for _, g := range n.groups {
+			g.actor.Stop()
 			errs = append(errs, g.close())
 		}
 		if n.host != nil {

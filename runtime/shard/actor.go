@@ -86,12 +86,13 @@ type Actor struct {
 	inflight bool
 	lastSize int // of the entry before, as a hint
 	batches  uint64
-	crowd    int           // requests in the entry before
-	took     time.Duration // from its evaluation to its commit
-	gather   bool          // a timer will end the wait for company
-	gathered bool          // it has
+	crowd    int             // requests in the entry before
+	took     time.Duration   // from its evaluation to its commit
+	gather   bool            // a timer will end the wait for company
+	gathered bool            // it has
+	running  context.Context // of the actor; a puller's ends earlier, with the leadership
 	stop     context.CancelFunc
-	pullers  sync.WaitGroup
+	pullers  sync.WaitGroup // and whoever else the actor has started
 	Stats    Stats
 	lead     atomic.Bool
 	leadOnce sync.Once
@@ -128,8 +129,16 @@ func (a *Actor) WaitLeading(ctx context.Context) error {
 
 // Start begins to follow the replica's leadership. self is the actor's own mailbox.
 func (a *Actor) Start(ctx context.Context, self Sender) {
-	a.self = self
-	go a.followLeadership(ctx)
+	a.self, a.running = self, ctx
+	a.pullers.Go(func() { a.followLeadership(ctx) })
+}
+
+// Stop frees what the actor holds. The context of Start has ended, and the mailbox delivers nothing more.
+func (a *Actor) Stop() {
+	if a.leading {
+		a.stepDown()
+	}
+	a.pullers.Wait()
 }
 
 // Feed returns the shard's event log.
@@ -251,7 +260,7 @@ func (a *Actor) turn(leading bool) {
 	a.Feed().setComplete(true)
 	a.lead.Store(true)
 	a.leadOnce.Do(func() { close(a.led) })
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(a.running)
 	a.stop = stop
 	a.pull(ctx)
 }

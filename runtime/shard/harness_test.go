@@ -246,6 +246,9 @@ func (w *world) close() {
 	w.cancel()
 	w.cancel = nil
 	w.done.Wait()
+	for _, a := range w.actors {
+		a.Stop()
+	}
 	for _, g := range w.groups {
 		_ = g.Close()
 	}
