@@ -58,12 +58,6 @@ func (s *tally) add(what string, n int) {
 	s.n[what] += n
 }
 
-func (s *tally) get(what string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.n[what]
-}
-
 // TestChaos: three nodes, two groups, and crashes of one node or of all, at random and at named points. What was acknowledged is applied
 // exactly once, on all nodes, and their states are the same.
 func TestChaos(t *testing.T) {

@@ -105,7 +105,7 @@ func TestRecent(t *testing.T) {
 		}
 		for i := next - min(next, 300); i < next+2; i++ {
 			var got raft.Log
-			if c.get(i, &got) && (got.Index != i || all[i] == nil || &got.Data == nil || len(got.Data) != len(all[i])) {
+			if c.get(i, &got) && (got.Index != i || all[i] == nil || len(got.Data) != len(all[i])) {
 				t.Fatalf("entry %d came back as entry %d of %d bytes, want %d", i, got.Index, len(got.Data), len(all[i]))
 			}
 		}
