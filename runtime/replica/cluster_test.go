@@ -247,7 +247,8 @@ func (c *cluster) leader(g int) *node {
 	return nil
 }
 
-// propose commits a command on whoever leads; the error is that of a cluster that makes no progress.
+// propose commits a command on whoever leads; the error is that of a cluster that makes no progress. Every try is another command: the
+// ones before may have been committed.
 func (c *cluster) propose(g int, id uint64) (*node, error) {
 	var n *node
 	ok := waitFor(20*time.Second, func() bool {
@@ -255,6 +256,7 @@ func (c *cluster) propose(g int, id uint64) (*node, error) {
 			return false
 		}
 		_, _, err := n.groups[g].Propose(command(id))
+		id += 1 << 32
 		return err == nil && !n.dead.Load()
 	})
 	if !ok {

@@ -15,19 +15,15 @@ func TestGrow(t *testing.T) {
 	c.config = func(conf *Config) {
 		if conf.Node == "n0" {
 			conf.Single = true
-			conf.Heartbeat = 10 * time.Second // what is waited for is no timeout
+			conf.Heartbeat = time.Minute // what is waited for is no timeout
 		}
 	}
 	defer c.stop()
 	if err := c.up(0); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
 	first := c.nodes[0].groups[0]
 	eventually(t, "it leads", func() bool { return first.Lead(t.Context()) == nil })
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("leading took %v", took)
-	}
 	c.config = nil
 	c.mustPropose(0, 1, 100)
 	compactNow(t, first)
@@ -62,7 +58,7 @@ func TestGrow(t *testing.T) {
 // TestHandOver: a leader that closes hands leadership over, and reports that it lost it.
 func TestHandOver(t *testing.T) {
 	c := newCluster(t, 1)
-	c.config = func(conf *Config) { conf.Heartbeat, conf.Single = 3*time.Second, conf.Node == "n0" } // longer than the test waits
+	c.config = func(conf *Config) { conf.Heartbeat, conf.Single = time.Minute, conf.Node == "n0" } // longer than the test waits
 	defer c.stop()
 	if err := c.up(0); err != nil {
 		t.Fatal(err)
@@ -78,7 +74,6 @@ func TestHandOver(t *testing.T) {
 		}
 	}
 	c.mustPropose(0, 1, 20)
-	began := time.Now()
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -93,9 +88,6 @@ func TestHandOver(t *testing.T) {
 		}
 		return false
 	})
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("the hand-over took %v: it was an election after a timeout", took)
-	}
 }
 
 // TestDeposed: a leader that is cut off finds out when it verifies or proposes, and what it had in flight is unknown.

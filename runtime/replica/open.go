@@ -137,11 +137,13 @@ func (r *Replica) check() error {
 	case r.cfg.hooks.noCheck:
 		return nil
 	case max(floor, applied) < index:
-		return fmt.Errorf("the state is at entry %d, but the log was compacted up to entry %d: the state database was lost or replaced. Remove this node from the cluster and add it again", max(floor, applied), index)
+		return fmt.Errorf("the state is at entry %d, but the log was compacted up to entry %d: the state database was lost or replaced. "+
+			"Remove this node from the cluster and add it again", max(floor, applied), index)
 	case first > index+1:
 		return fmt.Errorf("the log begins at entry %d, but the snapshot ends at entry %d: the log database is damaged", first, index)
 	case applied > max(last, index, content):
-		return fmt.Errorf("the state is at entry %d, but the log ends at entry %d: the log database was lost or replaced. Remove this node from the cluster and add it again", applied, max(last, index))
+		return fmt.Errorf("the state is at entry %d, but the log ends at entry %d: the log database was lost or replaced. "+
+			"Remove this node from the cluster and add it again", applied, max(last, index))
 	}
 	return nil
 }
@@ -249,18 +251,21 @@ func (r *Replica) stop() error {
 	return nil
 }
 
-// within runs fn and waits for it no longer than d.
+// within runs fn and waits for it no longer than d. It counts ticks and does not look at the clock: a machine that is suspended, or that
+// stands still, does not use the time up.
 func within(d time.Duration, fn func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- fn() }()
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-t.C:
-		return fmt.Errorf("not done after %v", d)
+	tick := time.NewTicker(d / 100)
+	defer tick.Stop()
+	for range 100 {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+		}
 	}
+	return fmt.Errorf("not done after %v", d)
 }
 
 // spoolPrefix is how the names of a shard's files in the spool begin.
