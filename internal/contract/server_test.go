@@ -54,7 +54,9 @@ type server struct {
 	url  string
 	cmd  *exec.Cmd
 	log  *lines
-	done chan error
+	done chan error // gets what the process ended with
+	// ended says that done was read: the process is gone.
+	ended bool
 }
 
 // lines collects what a process prints.
@@ -131,10 +133,10 @@ func freePort(t *testing.T) string {
 
 // kill ends the process without a warning.
 func (s *server) kill() {
-	if s.cmd.Process != nil && s.cmd.ProcessState == nil {
+	if !s.ended {
 		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
 		<-s.done
-		s.cmd.Process = nil
+		s.ended = true
 	}
 }
 
@@ -154,7 +156,7 @@ func (s *server) stop() {
 		_ = s.cmd.Process.Kill()
 		<-s.done
 	}
-	s.cmd.Process = nil
+	s.ended = true
 }
 
 // wait waits for a condition that another process brings about.

@@ -173,14 +173,13 @@ func TestFullDisk(t *testing.T) {
 	wg.Wait()
 	select {
 	case <-s.done:
-		s.done <- nil
+		s.ended = true
 	case <-ctx.Done():
 		t.Fatalf("the server goes on with a full disk\n%s", s.log)
 	}
 	if code := s.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(s.log.String(), "no space left") {
 		t.Errorf("exit code %d, log:\n%s", code, s.log)
 	}
-	s.cmd.Process = nil
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
