@@ -46,7 +46,7 @@ type Config struct {
 
 // Default returns the settings of a node that was told nothing.
 func Default() Config {
-	return Config{Data: "data", Shards: 8, Cache: 48, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
+	return Config{Data: "data", Shards: 8, Cache: 32, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
 		Connections: 10_000, Log: "info"}
 }
 
