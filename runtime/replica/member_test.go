@@ -132,6 +132,9 @@ func TestMembershipErrors(t *testing.T) {
 	if err := c.start(); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.converge(0, 1); err != nil { // the followers know the configuration
+		t.Fatal(err)
+	}
 	c.lead(0, 0)
 	follower := c.nodes[1].groups[0]
 	for name, err := range map[string]error{"add": follower.AddLearner("n9", "n9"), "promote": follower.Promote("n9", "n9"),
