@@ -170,16 +170,18 @@ func (n *Node) Close(ctx context.Context) error {
 		if n.sys != nil {
 			n.sys.Stop()
 		}
+		var running error // of replicas that did not stop and may still use the store
 		for _, g := range n.groups {
 			g.actor.Stop()
-			errs = append(errs, g.close())
+			running = errors.Join(running, g.close())
 		}
 		if n.host != nil {
 			n.host.Close()
 		}
-		if n.store != nil {
+		if n.store != nil && running == nil {
 			errs = append(errs, n.store.Close())
 		}
+		errs = append(errs, running)
 		n.closeErr = errors.Join(errs...)
 	})
 	return n.closeErr
