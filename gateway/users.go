@@ -32,46 +32,59 @@ type credentials struct {
 	Password string `json:"password"`
 }
 
+// newAccount is what a sign-up says, in JSON or in a form.
+type newAccount struct {
+	credentials `json:",inline"`
+	Name        string `json:"name"`
+}
+
 func (g *Gateway) signUp(c *call) error {
-	var in struct {
-		credentials `json:",inline"`
-		Name        string `json:"name"`
-	}
+	var in newAccount
 	if err := c.json(&in); err != nil {
 		return err
 	}
-	email, err := g.checkSignUp(in.Email, in.Password, in.Name)
+	u, err := g.register(c, in)
 	if err != nil {
 		return err
 	}
+	return c.reply(201, viewUser(u))
+}
+
+// register makes an account and opens a session for it in the browser.
+func (g *Gateway) register(c *call, in newAccount) (ticketing.User, error) {
+	const op = "gateway.register"
+	email, err := g.checkSignUp(in.Email, in.Password, in.Name)
+	if err != nil {
+		return ticketing.User{}, err
+	}
 	id, err := g.s.Users.UserID(c.context(), email, c.at)
 	if err != nil {
-		return ticketing.Wrap("gateway.signUp", err)
+		return ticketing.User{}, ticketing.Wrap(op, err)
 	}
 	if in.Name == "" {
 		in.Name = "user-" + id.String()[ticketing.IDLen-6:]
 	}
 	meta, err := g.secretMeta(c, email)
 	if err != nil {
-		return err
+		return ticketing.User{}, err
 	}
 	// Hashed before anybody looks whether the address is taken, so that the answer takes the same time.
 	hash, err := g.passwords.hash(c.context(), in.Password)
 	if err != nil {
-		return err
+		return ticketing.User{}, err
 	}
 	u, err := g.s.Users.SignUp(c.context(), ticketing.SignUp{
 		Meta: meta, ID: id, Email: email, Name: in.Name, PasswordHash: hash, Roles: ticketing.RoleUser,
 	})
 	if ticketing.KindOf(err) == ticketing.Conflict {
-		return ticketing.InvalidField("email", "This e-mail address is already in use.")
+		return ticketing.User{}, ticketing.InvalidField("email", "This e-mail address is already in use.")
 	} else if err != nil {
-		return ticketing.Wrap("gateway.signUp", err)
+		return ticketing.User{}, ticketing.Wrap(op, err)
 	}
 	if _, err := g.enter(c, u.ID); err != nil { // the account is there: the user signs in instead
 		g.log.Warn("no session after sign-up", "request", requestID(c.RequestCtx), "error", err.Error())
 	}
-	return c.reply(201, viewUser(u))
+	return u, nil
 }
 
 // enter opens a session in the browser.
@@ -117,12 +130,8 @@ func (g *Gateway) secretMeta(c *call, email string) (ticketing.Meta, error) {
 }
 
 // prove checks an address and a password. Every path computes one hash, and every failure looks the same.
-func (g *Gateway) prove(c *call) (ticketing.User, error) {
+func (g *Gateway) prove(c *call, in credentials) (ticketing.User, error) {
 	const op = "gateway.prove"
-	var in credentials
-	if err := c.json(&in); err != nil {
-		return ticketing.User{}, err
-	}
 	var known ticketing.Credentials
 	email, err := ticketing.NormalizeEmail(in.Email)
 	if err == nil {
@@ -145,20 +154,33 @@ func (g *Gateway) prove(c *call) (ticketing.User, error) {
 }
 
 func (g *Gateway) signIn(c *call) error {
-	u, err := g.prove(c)
-	if err != nil {
+	var in credentials
+	if err := c.json(&in); err != nil {
 		return err
 	}
-	us, err := g.enter(c, u.ID)
+	us, err := g.admit(c, in)
 	if err != nil {
 		return err
 	}
 	return c.reply(200, viewUser(us.User))
 }
 
+// admit opens a session in the browser of somebody who proves who they are.
+func (g *Gateway) admit(c *call, in credentials) (ticketing.UserSession, error) {
+	u, err := g.prove(c, in)
+	if err != nil {
+		return ticketing.UserSession{}, err
+	}
+	return g.enter(c, u.ID)
+}
+
 // token starts a session for a program. Refresh tokens come with a later version: then the reply has one more member.
 func (g *Gateway) token(c *call) error {
-	u, err := g.prove(c)
+	var in credentials
+	if err := c.json(&in); err != nil {
+		return err
+	}
+	u, err := g.prove(c, in)
 	if err != nil {
 		return err
 	}
@@ -177,6 +199,14 @@ func (g *Gateway) token(c *call) error {
 }
 
 func (g *Gateway) signOut(c *call) error {
+	if err := g.leave(c); err != nil {
+		return err
+	}
+	return c.reply(200, struct{}{})
+}
+
+// leave ends the session that the request came with, if any, and takes the browser's cookie.
+func (g *Gateway) leave(c *call) error {
 	if c.who != nil {
 		if err := g.end(c, c.who); err != nil {
 			return err
@@ -186,7 +216,7 @@ func (g *Gateway) signOut(c *call) error {
 		g.clearCookie(c)
 		c.Response.Header.Set("Clear-Site-Data", `"cache", "storage"`)
 	}
-	return c.reply(200, struct{}{})
+	return nil
 }
 
 func (g *Gateway) currentUser(c *call) error {
