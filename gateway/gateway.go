@@ -39,6 +39,11 @@ type Keys interface {
 	Signing() (kid string, key ed25519.PrivateKey)
 	// Verifying finds the public half of a key that is still accepted. It must not do more than look the name up.
 	Verifying(kid string) (ed25519.PublicKey, bool)
+	// Published returns the public halves of all keys that are accepted, the newest first.
+	Published() []PublicKey
+	// Rotate makes a new signing key and returns its name; those before are accepted while tokens signed by them can live.
+	// Whoever is no operator is Forbidden.
+	Rotate(ctx context.Context, by ticketing.Principal, m ticketing.Meta) (kid string, err error)
 	// Secret returns 32 bytes, from which the keys for page cursors and the like are derived.
 	Secret() []byte
 }
@@ -77,8 +82,11 @@ type Gateway struct {
 	draining  atomic.Bool
 	passwords *passwords
 	tokens    *tokens
+	keys      Keys
 	marks     *marks
 	cursors   *cursors
+	refresh   *refreshKey
+	names     *logNames
 	feed      *feedCache
 	pages     *pages
 	metrics   *metrics
@@ -102,6 +110,7 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		tokens:  newTokens(k, c.Now),
 		marks:   newMarks(c.Now),
 		cursors: newCursors(k.Secret()),
+		refresh: newRefreshKey(k.Secret()), names: newLogNames(k.Secret()), keys: k,
 		feed:    newFeedCache(),
 		metrics: newMetrics(),
 	}

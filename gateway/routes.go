@@ -46,6 +46,8 @@ func routes() []route {
 		{method: "DELETE", pattern: "/api/users/me/sessions/{id}", access: user, limit: textLimit, handler: (*Gateway).endSession},
 		{method: "POST", pattern: "/api/users/{id}/roles", access: operator, proven: true, limit: textLimit, handler: (*Gateway).setRoles},
 		{method: "POST", pattern: "/api/token", access: open, limit: textLimit, handler: (*Gateway).token},
+		{method: "POST", pattern: "/api/keys/rotate", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rotateKeys},
+		{method: "GET", pattern: "/.well-known/jwks.json", access: open, handler: (*Gateway).jwks},
 
 		{method: "POST", pattern: "/api/posts", access: user, limit: textLimit, handler: (*Gateway).createPost},
 		{method: "GET", pattern: "/api/posts", access: anyone, handler: (*Gateway).listFeed},

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"log/slog"
 	"time"
 
 	"ticketing"
@@ -121,6 +122,9 @@ func (g *Gateway) secretMeta(c *call, email string) (ticketing.Meta, error) {
 	}, nil
 }
 
+// errWrong says nothing about which of the two is wrong.
+var errWrong = ticketing.Errorf(ticketing.Unauthorized, "The e-mail address or the password is wrong.")
+
 // prove checks an address and a password. Every path computes one hash, and every failure looks the same.
 func (g *Gateway) prove(c *call, in credentials) (ticketing.Credentials, error) {
 	const op = "gateway.prove"
@@ -140,7 +144,12 @@ func (g *Gateway) prove(c *call, in credentials) (ticketing.Credentials, error) 
 		return ticketing.Credentials{}, err
 	}
 	if !ok {
-		return ticketing.Credentials{}, ticketing.Errorf(ticketing.Unauthorized, "The e-mail address or the password is wrong.")
+		g.audit(c, slog.LevelWarn, "sign-in failed", known.User.ID, slog.String("account", g.names.of(email)))
+		return ticketing.Credentials{}, errWrong
+	}
+	if known.User.Disabled {
+		g.audit(c, slog.LevelWarn, "sign-in to a disabled account", known.User.ID)
+		return ticketing.Credentials{}, ticketing.Errorf(ticketing.Forbidden, "This account has been disabled. Ask an operator of this site.")
 	}
 	return known, nil
 }
@@ -163,31 +172,11 @@ func (g *Gateway) admit(c *call, in credentials) (ticketing.UserSession, error) 
 	if err != nil {
 		return ticketing.UserSession{}, err
 	}
-	return g.enter(c, known)
-}
-
-// token starts a session for a program. Refresh tokens come with a later version: then the reply has one more member.
-func (g *Gateway) token(c *call) error {
-	var in credentials
-	if err := c.json(&in); err != nil {
-		return err
+	us, err := g.enter(c, known)
+	if err == nil {
+		g.audit(c, slog.LevelInfo, "signed in", us.User.ID, sessionAttr(us.Session.ID))
 	}
-	known, err := g.prove(c, in)
-	if err != nil {
-		return err
-	}
-	us, err := g.s.Users.StartSession(c.context(), g.starting(c, known))
-	if err != nil {
-		return ticketing.Wrap("gateway.token", err)
-	}
-	access, err := g.tokens.issue(forAPI, us)
-	if err != nil {
-		return err
-	}
-	return c.reply(200, struct {
-		AccessToken string `json:"accessToken"`
-		ExpiresIn   int    `json:"expiresIn"` // seconds
-	}{access, int(tokenLife / time.Second)})
+	return us, err
 }
 
 func (g *Gateway) signOut(c *call) error {
@@ -203,6 +192,7 @@ func (g *Gateway) leave(c *call) error {
 		if err := g.end(c, c.who); err != nil {
 			return err
 		}
+		g.audit(c, slog.LevelInfo, "signed out", c.who.user, sessionAttr(c.who.session))
 	}
 	g.forgetBrowser(c)
 	return nil
@@ -245,5 +235,6 @@ func (g *Gateway) setRoles(c *call) error {
 		return ticketing.Wrap("gateway.setRoles", err)
 	}
 	g.RoleChanged(id)
+	g.audit(c, slog.LevelWarn, "roles changed", id, slog.String("by", c.who.user.String()), slog.Any("roles", u.Roles.Names()))
 	return c.reply(200, viewUser(u))
 }

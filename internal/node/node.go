@@ -53,7 +53,7 @@ type Node struct {
 	users    users.Client
 	query    *query.Projection
 	gateway  *gateway.Gateway
-	keys     keys
+	keys     *keys
 	control  control.Client
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -124,9 +124,10 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the cluster's keys: %w", err)
 	}
-	if n.keys, err = newKeys(secrets); err != nil {
+	if n.keys, err = newKeys(n.control, secrets, n.opts.Now, n.log); err != nil {
 		return err
 	}
+	n.running.Go(func() { n.keys.follow(running) })
 	n.users = users.NewClient(n.sys, secrets.Slot)
 	n.rules = &ruleManager{control: n.control, moderation: moderation.NewClient(n.sys), engine: n.host, shards: n.cfg.Shards, log: n.log}
 	// The rules are in place before the first item can arrive: a set without rules holds everything.

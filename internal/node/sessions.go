@@ -2,46 +2,13 @@ package node
 
 import (
 	"context"
-	"crypto/ed25519"
-	"fmt"
 	"sync/atomic"
 	"time"
 
 	"ticketing"
-	"ticketing/actors/control"
 	"ticketing/gateway"
 	"ticketing/runtime/shard"
 )
-
-// keys are the cluster's signing keys, as the gateway uses them.
-type keys struct {
-	kid     string
-	private ed25519.PrivateKey
-	mac     []byte
-}
-
-var _ gateway.Keys = keys{}
-
-func newKeys(k control.Keys) (keys, error) {
-	if len(k.Seed) != ed25519.SeedSize || k.Kid == "" || len(k.Mac) < 32 {
-		return keys{}, fmt.Errorf("node: the cluster's keys are incomplete")
-	}
-	return keys{k.Kid, ed25519.NewKeyFromSeed(k.Seed), k.Mac}, nil
-}
-
-// Signing implements gateway.Keys.
-func (k keys) Signing() (string, ed25519.PrivateKey) { return k.kid, k.private }
-
-// Verifying implements gateway.Keys.
-func (k keys) Verifying(kid string) (ed25519.PublicKey, bool) {
-	if kid != k.kid {
-		return nil, false
-	}
-	return k.private.Public().(ed25519.PublicKey), true
-}
-
-// Secret implements gateway.Keys.
-func (k keys) Secret() []byte { return k.mac }
 
 // revocationWindow is how far back revocations matter: a token lives fifteen minutes; the rest is for clocks that differ.
 const revocationWindow = 17 * time.Minute
