@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -49,10 +50,19 @@ func (g *Gateway) signUp(c *call) error {
 	if err != nil {
 		return err
 	}
+	if u.ID.IsZero() {
+		return c.reply(202, struct {
+			Message string `json:"message"`
+		}{checkMailText})
+	}
 	return c.reply(201, viewUser(u))
 }
 
-// register makes an account and opens a session for it in the browser.
+// checkMailText is the whole answer to a sign-up in strict mode.
+const checkMailText = "Check your mail: we have sent a link to this address."
+
+// register makes an account and opens a session for it in the browser. In strict mode nobody learns here whether the
+// address was free: the user is zero, and the mailbox's owner gets a mail in both cases.
 func (g *Gateway) register(c *call, in newAccount) (ticketing.User, error) {
 	const op = "gateway.register"
 	email, err := g.checkSignUp(in.Email, in.Password, in.Name)
@@ -76,17 +86,38 @@ func (g *Gateway) register(c *call, in newAccount) (ticketing.User, error) {
 		return ticketing.User{}, err
 	}
 	u, err := g.s.Users.SignUp(c.context(), ticketing.SignUp{
-		Meta: meta, ID: id, Email: email, Name: in.Name, PasswordHash: hash, Roles: ticketing.RoleUser,
+		Meta: meta, ID: id, Email: email, Name: in.Name, PasswordHash: hash, Roles: ticketing.RoleUser, Discreet: g.config.SignUpStrict,
 	})
 	if ticketing.KindOf(err) == ticketing.Conflict {
 		return ticketing.User{}, ticketing.InvalidField("email", "This e-mail address is already in use.")
 	} else if err != nil {
 		return ticketing.User{}, ticketing.Wrap(op, err)
 	}
+	g.greet(c, email, u)
+	if g.config.SignUpStrict {
+		return ticketing.User{}, nil
+	}
 	if _, err := g.enter(c, ticketing.Credentials{User: u}); err != nil { // the account is there: the user signs in instead
 		g.log.Warn("no session after sign-up", "request", requestID(c.RequestCtx), "error", err.Error())
 	}
 	return u, nil
+}
+
+// greet mails a new user the link that confirms the address, and the owner of a taken address that somebody tried.
+func (g *Gateway) greet(c *call, email string, u ticketing.User) {
+	if u.ID.IsZero() {
+		g.audit(c, slog.LevelInfo, "sign-up with a taken address", ticketing.ID{}, slog.String("account", g.names.of(email)))
+		if g.canMail() {
+			g.outbox.add("sign-up notice", func(ctx context.Context, _ int) error {
+				return g.mail(ctx, email, takenMail, g.link(resetPath, ""))
+			})
+		}
+		return
+	}
+	g.audit(c, slog.LevelInfo, "signed up", u.ID)
+	if g.canMail() {
+		_ = g.sendVerification(u.ID) // canMail: never an error
+	}
 }
 
 // checkSignUp reports all faults of a sign-up at once and returns the normalized address.
@@ -99,7 +130,7 @@ func (g *Gateway) checkSignUp(email, password, name string) (string, error) {
 	}
 	normal, err := ticketing.NormalizeEmail(email)
 	add(err)
-	add(g.passwords.check(password, normal))
+	add(g.passwords.check("password", password, normal))
 	if name != "" {
 		add(ticketing.CheckName(name))
 	}
@@ -136,14 +167,13 @@ func (g *Gateway) prove(c *call, in credentials) (ticketing.Credentials, error) 
 			return known, ticketing.Wrap(op, err)
 		}
 	}
-	if n := len(in.Password); n > 4*ticketing.MaxPassword {
-		in.Password = in.Password[:4*ticketing.MaxPassword+1] // too long for anybody's
-	}
-	ok, err := g.passwords.verify(c.context(), known.PasswordHash, in.Password)
+	ok, err := g.passwords.verify(c.context(), known.PasswordHash, bounded(in.Password))
 	if err != nil {
 		return ticketing.Credentials{}, err
 	}
-	if !ok {
+	// In strict mode an account that nobody has confirmed must not be told from one that is not there: anybody may have
+	// made it, to find out whether the address was free.
+	if !ok || g.config.SignUpStrict && !known.User.Verified {
 		g.audit(c, slog.LevelWarn, "sign-in failed", known.User.ID, slog.String("account", g.names.of(email)))
 		return ticketing.Credentials{}, errWrong
 	}
