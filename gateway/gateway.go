@@ -208,9 +208,6 @@ func (g *Gateway) setAddress(ln net.Addr) {
 	}
 }
 
-// SetupURL returns the address of the page where the first operator is made, once Serve has been called.
-func (g *Gateway) SetupURL(token string) string { return g.link(setupPath, token) }
-
 // Shutdown stops accepting, lets running requests finish, and closes what is left when ctx ends.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.Drain()

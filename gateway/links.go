@@ -12,8 +12,10 @@ import (
 const (
 	resetPath  = "/reset"
 	verifyPath = "/verify"
-	setupPath  = "/setup"
 )
+
+// SetupPath is the page of the one-time link that makes the first operator; it takes ?token=, too.
+const SetupPath = "/setup"
 
 // mailText is a mail before its link is known.
 type mailText struct{ subject, before, after string }

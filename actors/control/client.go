@@ -48,7 +48,7 @@ func (c Client) SetRule(ctx context.Context, cmd ticketing.SetRule) (ticketing.R
 
 // Once runs do unless it has succeeded before in this cluster's life. do may run again after a crash: it must bear that.
 func (c Client) Once(ctx context.Context, name string, do func(context.Context) error) error {
-	done, err := system.Query[bool](ctx, c.sys, Name, 0, opMarked, &whichMark{name})
+	done, err := c.Done(ctx, name)
 	if err != nil || done {
 		return err
 	}
@@ -57,6 +57,11 @@ func (c Client) Once(ctx context.Context, name string, do func(context.Context) 
 	}
 	_, _, err = system.Command[struct{}](ctx, c.sys, Name, 0, opMark, &mark{Name: name})
 	return err
+}
+
+// Done reports whether [Client.Once] has succeeded under this name.
+func (c Client) Done(ctx context.Context, name string) (bool, error) {
+	return system.Query[bool](ctx, c.sys, Name, 0, opMarked, &whichMark{name})
 }
 
 // Module implements ticketing.ModuleSource.

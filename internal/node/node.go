@@ -54,6 +54,8 @@ type Node struct {
 	query    *query.Projection
 	gateway  *gateway.Gateway
 	keys     *keys
+	mail     gateway.Mailer // nil: there is no mail system
+	setup    *setup
 	control  control.Client
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -141,13 +143,20 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	if n.query, err = query.Open(n.store.State(queryName)); err != nil {
 		return err
 	}
+	if n.mail, err = newMailer(n.cfg); err != nil {
+		return err
+	}
+	n.setup = &setup{control: n.control, users: n.users}
 	if n.gateway, err = gateway.New(n.gatewayConfig(), n.Services(), n.keys, n, n.log); err != nil {
 		return err
 	}
 	if err := n.follow(ctx, running); err != nil {
 		return err
 	}
-	return n.firstOperator(ctx)
+	if err := n.firstOperator(ctx); err != nil {
+		return err
+	}
+	return n.setup.prepare(ctx)
 }
 
 // Serve answers HTTP on the listener until Close.
@@ -208,5 +217,6 @@ func (n *Node) Services() gateway.Services {
 	return gateway.Services{
 		Users: n.users, Posts: posts.NewClient(n.sys), Comments: comments.NewClient(n.sys), Moderation: n.rules.moderation,
 		Tickets: tickets.NewClient(n.sys), Plugins: n.rules, Query: n.query,
+		Mail: n.mail, Setup: n.setup,
 	}
 }

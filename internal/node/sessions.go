@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"ticketing"
-	"ticketing/gateway"
 	"ticketing/runtime/shard"
 )
 
@@ -63,34 +62,4 @@ func (n *Node) revoke(ev *ticketing.Event) {
 	case *ticketing.UserChanged:
 		n.gateway.RoleChanged(e.User.ID)
 	}
-}
-
-// firstOperator makes the operator that the config names, unless this cluster has had one.
-func (n *Node) firstOperator(ctx context.Context) error {
-	if n.cfg.OperatorEmail == "" {
-		return nil
-	}
-	return n.control.Once(ctx, "operator", func(ctx context.Context) error {
-		_, err := n.CreateUser(ctx, n.cfg.OperatorEmail, "Operator", n.cfg.OperatorPassword, ticketing.RoleOperator)
-		if ticketing.KindOf(err) == ticketing.Conflict {
-			return nil // made before a crash
-		}
-		return err
-	})
-}
-
-// CreateUser makes an account with a password and roles, without signing it in. Errors are those of sign-up.
-func (n *Node) CreateUser(ctx context.Context, email, name, password string, roles ticketing.Roles) (ticketing.User, error) {
-	email, err := ticketing.NormalizeEmail(email)
-	if err != nil {
-		return ticketing.User{}, err
-	}
-	if err := gateway.CheckPassword(password, email); err != nil {
-		return ticketing.User{}, err
-	}
-	id, err := n.users.UserID(ctx, email, n.opts.Now())
-	if err != nil {
-		return ticketing.User{}, err
-	}
-	return n.users.SignUp(ctx, ticketing.SignUp{ID: id, Email: email, Name: name, PasswordHash: gateway.HashPassword(password), Roles: roles | ticketing.RoleUser})
 }
