@@ -21,6 +21,7 @@ type memory struct {
 	sessions  map[ticketing.ID]ticketing.Session
 	refresh   map[ticketing.ID][]byte
 	proofs    map[proofOf]proofHash
+	mailer    Mailer
 	posts     map[ticketing.ID]*ticketing.Post
 	comments  map[ticketing.ID]*ticketing.Comment
 	order     []ticketing.ID // posts, as created
@@ -52,7 +53,7 @@ func newMemory() *memory {
 }
 
 func (m *memory) services() Services {
-	return Services{Users: m, Posts: m, Comments: m, Moderation: m, Tickets: m, Plugins: m, Query: m}
+	return Services{Users: m, Posts: m, Comments: m, Moderation: m, Tickets: m, Plugins: m, Query: m, Mail: m.mailer}
 }
 
 // once answers a repeated command as before, and else runs it.

@@ -101,9 +101,9 @@ func (m *Mailer) Send(ctx context.Context, to, subject, text string) error {
 		return nil
 	}
 	if refused(err) {
-		return &ticketing.Error{Kind: ticketing.BadRequest, Op: op, Msg: "The mail server refuses the mail.", Err: err}
+		return &ticketing.Error{Kind: ticketing.BadRequest, Op: op, Msg: "The mail server refuses the mail.", Err: cause(err)}
 	}
-	return &ticketing.Error{Kind: ticketing.Unavailable, Op: op, Msg: "The mail server does not take the mail.", Err: err}
+	return &ticketing.Error{Kind: ticketing.Unavailable, Op: op, Msg: "The mail server does not take the mail.", Err: cause(err)}
 }
 
 func (m *Mailer) message(to, subject, text string) (*smtp.Msg, error) {
@@ -120,6 +120,15 @@ func (m *Mailer) message(to, subject, text string) (*smtp.Msg, error) {
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")    // no out-of-office answers
 	msg.SetBodyString(smtp.TypeTextPlain, text)
 	return msg, nil
+}
+
+// cause is an error for the log, without the recipient, whom the library and many servers name.
+func cause(err error) error {
+	var sent *smtp.SendError
+	if errors.As(err, &sent) {
+		return fmt.Errorf("%s (SMTP %d %s)", sent.Reason, sent.ErrorCode(), sent.EnhancedStatusCode())
+	}
+	return err
 }
 
 // refused reports whether the server has said no for good.

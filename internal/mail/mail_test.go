@@ -95,6 +95,9 @@ func TestKindsOfFailure(t *testing.T) {
 			if ticketing.KindOf(err) != tc.want {
 				t.Errorf("%v: %v", ticketing.KindOf(err), err)
 			}
+			if strings.Contains(err.Error(), "ann@") || strings.Contains(err.Error(), mailtest.Password) {
+				t.Errorf("the log would tell too much: %v", err)
+			}
 		})
 	}
 	if s.Waiting() != 0 {
