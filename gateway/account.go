@@ -126,6 +126,14 @@ func (g *Gateway) rename(c *call, meta ticketing.Meta, name string) (ticketing.U
 	return u, nil
 }
 
+// newestName replaces the name that an item was written under by the author's present one, as far as query knows it. The
+// owners of items keep the old one.
+func (g *Gateway) newestName(c *call, a *ticketing.Author) {
+	if u, err := g.s.Query.User(c.context(), a.ID); err == nil {
+		a.Name = u.Name
+	}
+}
+
 // removedText is what the owner of an account reads when it is gone.
 const removedText = "Your account is removed. Your posts and comments stay, under the name “" + ticketing.RemovedName + "”."
 
