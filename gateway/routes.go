@@ -28,6 +28,7 @@ type route struct {
 	limit   int // bytes of the body
 	handler func(*Gateway, *call) error
 	timeout time.Duration // for all calls to services together; 0: Config.RequestTimeout
+	proven  bool          // a browser's session must have given the password lately
 	page    bool          // errors are pages, not problem+json
 	series  *series       // of the metrics
 }
@@ -40,8 +41,24 @@ func routes() []route {
 		{method: "POST", pattern: "/api/users/signout", access: anyone, limit: textLimit, handler: (*Gateway).signOut},
 		{method: "GET", pattern: "/api/users/currentuser", access: anyone, handler: (*Gateway).currentUser},
 		{method: "GET", pattern: "/api/users/me", access: user, handler: (*Gateway).me},
-		{method: "POST", pattern: "/api/users/{id}/roles", access: operator, limit: textLimit, handler: (*Gateway).setRoles},
+		{method: "PATCH", pattern: "/api/users/me", access: user, limit: textLimit, handler: (*Gateway).patchMe},
+		{method: "DELETE", pattern: "/api/users/me", access: user, limit: textLimit, handler: (*Gateway).deleteMe},
+		{method: "POST", pattern: "/api/users/me/password", access: user, limit: textLimit, handler: (*Gateway).setPassword},
+		{method: "GET", pattern: "/api/users/me/export", access: user, handler: (*Gateway).exportMe, timeout: importExpiry},
+		{method: "GET", pattern: "/api/users/me/sessions", access: user, handler: (*Gateway).listSessions},
+		{method: "DELETE", pattern: "/api/users/me/sessions", access: user, limit: textLimit, handler: (*Gateway).endSessions},
+		{method: "DELETE", pattern: "/api/users/me/sessions/{id}", access: user, limit: textLimit, handler: (*Gateway).endSession},
+		{method: "POST", pattern: "/api/users/{id}/roles", access: operator, proven: true, limit: textLimit, handler: (*Gateway).setRoles},
+		{method: "POST", pattern: "/api/users/{id}/disable", access: operator, proven: true, limit: textLimit, handler: (*Gateway).disableUser},
+		{method: "POST", pattern: "/api/users/{id}/enable", access: operator, proven: true, limit: textLimit, handler: (*Gateway).enableUser},
+		{method: "POST", pattern: "/api/users/reset", access: open, limit: textLimit, handler: (*Gateway).reset},
+		{method: "POST", pattern: "/api/users/reset/confirm", access: open, limit: textLimit, handler: (*Gateway).confirmReset},
+		{method: "POST", pattern: "/api/users/verify", access: user, limit: textLimit, handler: (*Gateway).verify},
+		{method: "POST", pattern: "/api/users/verify/confirm", access: open, limit: textLimit, handler: (*Gateway).confirmVerify},
+		{method: "POST", pattern: "/api/setup", access: open, limit: textLimit, handler: (*Gateway).setup},
 		{method: "POST", pattern: "/api/token", access: open, limit: textLimit, handler: (*Gateway).token},
+		{method: "POST", pattern: "/api/keys/rotate", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rotateKeys},
+		{method: "GET", pattern: "/.well-known/jwks.json", access: open, handler: (*Gateway).jwks},
 
 		{method: "POST", pattern: "/api/posts", access: user, limit: textLimit, handler: (*Gateway).createPost},
 		{method: "GET", pattern: "/api/posts", access: anyone, handler: (*Gateway).listFeed},
@@ -66,13 +83,13 @@ func routes() []route {
 		{method: "POST", pattern: "/api/tickets/{id}/decide", access: moderator, limit: textLimit, handler: (*Gateway).decideTicket},
 
 		{method: "GET", pattern: "/api/plugins", access: operator, handler: (*Gateway).listPlugins},
-		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, limit: moduleLimit, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
+		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, proven: true, limit: moduleLimit, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
 		{method: "GET", pattern: "/api/plugins/{name}/versions", access: operator, handler: (*Gateway).listVersions},
 		{method: "GET", pattern: "/api/rules", access: operator, handler: (*Gateway).listRules},
 		{method: "GET", pattern: "/api/rules/{name}", access: operator, handler: (*Gateway).getRule},
-		{method: "PUT", pattern: "/api/rules/{name}", access: operator, limit: ruleLimit, handler: (*Gateway).putRule, timeout: importExpiry},
-		{method: "DELETE", pattern: "/api/rules/{name}", access: operator, limit: textLimit, handler: (*Gateway).retireRule, timeout: importExpiry},
-		{method: "POST", pattern: "/api/rules/{name}/rollback", access: operator, limit: textLimit, handler: (*Gateway).rollbackRule, timeout: importExpiry},
+		{method: "PUT", pattern: "/api/rules/{name}", access: operator, proven: true, limit: ruleLimit, handler: (*Gateway).putRule, timeout: importExpiry},
+		{method: "DELETE", pattern: "/api/rules/{name}", access: operator, proven: true, limit: textLimit, handler: (*Gateway).retireRule, timeout: importExpiry},
+		{method: "POST", pattern: "/api/rules/{name}/rollback", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rollbackRule, timeout: importExpiry},
 		{method: "GET", pattern: "/api/decisions", access: user, handler: (*Gateway).listDecisions},
 
 		{method: "POST", pattern: "/api/import", access: operator, limit: importLimit, handler: (*Gateway).importRows, timeout: importExpiry},
