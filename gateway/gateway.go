@@ -10,6 +10,7 @@ package gateway
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -61,7 +62,9 @@ type Health interface {
 type Config struct {
 	Dev            bool             // plain HTTP on loopback: the session cookie has no Secure and is named "session"
 	HTTP           string           // host:port of the listener; its host counts as allowed with Dev
-	Hosts          []string         // allowed values of Host, such as "example.org" or "example.org:8443"; with Dev: also the loopback names
+	Hosts          []string         // allowed values of Host, such as "example.org"; see setHosts; with Dev: also the loopback names
+	TLS            *tls.Config      // of the listener; nil with Dev, or where somebody else speaks TLS
+	HSTS           bool             // tell browsers to insist on HTTPS: not with a certificate that they do not trust
 	ReadTimeout    time.Duration    // for a whole request, 10 s
 	WriteTimeout   time.Duration    // for a whole reply, 15 s
 	IdleTimeout    time.Duration    // between two requests of a connection, 60 s
@@ -84,6 +87,7 @@ type Gateway struct {
 	router    fasthttp.RequestHandler
 	raised    []raisedLimit
 	hosts     atomic.Pointer[map[string]bool]
+	address   atomic.Pointer[string] // of the listener
 	conns     connSet
 	draining  atomic.Bool
 	passwords *passwords
@@ -164,11 +168,31 @@ func (c *Config) complete() error {
 	return errors.Join(faults...)
 }
 
-// setHosts builds the allow-list for Host. With Dev it holds the loopback names with the listener's port.
+// setHosts builds the allow-list for Host. A name without a port stands for itself, which is what browsers send for port 443, and for the
+// name with the listener's port. With Dev the list holds the loopback names with the listener's port.
 func (g *Gateway) setHosts(ln net.Addr) {
+	if ln != nil {
+		address := ln.String()
+		g.address.Store(&address)
+	}
 	hosts := make(map[string]bool)
 	for _, h := range g.config.Hosts {
-		hosts[strings.ToLower(h)] = true
+		h = strings.ToLower(h)
+		if _, _, err := net.SplitHostPort(h); err == nil {
+			hosts[h] = true
+			continue
+		}
+		h = strings.Trim(h, "[]")
+		if strings.Contains(h, ":") {
+			hosts["["+h+"]"] = true
+		} else {
+			hosts[h] = true
+		}
+		if ln != nil {
+			if _, port, err := net.SplitHostPort(ln.String()); err == nil {
+				hosts[net.JoinHostPort(h, port)] = true
+			}
+		}
 	}
 	if g.config.Dev {
 		addrs := []string{g.config.HTTP}
@@ -191,21 +215,35 @@ func (g *Gateway) setHosts(ln net.Addr) {
 // Serve answers requests on the listener until Shutdown, and closes it.
 func (g *Gateway) Serve(ln net.Listener) error {
 	g.setHosts(ln.Addr())
-	g.setAddress(ln.Addr())
+	g.home.Store(g.URL(ln.Addr())) // where links lead when the config does not say
 	g.outbox.start()
-	if err := g.server.Serve(&listener{ln}); err != nil {
+	if err := g.server.Serve(&listener{Listener: ln, tls: g.config.TLS}); err != nil {
 		return ticketing.Wrap("gateway.Serve", err)
 	}
 	return nil
 }
 
-// setAddress says where links lead when the config does not.
-func (g *Gateway) setAddress(ln net.Addr) {
-	if g.config.Dev {
-		g.home.Store("http://" + ln.String())
-	} else if len(g.config.Hosts) > 0 {
-		g.home.Store("https://" + g.config.Hosts[0])
+// listening is the listener's address, empty before Serve.
+func (g *Gateway) listening() string {
+	if a := g.address.Load(); a != nil {
+		return *a
 	}
+	return ""
+}
+
+// URL is where browsers find a gateway that serves the listener: its address, or if that is no particular one, the first allowed host.
+func (g *Gateway) URL(ln net.Addr) string {
+	if g.config.TLS == nil {
+		return "http://" + ln.String()
+	}
+	host, port, err := net.SplitHostPort(ln.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() && len(g.config.Hosts) > 0 {
+		host = g.config.Hosts[0]
+		if _, _, err := net.SplitHostPort(host); err == nil {
+			return "https://" + host
+		}
+	}
+	return "https://" + strings.TrimSuffix(net.JoinHostPort(strings.Trim(host, "[]"), port), ":443")
 }
 
 // Shutdown stops accepting, lets running requests finish, and closes what is left when ctx ends.

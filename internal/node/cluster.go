@@ -6,10 +6,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"ticketing/config"
+	"ticketing/runtime/store"
 )
 
 // clusterFile names the record of the cluster that a data directory belongs to.
@@ -43,7 +49,7 @@ func openCluster(fsys vfs.FS, dir string, shards int, create bool) (clusterRecor
 	f, err := fsys.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !create {
-			return r, fmt.Errorf("%s holds no cluster; create one with --dev", dir)
+			return r, fmt.Errorf("%s holds no cluster; create one with cluster init, or serve with --dev", dir)
 		}
 		if shards == 0 {
 			shards = defaultShards()
@@ -68,6 +74,23 @@ func openCluster(fsys vfs.FS, dir string, shards int, create bool) (clusterRecor
 		return r, fmt.Errorf("%s was created with %d shards; the config says %d, and the number can never change", dir, r.Shards, shards)
 	}
 	return r, nil
+}
+
+// InitCluster makes a cluster of one node in an empty data directory, as serve with --dev does by itself, and returns the number of its
+// shards. It fails if there is one.
+func InitCluster(cfg config.Config, log *slog.Logger, fatal func(error)) (shards int, err error) {
+	n := &Node{cfg: cfg, opts: Options{FS: vfs.Default, Fatal: fatal}, log: log}
+	if n.cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
+		return 0, err
+	}
+	if _, err := os.Stat(filepath.Join(n.cfg.Data, clusterFile)); err == nil {
+		return 0, fmt.Errorf("%s holds a cluster already", n.cfg.Data)
+	}
+	if n.store, err = store.Open(n.storeOptions(n.cfg)); err != nil { // for the directory, and its lock
+		return 0, err
+	}
+	r, err := openCluster(n.opts.FS, n.cfg.Data, cfg.Shards, true)
+	return r.Shards, errors.Join(err, n.store.Close())
 }
 
 func writeCluster(fsys vfs.FS, dir string, r clusterRecord) error {

@@ -23,6 +23,7 @@ import (
 	"ticketing/actors/users"
 	"ticketing/config"
 	"ticketing/gateway"
+	"ticketing/gateway/certificate"
 	"ticketing/plugins/host"
 	"ticketing/runtime/store"
 	"ticketing/runtime/system"
@@ -47,21 +48,22 @@ type Node struct {
 	store *store.Node
 	sys   *system.System
 
-	groups   []*group
-	host     *host.Host
-	rules    *ruleManager
-	users    users.Client
-	query    *query.Projection
-	gateway  *gateway.Gateway
-	keys     *keys
-	mail     gateway.Mailer // nil: there is no mail system
-	setup    *setup
-	control  control.Client
-	stop     context.CancelFunc
-	running  sync.WaitGroup
-	revoked  revocations
-	closing  sync.Once
-	closeErr error
+	groups      []*group
+	host        *host.Host
+	rules       *ruleManager
+	users       users.Client
+	query       *query.Projection
+	gateway     *gateway.Gateway
+	certificate certificate.Source // nil with Dev
+	keys        *keys
+	mail        gateway.Mailer // nil: there is no mail system
+	setup       *setup
+	control     control.Client
+	stop        context.CancelFunc
+	running     sync.WaitGroup
+	revoked     revocations
+	closing     sync.Once
+	closeErr    error
 }
 
 // Open starts a node. When it returns, every shard leads, query and the gateway have caught up, and Serve may be called.
@@ -149,7 +151,11 @@ func (n *Node) startServices(ctx, running context.Context) error {
 		return err
 	}
 	n.setup = &setup{control: n.control, users: n.users}
-	if n.gateway, err = gateway.New(n.gatewayConfig(), n.Services(), n.keys, n, n.log); err != nil {
+	front, err := n.gatewayConfig()
+	if err != nil {
+		return err
+	}
+	if n.gateway, err = gateway.New(front, n.Services(), n.keys, n, n.log); err != nil {
 		return err
 	}
 	if err := n.follow(ctx, running); err != nil {
