@@ -23,7 +23,8 @@ type Config struct {
 	Admin string `koanf:"admin"`
 	// Hosts are the values of the Host header that are answered, besides loopback names in Dev.
 	Hosts []string `koanf:"hosts"`
-	// Shards is the number of shards of every service: a power of two, 1…64, fixed when the cluster is created.
+	// Shards is the number of shards of every service: a power of two, 1…64, fixed when the cluster is created. 0: what the cluster has,
+	// and for a new one 4 on a machine with up to four cores, else 8.
 	Shards int `koanf:"shards"`
 	// Cache is the size of the block cache that all databases share, in MiB.
 	Cache int `koanf:"cache"`
@@ -58,7 +59,7 @@ type Config struct {
 
 // Default returns the settings of a node that was told nothing.
 func Default() Config {
-	return Config{Data: "data", Shards: 8, Cache: 32, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
+	return Config{Data: "data", Cache: 32, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
 		Connections: 10_000, PasswordMin: 8, Log: "info"}
 }
 
@@ -89,8 +90,8 @@ func (c Config) Validate() error {
 	if c.Admin != "" && !loopback(c.Admin) {
 		fault("admin: %q is not a loopback address, such as 127.0.0.1:9090", c.Admin)
 	}
-	if c.Shards < 1 || c.Shards > 64 || c.Shards&(c.Shards-1) != 0 {
-		fault("shards: %d is not a power of two from 1 to 64", c.Shards)
+	if c.Shards < 0 || c.Shards > 64 || c.Shards&(c.Shards-1) != 0 {
+		fault("shards: %d is not a power of two from 1 to 64, or 0 for the default", c.Shards)
 	}
 	between := func(key string, n, lo, hi int) {
 		if n < lo || n > hi {

@@ -32,7 +32,7 @@ func TestPrecedence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Data != "from-flag" || c.Queue != 8 || c.Cache != 9 || c.Shards != 8 || c.Retention != 2*time.Hour || len(c.Hosts) != 2 || c.OperatorEmail != "o@example.org" {
+	if c.Data != "from-flag" || c.Queue != 8 || c.Cache != 9 || c.Shards != 0 || c.Retention != 2*time.Hour || len(c.Hosts) != 2 || c.OperatorEmail != "o@example.org" {
 		t.Errorf("%+v", c)
 	}
 	if c.SMTPURL = "smtp://u:secret@h"; c.Redacted().SMTPURL != "(hidden)" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"runtime"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -26,6 +27,15 @@ type clusterRecord struct {
 	Creating bool `json:"creating,omitempty"`
 }
 
+// defaultShards is the number of shards of a new cluster. An entry costs as much as ten commands, so few cores want few shards; more
+// machines want more of them.
+func defaultShards() int {
+	if runtime.GOMAXPROCS(0) <= 4 { // it knows a container's limits
+		return 4
+	}
+	return 8
+}
+
 // openCluster reads the record, or makes one if create is set. It does not touch a directory of a newer version.
 func openCluster(fsys vfs.FS, dir string, shards int, create bool) (clusterRecord, error) {
 	var r clusterRecord
@@ -34,6 +44,9 @@ func openCluster(fsys vfs.FS, dir string, shards int, create bool) (clusterRecor
 	if errors.Is(err, fs.ErrNotExist) {
 		if !create {
 			return r, fmt.Errorf("%s holds no cluster; create one with --dev", dir)
+		}
+		if shards == 0 {
+			shards = defaultShards()
 		}
 		r = clusterRecord{Format: formatVersion, Shards: shards, Created: time.Now().UTC(), Creating: true}
 		return r, writeCluster(fsys, dir, r)
@@ -51,7 +64,7 @@ func openCluster(fsys vfs.FS, dir string, shards int, create bool) (clusterRecor
 		return r, fmt.Errorf("%s: %w", path, err)
 	case r.Format != formatVersion:
 		return r, fmt.Errorf("%s is of format %d; this version knows format %d", dir, r.Format, formatVersion)
-	case r.Shards != shards:
+	case shards != 0 && r.Shards != shards:
 		return r, fmt.Errorf("%s was created with %d shards; the config says %d, and the number can never change", dir, r.Shards, shards)
 	}
 	return r, nil

@@ -89,6 +89,8 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	if err != nil {
 		return n, err
 	}
+	cfg.Shards = record.Shards
+	n.cfg = cfg
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	running, stop := context.WithCancel(context.Background())
