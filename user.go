@@ -211,4 +211,6 @@ type UserService interface {
 	EndSession(ctx context.Context, c EndSession) error
 	// Session returns a live session and its user, or Unauthorized.
 	Session(ctx context.Context, user, session ID) (UserSession, error)
+	// ReadNotices moves the mark up to which a user has read their notices.
+	ReadNotices(ctx context.Context, c ReadNotices) (Position, error)
 }
