@@ -82,6 +82,7 @@ type Gateway struct {
 	feed      *feedCache
 	pages     *pages
 	metrics   *metrics
+	streams   *streams
 }
 
 // New builds a gateway. It starts nothing: [Gateway.Serve] does.
@@ -104,12 +105,14 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		cursors: newCursors(k.Secret()),
 		feed:    newFeedCache(),
 		metrics: newMetrics(),
+		streams: newStreams(max(1, c.MaxConns/2)),
 	}
 	g.conns.fresh = make(map[*conn]struct{})
 	g.setHosts(nil)
 	g.route()
 	g.server = g.newServer()
 	g.metrics.watch(g.server)
+	g.metrics.watchStreams(g.streams)
 	return g, nil
 }
 
@@ -180,5 +183,8 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	return ticketing.Wrap("gateway.Shutdown", g.server.ShutdownWithContext(ctx))
 }
 
-// Drain makes /readyz say no, so that a load balancer looks elsewhere, while requests are still served.
-func (g *Gateway) Drain() { g.draining.Store(true) }
+// Drain makes /readyz say no, so that a load balancer looks elsewhere, and ends streams, while requests are still served.
+func (g *Gateway) Drain() {
+	g.draining.Store(true)
+	g.streams.stop()
+}
