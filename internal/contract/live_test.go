@@ -128,6 +128,9 @@ func TestAppealLive(t *testing.T) {
 	ticket := fmt.Sprint(openTicket(t, mia, held)["id"])
 	work := "/api/tickets/" + ticket
 
+	if item := openTicket(t, mia, held); item["excerpt"] != "Please look at this." || item["authorName"] != "ada" || item["postId"] != post {
+		t.Errorf("the queue shows %v", item)
+	}
 	if r := mia.must(t, 200, "POST", work+"/claim", nil); !strings.Contains(r.raw, `"name":"mia"`) {
 		t.Errorf("a claim: %s", r.raw)
 	}
