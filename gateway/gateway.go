@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,9 @@ type Config struct {
 	WriteTimeout   time.Duration    // for a whole reply, 15 s
 	IdleTimeout    time.Duration    // between two requests of a connection, 60 s
 	RequestTimeout time.Duration    // for the services to answer, 10 s
+	Proxies        []netip.Prefix   // whose X-Forwarded-For and X-Forwarded-Proto are believed
+	Limits         float64          // scale of the rate limits, 1; negative: none but the back-off after wrong passwords
+	Access         bool             // log every request
 	MaxConns       int              // open connections, by default 10,000 or 80 % of the file limit
 	Now            func() time.Time // the clock, time.Now
 }
@@ -83,6 +87,7 @@ type Gateway struct {
 	tokens    *tokens
 	marks     *marks
 	cursors   *cursors
+	limits    *limits
 	feed      *feedCache
 	pages     *pages
 	metrics   *metrics
@@ -106,6 +111,7 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		tokens:  newTokens(k, c.Now),
 		marks:   newMarks(c.Now),
 		cursors: newCursors(k.Secret()),
+		limits:  newLimits(c.Limits, c.Dev, k.Secret(), c.Now),
 		feed:    newFeedCache(),
 		metrics: newMetrics(),
 	}
@@ -128,6 +134,9 @@ func (c *Config) complete() error {
 	set(&c.WriteTimeout, 15*time.Second)
 	set(&c.IdleTimeout, 60*time.Second)
 	set(&c.RequestTimeout, 10*time.Second)
+	if c.Limits == 0 {
+		c.Limits = 1
+	}
 	if c.MaxConns == 0 {
 		c.MaxConns = defaultMaxConns()
 	}

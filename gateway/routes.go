@@ -28,6 +28,7 @@ type route struct {
 	limit   int // bytes of the body
 	handler func(*Gateway, *call) error
 	timeout time.Duration // for all calls to services together; 0: Config.RequestTimeout
+	class   class         // what its requests count as
 	page    bool          // errors are pages, not problem+json
 	series  *series       // of the metrics
 }
@@ -35,13 +36,13 @@ type route struct {
 // routes is everything that there is to ask for. GET stands for HEAD, too.
 func routes() []route {
 	return []route{
-		{method: "POST", pattern: "/api/users/signup", access: open, limit: textLimit, handler: (*Gateway).signUp},
-		{method: "POST", pattern: "/api/users/signin", access: open, limit: textLimit, handler: (*Gateway).signIn},
+		{method: "POST", pattern: "/api/users/signup", access: open, class: signUps, limit: textLimit, handler: (*Gateway).signUp},
+		{method: "POST", pattern: "/api/users/signin", access: open, class: auth, limit: textLimit, handler: (*Gateway).signIn},
 		{method: "POST", pattern: "/api/users/signout", access: anyone, limit: textLimit, handler: (*Gateway).signOut},
 		{method: "GET", pattern: "/api/users/currentuser", access: anyone, handler: (*Gateway).currentUser},
 		{method: "GET", pattern: "/api/users/me", access: user, handler: (*Gateway).me},
 		{method: "POST", pattern: "/api/users/{id}/roles", access: operator, limit: textLimit, handler: (*Gateway).setRoles},
-		{method: "POST", pattern: "/api/token", access: open, limit: textLimit, handler: (*Gateway).token},
+		{method: "POST", pattern: "/api/token", access: open, class: auth, limit: textLimit, handler: (*Gateway).token},
 
 		{method: "POST", pattern: "/api/posts", access: user, limit: textLimit, handler: (*Gateway).createPost},
 		{method: "GET", pattern: "/api/posts", access: anyone, handler: (*Gateway).listFeed},
@@ -66,7 +67,7 @@ func routes() []route {
 		{method: "POST", pattern: "/api/tickets/{id}/decide", access: moderator, limit: textLimit, handler: (*Gateway).decideTicket},
 
 		{method: "GET", pattern: "/api/plugins", access: operator, handler: (*Gateway).listPlugins},
-		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, limit: moduleLimit, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
+		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, limit: moduleLimit, class: uploads, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
 		{method: "GET", pattern: "/api/plugins/{name}/versions", access: operator, handler: (*Gateway).listVersions},
 		{method: "GET", pattern: "/api/rules", access: operator, handler: (*Gateway).listRules},
 		{method: "GET", pattern: "/api/rules/{name}", access: operator, handler: (*Gateway).getRule},
@@ -75,10 +76,10 @@ func routes() []route {
 		{method: "POST", pattern: "/api/rules/{name}/rollback", access: operator, limit: textLimit, handler: (*Gateway).rollbackRule, timeout: importExpiry},
 		{method: "GET", pattern: "/api/decisions", access: user, handler: (*Gateway).listDecisions},
 
-		{method: "POST", pattern: "/api/import", access: operator, limit: importLimit, handler: (*Gateway).importRows, timeout: importExpiry},
+		{method: "POST", pattern: "/api/import", access: operator, limit: importLimit, class: unlimited, handler: (*Gateway).importRows, timeout: importExpiry},
 
-		{method: "GET", pattern: "/healthz", access: open, handler: (*Gateway).healthz},
-		{method: "GET", pattern: "/readyz", access: open, handler: (*Gateway).readyz},
+		{method: "GET", pattern: "/healthz", access: open, class: unlimited, handler: (*Gateway).healthz},
+		{method: "GET", pattern: "/readyz", access: open, class: unlimited, handler: (*Gateway).readyz},
 
 		{method: "GET", pattern: "/", access: anyone, handler: (*Gateway).feedPage, page: true},
 		{method: "GET", pattern: "/posts/{post}", access: anyone, handler: (*Gateway).postPage, page: true},
@@ -146,7 +147,7 @@ func (g *Gateway) serve(rt *route) fasthttp.RequestHandler {
 		status := ctx.Response.StatusCode()
 		took := g.now().Sub(now)
 		rt.series.observe(status, took)
-		if g.log.Enabled(context.Background(), accessLevel) {
+		if g.log.Enabled(context.Background(), g.accessLevel()) {
 			g.logAccess(c, status, took)
 		}
 	}
@@ -157,7 +158,12 @@ func (g *Gateway) run(c *call) error {
 	if unsafeMethod(c.Method()) && len(c.Request.Header.Peek(fasthttp.HeaderAuthorization)) == 0 && !g.sameOrigin(c.RequestCtx) {
 		return ticketing.Errorf(ticketing.Forbidden, "Requests from other sites are refused.")
 	}
-	if err := g.authenticate(c); err != nil {
+	// Who fails to say who they are is counted by address.
+	err := g.authenticate(c)
+	if over := g.admit(c); over != nil {
+		return over
+	}
+	if err != nil {
 		return err
 	}
 	return c.route.handler(g, c)

@@ -61,6 +61,9 @@ func (g *Gateway) handle(ctx *fasthttp.RequestCtx) {
 		g.metrics.refused.Inc()
 		return
 	}
+	if g.refusePlain(ctx) {
+		return
+	}
 	g.router(ctx)
 }
 

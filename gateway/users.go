@@ -79,6 +79,7 @@ func (g *Gateway) enter(c *call, user ticketing.ID) (ticketing.UserSession, erro
 	us, err := g.begin(c, user)
 	if err == nil {
 		err = g.setCookie(c, us)
+		g.rememberDevice(c, us.User.Email)
 	}
 	return us, err
 }
@@ -131,6 +132,10 @@ func (g *Gateway) prove(c *call) (ticketing.User, error) {
 			return ticketing.User{}, ticketing.Wrap(op, err)
 		}
 	}
+	try, err := g.attempt(c, email)
+	if err != nil {
+		return ticketing.User{}, err
+	}
 	if n := len(in.Password); n > 4*ticketing.MaxPassword {
 		in.Password = in.Password[:4*ticketing.MaxPassword+1] // too long for anybody's
 	}
@@ -139,8 +144,10 @@ func (g *Gateway) prove(c *call) (ticketing.User, error) {
 		return ticketing.User{}, err
 	}
 	if !ok {
+		try.failed()
 		return ticketing.User{}, ticketing.Errorf(ticketing.Unauthorized, "The e-mail address or the password is wrong.")
 	}
+	try.succeeded()
 	return known.User, nil
 }
 
