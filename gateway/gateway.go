@@ -65,7 +65,7 @@ type Config struct {
 	Proxies        []netip.Prefix   // whose X-Forwarded-For and X-Forwarded-Proto are believed
 	Limits         float64          // scale of the rate limits, 1; negative: none but the back-off after wrong passwords
 	Access         bool             // log every request
-	MaxConns       int              // open connections, by default 10,000 or 80 % of the file limit
+	MaxConns       int              // open connections, 10,000, at most what the limit on open files leaves
 	Now            func() time.Time // the clock, time.Now
 }
 
@@ -138,8 +138,9 @@ func (c *Config) complete() error {
 		c.Limits = 1
 	}
 	if c.MaxConns == 0 {
-		c.MaxConns = defaultMaxConns()
+		c.MaxConns = 10_000
 	}
+	c.MaxConns = min(c.MaxConns, fileLimit())
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -200,7 +201,7 @@ func (g *Gateway) setHosts(ln net.Addr) {
 // Serve answers requests on the listener until Shutdown, and closes it.
 func (g *Gateway) Serve(ln net.Listener) error {
 	g.setHosts(ln.Addr())
-	if err := g.server.Serve(&listener{Listener: ln, tls: g.config.TLS}); err != nil {
+	if err := g.server.Serve(&listener{Listener: ln, tls: g.config.TLS, full: g.full, refusal: g.refusal()}); err != nil {
 		return ticketing.Wrap("gateway.Serve", err)
 	}
 	return nil
