@@ -146,7 +146,7 @@ func (g *Gateway) sameOrigin(ctx *fasthttp.RequestCtx) bool {
 		return true
 	}
 	scheme := "https://"
-	if g.config.Dev {
+	if !g.secure(ctx) {
 		scheme = "http://"
 	}
 	return len(origin) == len(scheme)+len(h.Host()) && string(origin[:len(scheme)]) == scheme &&
