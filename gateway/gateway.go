@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"ticketing"
 )
@@ -65,6 +66,7 @@ type Config struct {
 	Proxies        []netip.Prefix   // whose X-Forwarded-For and X-Forwarded-Proto are believed
 	Limits         float64          // scale of the rate limits, 1; negative: none but the back-off after wrong passwords
 	Access         bool             // log every request
+	Tracer         trace.Tracer     // makes the spans of requests; nil: none
 	MaxConns       int              // open connections, 10,000, at most what the limit on open files leaves
 	Now            func() time.Time // the clock, time.Now
 }

@@ -16,7 +16,7 @@ import (
 // gatewayConfig is the part of the config that the gateway needs.
 func (n *Node) gatewayConfig() (gateway.Config, error) {
 	c := gateway.Config{Dev: n.cfg.Dev, HTTP: n.cfg.Address(), Hosts: n.cfg.Hosts, MaxConns: n.cfg.Connections, Now: n.opts.Now,
-		Access: n.cfg.Access, Limits: n.cfg.Limits}
+		Access: n.cfg.Access, Limits: n.cfg.Limits, Tracer: n.opts.Trace.Tracer()}
 	if n.cfg.Limits == 0 {
 		c.Limits = -1
 	}
