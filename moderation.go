@@ -124,6 +124,7 @@ type Decision struct {
 	By         ID            `cbor:"10,keyasint,omitzero" json:"by,omitzero"` // the human, if one decided
 	Ticket     ID            `cbor:"11,keyasint,omitzero" json:"ticket,omitzero"`
 	At         time.Time     `cbor:"12,keyasint" json:"at"`
+	Post       ID            `cbor:"13,keyasint,omitzero" json:"postId,omitzero"` // of a comment that was held or rejected: people will look for it
 }
 
 // ModerationService owns decisions. They live in the slot of the author of the item judged.
@@ -132,4 +133,6 @@ type ModerationService interface {
 	Decisions(ctx context.Context, author, subject ID) ([]Decision, error)
 	// Recent returns the newest decisions of all shards that the event logs still hold, newest first.
 	Recent(ctx context.Context, limit int) ([]Decision, error)
+	// Record returns what is known of an author, with the last decision about each of the author's subjects (100 at most).
+	Record(ctx context.Context, author ID, subjects []ID) (AuthorRecord, error)
 }

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,8 @@ type Services struct {
 	Tickets    ticketing.TicketService
 	Plugins    ticketing.PluginService
 	Query      ticketing.QueryService
+	Mail       Mailer // nil: there is no mail system
+	Setup      Setup  // nil: operators are made elsewhere
 }
 
 // Keys are the cluster's secrets, the same on every node. All methods are called often and from many goroutines.
@@ -42,6 +45,11 @@ type Keys interface {
 	Signing() (kid string, key ed25519.PrivateKey)
 	// Verifying finds the public half of a key that is still accepted. It must not do more than look the name up.
 	Verifying(kid string) (ed25519.PublicKey, bool)
+	// Published returns the public halves of all keys that are accepted, the newest first.
+	Published() []PublicKey
+	// Rotate makes a new signing key and returns its name; those before are accepted while tokens signed by them can live.
+	// Whoever is no operator is Forbidden.
+	Rotate(ctx context.Context, by ticketing.Principal, m ticketing.Meta) (kid string, err error)
 	// Secret returns 32 bytes, from which the keys for page cursors and the like are derived.
 	Secret() []byte
 }
@@ -68,6 +76,9 @@ type Config struct {
 	Access         bool             // log every request
 	Tracer         trace.Tracer     // makes the spans of requests; nil: none
 	MaxConns       int              // open connections, 10,000, at most what the limit on open files leaves
+	PublicURL      string           // what links in mails begin with, such as "https://example.org"; with Dev: the listener's by default
+	PasswordMin    int              // characters of a new password, 8
+	SignUpStrict   bool             // a sign-up does not tell whether the address is taken
 	Now            func() time.Time // the clock, time.Now
 }
 
@@ -87,12 +98,20 @@ type Gateway struct {
 	draining  atomic.Bool
 	passwords *passwords
 	tokens    *tokens
+	keys      Keys
 	marks     *marks
 	cursors   *cursors
 	limits    *limits
+	refresh   *refreshKey
+	names     *logNames
 	feed      *feedCache
 	pages     *pages
 	metrics   *metrics
+	outbox    *outbox
+	// home is what links begin with where the config does not say, a string, once Serve knows its listener.
+	home       atomic.Value
+	warnNoMail sync.Once
+	streams    *streams
 }
 
 // New builds a gateway. It starts nothing: [Gateway.Serve] does.
@@ -114,14 +133,19 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		marks:   newMarks(c.Now),
 		cursors: newCursors(k.Secret()),
 		limits:  newLimits(c.Limits, c.Dev, k.Secret(), c.Now),
+		refresh: newRefreshKey(k.Secret()), names: newLogNames(k.Secret()), keys: k,
 		feed:    newFeedCache(),
 		metrics: newMetrics(),
+		outbox:  newOutbox(log),
+		streams: newStreams(max(1, c.MaxConns/2)),
 	}
+	g.passwords.least = c.PasswordMin
 	g.conns.fresh = make(map[*conn]struct{})
 	g.setHosts(nil)
 	g.route()
 	g.server = g.newServer()
 	g.metrics.watch(g.server)
+	g.metrics.watchStreams(g.streams)
 	return g, nil
 }
 
@@ -138,6 +162,9 @@ func (c *Config) complete() error {
 	set(&c.RequestTimeout, 10*time.Second)
 	if c.Limits == 0 {
 		c.Limits = 1
+	}
+	if c.PasswordMin == 0 {
+		c.PasswordMin = ticketing.MinPassword
 	}
 	if c.MaxConns == 0 {
 		c.MaxConns = 10_000
@@ -203,6 +230,8 @@ func (g *Gateway) setHosts(ln net.Addr) {
 // Serve answers requests on the listener until Shutdown, and closes it.
 func (g *Gateway) Serve(ln net.Listener) error {
 	g.setHosts(ln.Addr())
+	g.home.Store(g.URL(ln.Addr())) // where links lead when the config does not say
+	g.outbox.start()
 	if err := g.server.Serve(&listener{Listener: ln, tls: g.config.TLS, full: g.full, refusal: g.refusal()}); err != nil {
 		return ticketing.Wrap("gateway.Serve", err)
 	}
@@ -236,8 +265,13 @@ func (g *Gateway) URL(ln net.Addr) string {
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.Drain()
 	g.conns.closeFresh()
-	return ticketing.Wrap("gateway.Shutdown", g.server.ShutdownWithContext(ctx))
+	err := g.server.ShutdownWithContext(ctx)
+	g.outbox.stop(ctx)
+	return ticketing.Wrap("gateway.Shutdown", err)
 }
 
-// Drain makes /readyz say no, so that a load balancer looks elsewhere, while requests are still served.
-func (g *Gateway) Drain() { g.draining.Store(true) }
+// Drain makes /readyz say no, so that a load balancer looks elsewhere, and ends streams, while requests are still served.
+func (g *Gateway) Drain() {
+	g.draining.Store(true)
+	g.streams.stop()
+}

@@ -23,7 +23,6 @@ const (
 	signUps         // by address
 	resets          // by address here, and by account in limitReset
 	uploads         // of modules, by operator
-	streams         // a class for counting open streams, see stream
 	unlimited       // health, and what only operators do in bulk
 	resetsOf        // of one account
 	classes
@@ -55,7 +54,6 @@ const (
 	firstDelay     = time.Second
 	lastDelay      = 15 * time.Minute
 	failuresExpire = 24 * time.Hour // after the last
-	maxStreams     = 4              // of one session
 )
 
 // Sizes of the table. An entry takes some 80 bytes.
@@ -77,7 +75,7 @@ type limitKey struct {
 type limitEntry struct {
 	at    int64  // ns: the theoretical arrival time of GCRA; of failures, when the next attempt may be made
 	until int64  // ns: when the entry may be forgotten
-	count uint32 // failures, or open streams
+	count uint32 // failures
 }
 
 // limits counts who asks for what. It lives in one gateway: behind several the limits add up.
@@ -181,8 +179,8 @@ func (l *limits) accountKey(c class, email string) limitKey {
 	return k
 }
 
-// admit counts a request after authentication. What is refused is Limited, with the time to wait.
-func (g *Gateway) admit(c *call) error {
+// charge counts a request after authentication. What is refused is Limited, with the time to wait.
+func (g *Gateway) charge(c *call) error {
 	cl := c.route.class
 	if cl == byMethod {
 		cl = reads
@@ -191,7 +189,7 @@ func (g *Gateway) admit(c *call) error {
 		}
 	}
 	l := g.limits
-	if cl == unlimited || cl == streams || l.local {
+	if cl == unlimited || l.local {
 		return nil
 	}
 	var k limitKey
@@ -227,32 +225,4 @@ func (c *call) limited(q quota, wait time.Duration) error {
 // limitReset counts a reset of an account's password. The accounts' handler calls it, with the normalized address.
 func (g *Gateway) limitReset(c *call, email string) error {
 	return c.limited(quotas[resetsOf], g.limits.take(g.limits.accountKey(resetsOf, email), quotas[resetsOf]))
-}
-
-// stream counts an open stream of the caller's session, or address. The handler calls done, once, when the stream ends.
-func (g *Gateway) stream(c *call) (done func(), err error) {
-	k := addressKey(streams, g.clientAddr(c.RequestCtx))
-	if c.who != nil {
-		k = limitKey{class: streams, kind: 's', who: c.who.session}
-	}
-	l := g.limits
-	s := l.shard(k)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.entries[k]
-	if e.count >= maxStreams {
-		return nil, c.limited(quota{"streams", maxStreams, time.Minute}, 5*time.Second)
-	}
-	e.count, e.until = e.count+1, 1<<63-1 // not forgotten before its end
-	s.put(k, e, l.now().UnixNano())
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if e := s.entries[k]; e.count > 1 {
-			e.count--
-			s.entries[k] = e
-		} else {
-			delete(s.entries, k)
-		}
-	}, nil
 }

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"ticketing"
 )
 
 // limited is a site whose limits do not take everybody for this machine.
@@ -264,36 +262,6 @@ func TestPipelinedRequestsAreCounted38(t *testing.T) {
 	}
 }
 
-// Row 72, as far as the limit goes: a session has four streams.
-func TestStreamsOfASession72(t *testing.T) {
-	s := newSite(t)
-	c := &call{RequestCtx: &fasthttp.RequestCtx{}, g: s.g, route: &route{}, who: &identity{session: ticketing.NewID(1, time.Now(), 1)}}
-	var done []func()
-	for range 1000 {
-		if d, err := s.g.stream(c); err == nil {
-			done = append(done, d)
-		} else if ticketing.KindOf(err) != ticketing.Limited {
-			t.Fatal(err)
-		}
-	}
-	if len(done) != maxStreams {
-		t.Fatalf("%d streams", len(done))
-	}
-	for _, d := range done {
-		d()
-	}
-	if d, err := s.g.stream(c); err != nil {
-		t.Error(err)
-	} else {
-		d()
-	}
-	for i := range s.g.limits.shards {
-		if n := len(s.g.limits.shards[i].entries); n > 0 {
-			t.Errorf("%d entries are left", n)
-		}
-	}
-}
-
 // A proxy that we trust and that was asked by plain HTTP gets what the plain listener answers.
 func TestPlainHTTPAtTheProxy(t *testing.T) {
 	s := newSite(t, func(c *Config) {
@@ -331,7 +299,7 @@ func BenchmarkGuardSessionLimits(b *testing.B) {
 		if err := g.authenticate(&c); err != nil {
 			b.Fatal(err)
 		}
-		if err := g.admit(&c); err != nil {
+		if err := g.charge(&c); err != nil {
 			b.Fatal(err)
 		}
 	}

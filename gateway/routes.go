@@ -29,6 +29,7 @@ type route struct {
 	handler func(*Gateway, *call) error
 	timeout time.Duration // for all calls to services together; 0: Config.RequestTimeout
 	class   class         // what its requests count as
+	proven  bool          // a browser's session must have given the password lately
 	page    bool          // errors are pages, not problem+json
 	series  *series       // of the metrics
 }
@@ -41,8 +42,24 @@ func routes() []route {
 		{method: "POST", pattern: "/api/users/signout", access: anyone, limit: textLimit, handler: (*Gateway).signOut},
 		{method: "GET", pattern: "/api/users/currentuser", access: anyone, handler: (*Gateway).currentUser},
 		{method: "GET", pattern: "/api/users/me", access: user, handler: (*Gateway).me},
-		{method: "POST", pattern: "/api/users/{id}/roles", access: operator, limit: textLimit, handler: (*Gateway).setRoles},
+		{method: "PATCH", pattern: "/api/users/me", access: user, limit: textLimit, handler: (*Gateway).patchMe},
+		{method: "DELETE", pattern: "/api/users/me", access: user, limit: textLimit, handler: (*Gateway).deleteMe},
+		{method: "POST", pattern: "/api/users/me/password", access: user, class: auth, limit: textLimit, handler: (*Gateway).setPassword},
+		{method: "GET", pattern: "/api/users/me/export", access: user, handler: (*Gateway).exportMe, timeout: importExpiry},
+		{method: "GET", pattern: "/api/users/me/sessions", access: user, handler: (*Gateway).listSessions},
+		{method: "DELETE", pattern: "/api/users/me/sessions", access: user, limit: textLimit, handler: (*Gateway).endSessions},
+		{method: "DELETE", pattern: "/api/users/me/sessions/{id}", access: user, limit: textLimit, handler: (*Gateway).endSession},
+		{method: "POST", pattern: "/api/users/{id}/roles", access: operator, proven: true, limit: textLimit, handler: (*Gateway).setRoles},
+		{method: "POST", pattern: "/api/users/{id}/disable", access: operator, proven: true, limit: textLimit, handler: (*Gateway).disableUser},
+		{method: "POST", pattern: "/api/users/{id}/enable", access: operator, proven: true, limit: textLimit, handler: (*Gateway).enableUser},
+		{method: "POST", pattern: "/api/users/reset", access: open, class: resets, limit: textLimit, handler: (*Gateway).reset},
+		{method: "POST", pattern: "/api/users/reset/confirm", access: open, class: auth, limit: textLimit, handler: (*Gateway).confirmReset},
+		{method: "POST", pattern: "/api/users/verify", access: user, limit: textLimit, handler: (*Gateway).verify},
+		{method: "POST", pattern: "/api/users/verify/confirm", access: open, class: auth, limit: textLimit, handler: (*Gateway).confirmVerify},
+		{method: "POST", pattern: "/api/setup", access: open, class: auth, limit: textLimit, handler: (*Gateway).setup},
 		{method: "POST", pattern: "/api/token", access: open, class: auth, limit: textLimit, handler: (*Gateway).token},
+		{method: "POST", pattern: "/api/keys/rotate", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rotateKeys},
+		{method: "GET", pattern: "/.well-known/jwks.json", access: open, handler: (*Gateway).jwks},
 
 		{method: "POST", pattern: "/api/posts", access: user, limit: textLimit, handler: (*Gateway).createPost},
 		{method: "GET", pattern: "/api/posts", access: anyone, handler: (*Gateway).listFeed},
@@ -63,17 +80,30 @@ func routes() []route {
 
 		{method: "POST", pattern: "/api/tickets", access: user, limit: textLimit, handler: (*Gateway).openTicket},
 		{method: "GET", pattern: "/api/tickets", access: user, handler: (*Gateway).listTickets},
+		{method: "GET", pattern: "/api/tickets/counts", access: moderator, handler: (*Gateway).countTickets},
 		{method: "GET", pattern: "/api/tickets/{id}", access: user, handler: (*Gateway).getTicket},
 		{method: "POST", pattern: "/api/tickets/{id}/decide", access: moderator, limit: textLimit, handler: (*Gateway).decideTicket},
+		{method: "POST", pattern: "/api/tickets/{id}/claim", access: moderator, limit: textLimit, handler: (*Gateway).claimTicket},
+		{method: "POST", pattern: "/api/tickets/{id}/release", access: moderator, limit: textLimit, handler: (*Gateway).releaseTicket},
+		{method: "POST", pattern: "/api/tickets/{id}/notes", access: user, limit: textLimit, handler: (*Gateway).noteTicket},
+		{method: "POST", pattern: "/api/tickets/{id}/escalate", access: moderator, limit: textLimit, handler: (*Gateway).escalateTicket},
+		{method: "POST", pattern: "/api/tickets/{id}/appeal", access: user, limit: textLimit, handler: (*Gateway).appealTicket},
+
+		{method: "GET", pattern: "/api/users/me/posts", access: user, handler: (*Gateway).ownPosts},
+		{method: "GET", pattern: "/api/users/me/comments", access: user, handler: (*Gateway).ownComments},
+		{method: "GET", pattern: "/api/users/me/notices", access: user, handler: (*Gateway).notices},
+		{method: "POST", pattern: "/api/users/me/notices/read", access: user, limit: textLimit, handler: (*Gateway).readNotices},
+		{method: "GET", pattern: "/api/users/{id}/history", access: moderator, handler: (*Gateway).authorHistory},
+		{method: "GET", pattern: "/api/events", access: user, handler: (*Gateway).events},
 
 		{method: "GET", pattern: "/api/plugins", access: operator, handler: (*Gateway).listPlugins},
-		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, limit: moduleLimit, class: uploads, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
+		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, proven: true, limit: moduleLimit, class: uploads, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
 		{method: "GET", pattern: "/api/plugins/{name}/versions", access: operator, handler: (*Gateway).listVersions},
 		{method: "GET", pattern: "/api/rules", access: operator, handler: (*Gateway).listRules},
 		{method: "GET", pattern: "/api/rules/{name}", access: operator, handler: (*Gateway).getRule},
-		{method: "PUT", pattern: "/api/rules/{name}", access: operator, limit: ruleLimit, handler: (*Gateway).putRule, timeout: importExpiry},
-		{method: "DELETE", pattern: "/api/rules/{name}", access: operator, limit: textLimit, handler: (*Gateway).retireRule, timeout: importExpiry},
-		{method: "POST", pattern: "/api/rules/{name}/rollback", access: operator, limit: textLimit, handler: (*Gateway).rollbackRule, timeout: importExpiry},
+		{method: "PUT", pattern: "/api/rules/{name}", access: operator, proven: true, limit: ruleLimit, handler: (*Gateway).putRule, timeout: importExpiry},
+		{method: "DELETE", pattern: "/api/rules/{name}", access: operator, proven: true, limit: textLimit, handler: (*Gateway).retireRule, timeout: importExpiry},
+		{method: "POST", pattern: "/api/rules/{name}/rollback", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rollbackRule, timeout: importExpiry},
 		{method: "GET", pattern: "/api/decisions", access: user, handler: (*Gateway).listDecisions},
 
 		{method: "POST", pattern: "/api/import", access: operator, limit: importLimit, class: unlimited, handler: (*Gateway).importRows, timeout: importExpiry},
@@ -166,7 +196,7 @@ func (g *Gateway) run(c *call) error {
 	}
 	// Who fails to say who they are is counted by address.
 	err := g.authenticate(c)
-	if over := g.admit(c); over != nil {
+	if over := g.charge(c); over != nil {
 		return over
 	}
 	if err != nil {

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"log/slog"
 	"time"
 
 	"ticketing"
@@ -16,15 +18,16 @@ type userView struct {
 	Name      string       `json:"name"`
 	Roles     []string     `json:"roles"`
 	CreatedAt time.Time    `json:"createdAt"`
+	Verified  bool         `json:"verified"` // the e-mail address
 }
 
 func viewUser(u ticketing.User) userView {
-	return userView{u.ID, u.Email, u.Name, u.Roles.Names(), u.CreatedAt.UTC()}
+	return userView{u.ID, u.Email, u.Name, u.Roles.Names(), u.CreatedAt.UTC(), u.Verified}
 }
 
 // viewIdentity shows who asks from the token alone: the ID carries the account's time.
 func viewIdentity(id *identity) userView {
-	return userView{id.user, id.email, id.name, id.roles.Names(), id.user.Time()}
+	return userView{id.user, id.email, id.name, id.roles.Names(), id.user.Time(), id.verified}
 }
 
 type credentials struct {
@@ -32,56 +35,89 @@ type credentials struct {
 	Password string `json:"password"`
 }
 
+// newAccount is what a sign-up says, in JSON or in a form.
+type newAccount struct {
+	credentials `json:",inline"`
+	Name        string `json:"name"`
+}
+
 func (g *Gateway) signUp(c *call) error {
-	var in struct {
-		credentials `json:",inline"`
-		Name        string `json:"name"`
-	}
+	var in newAccount
 	if err := c.json(&in); err != nil {
 		return err
 	}
-	email, err := g.checkSignUp(in.Email, in.Password, in.Name)
+	u, err := g.register(c, in)
 	if err != nil {
 		return err
 	}
+	if u.ID.IsZero() {
+		return c.reply(202, struct {
+			Message string `json:"message"`
+		}{checkMailText})
+	}
+	return c.reply(201, viewUser(u))
+}
+
+// checkMailText is the whole answer to a sign-up in strict mode.
+const checkMailText = "Check your mail: we have sent a link to this address."
+
+// register makes an account and opens a session for it in the browser. In strict mode nobody learns here whether the
+// address was free: the user is zero, and the mailbox's owner gets a mail in both cases.
+func (g *Gateway) register(c *call, in newAccount) (ticketing.User, error) {
+	const op = "gateway.register"
+	email, err := g.checkSignUp(in.Email, in.Password, in.Name)
+	if err != nil {
+		return ticketing.User{}, err
+	}
 	id, err := g.s.Users.UserID(c.context(), email, c.at)
 	if err != nil {
-		return ticketing.Wrap("gateway.signUp", err)
+		return ticketing.User{}, ticketing.Wrap(op, err)
 	}
 	if in.Name == "" {
 		in.Name = "user-" + id.String()[ticketing.IDLen-6:]
 	}
 	meta, err := g.secretMeta(c, email)
 	if err != nil {
-		return err
+		return ticketing.User{}, err
 	}
 	// Hashed before anybody looks whether the address is taken, so that the answer takes the same time.
 	hash, err := g.passwords.hash(c.context(), in.Password)
 	if err != nil {
-		return err
+		return ticketing.User{}, err
 	}
 	u, err := g.s.Users.SignUp(c.context(), ticketing.SignUp{
-		Meta: meta, ID: id, Email: email, Name: in.Name, PasswordHash: hash, Roles: ticketing.RoleUser,
+		Meta: meta, ID: id, Email: email, Name: in.Name, PasswordHash: hash, Roles: ticketing.RoleUser, Discreet: g.config.SignUpStrict,
 	})
 	if ticketing.KindOf(err) == ticketing.Conflict {
-		return ticketing.InvalidField("email", "This e-mail address is already in use.")
+		return ticketing.User{}, ticketing.InvalidField("email", "This e-mail address is already in use.")
 	} else if err != nil {
-		return ticketing.Wrap("gateway.signUp", err)
+		return ticketing.User{}, ticketing.Wrap(op, err)
 	}
-	if _, err := g.enter(c, u.ID); err != nil { // the account is there: the user signs in instead
+	g.greet(c, email, u)
+	if g.config.SignUpStrict {
+		return ticketing.User{}, nil
+	}
+	if _, err := g.enter(c, ticketing.Credentials{User: u}); err != nil { // the account is there: the user signs in instead
 		g.log.Warn("no session after sign-up", "request", requestID(c.RequestCtx), "error", err.Error())
 	}
-	return c.reply(201, viewUser(u))
+	return u, nil
 }
 
-// enter opens a session in the browser.
-func (g *Gateway) enter(c *call, user ticketing.ID) (ticketing.UserSession, error) {
-	us, err := g.begin(c, user)
-	if err == nil {
-		err = g.setCookie(c, us)
-		g.rememberDevice(c, us.User.Email)
+// greet mails a new user the link that confirms the address, and the owner of a taken address that somebody tried.
+func (g *Gateway) greet(c *call, email string, u ticketing.User) {
+	if u.ID.IsZero() {
+		g.audit(c, slog.LevelInfo, "sign-up with a taken address", ticketing.ID{}, slog.String("account", g.names.of(email)))
+		if g.canMail() {
+			g.outbox.add("sign-up notice", func(ctx context.Context, _ int) error {
+				return g.mail(ctx, email, takenMail, g.link(resetPath, ""))
+			})
+		}
+		return
 	}
-	return us, err
+	g.audit(c, slog.LevelInfo, "signed up", u.ID)
+	if g.canMail() {
+		_ = g.sendVerification(u.ID) // canMail: never an error
+	}
 }
 
 // checkSignUp reports all faults of a sign-up at once and returns the normalized address.
@@ -94,7 +130,7 @@ func (g *Gateway) checkSignUp(email, password, name string) (string, error) {
 	}
 	normal, err := ticketing.NormalizeEmail(email)
 	add(err)
-	add(g.passwords.check(password, normal))
+	add(g.passwords.check("password", password, normal))
 	if name != "" {
 		add(ticketing.CheckName(name))
 	}
@@ -117,83 +153,88 @@ func (g *Gateway) secretMeta(c *call, email string) (ticketing.Meta, error) {
 	}, nil
 }
 
+// errWrong says nothing about which of the two is wrong.
+var errWrong = ticketing.Errorf(ticketing.Unauthorized, "The e-mail address or the password is wrong.")
+
 // prove checks an address and a password. Every path computes one hash, and every failure looks the same.
-func (g *Gateway) prove(c *call) (ticketing.User, error) {
+func (g *Gateway) prove(c *call, in credentials) (ticketing.Credentials, error) {
 	const op = "gateway.prove"
-	var in credentials
-	if err := c.json(&in); err != nil {
-		return ticketing.User{}, err
-	}
 	var known ticketing.Credentials
 	email, err := ticketing.NormalizeEmail(in.Email)
 	if err == nil {
 		known, err = g.s.Users.Credentials(c.context(), email)
 		if err != nil && ticketing.KindOf(err) != ticketing.NotFound {
-			return ticketing.User{}, ticketing.Wrap(op, err)
+			return known, ticketing.Wrap(op, err)
 		}
 	}
 	try, err := g.attempt(c, email)
 	if err != nil {
-		return ticketing.User{}, err
+		return ticketing.Credentials{}, err
 	}
-	if n := len(in.Password); n > 4*ticketing.MaxPassword {
-		in.Password = in.Password[:4*ticketing.MaxPassword+1] // too long for anybody's
-	}
-	ok, err := g.passwords.verify(c.context(), known.PasswordHash, in.Password)
+	ok, err := g.passwords.verify(c.context(), known.PasswordHash, bounded(in.Password))
 	if err != nil {
-		return ticketing.User{}, err
+		return ticketing.Credentials{}, err
 	}
+	// In strict mode an account that nobody has confirmed must not be told from one that is not there: anybody may have
+	// made it, to find out whether the address was free.
 	if !ok {
 		try.failed()
-		return ticketing.User{}, ticketing.Errorf(ticketing.Unauthorized, "The e-mail address or the password is wrong.")
+	} else {
+		try.succeeded()
 	}
-	try.succeeded()
-	return known.User, nil
+	if !ok || g.config.SignUpStrict && !known.User.Verified {
+		g.audit(c, slog.LevelWarn, "sign-in failed", known.User.ID, slog.String("account", g.names.of(email)))
+		return ticketing.Credentials{}, errWrong
+	}
+	if known.User.Disabled {
+		g.audit(c, slog.LevelWarn, "sign-in to a disabled account", known.User.ID)
+		return ticketing.Credentials{}, ticketing.Errorf(ticketing.Forbidden, "This account has been disabled. Ask an operator of this site.")
+	}
+	return known, nil
 }
 
 func (g *Gateway) signIn(c *call) error {
-	u, err := g.prove(c)
-	if err != nil {
+	var in credentials
+	if err := c.json(&in); err != nil {
 		return err
 	}
-	us, err := g.enter(c, u.ID)
+	us, err := g.admit(c, in)
 	if err != nil {
 		return err
 	}
 	return c.reply(200, viewUser(us.User))
 }
 
-// token starts a session for a program. Refresh tokens come with a later version: then the reply has one more member.
-func (g *Gateway) token(c *call) error {
-	u, err := g.prove(c)
+// admit opens a session in the browser of somebody who proves who they are.
+func (g *Gateway) admit(c *call, in credentials) (ticketing.UserSession, error) {
+	known, err := g.prove(c, in)
 	if err != nil {
-		return err
+		return ticketing.UserSession{}, err
 	}
-	us, err := g.begin(c, u.ID)
-	if err != nil {
-		return err
+	us, err := g.enter(c, known)
+	if err == nil {
+		g.audit(c, slog.LevelInfo, "signed in", us.User.ID, sessionAttr(us.Session.ID))
 	}
-	access, err := g.tokens.issue(forAPI, us)
-	if err != nil {
-		return err
-	}
-	return c.reply(200, struct {
-		AccessToken string `json:"accessToken"`
-		ExpiresIn   int    `json:"expiresIn"` // seconds
-	}{access, int(tokenLife / time.Second)})
+	return us, err
 }
 
 func (g *Gateway) signOut(c *call) error {
+	if err := g.leave(c); err != nil {
+		return err
+	}
+	return c.reply(200, struct{}{})
+}
+
+// leave ends the session that the request came with, if any, and takes the browser's cookie.
+func (g *Gateway) leave(c *call) error {
 	if c.who != nil {
 		if err := g.end(c, c.who); err != nil {
 			return err
 		}
+		g.audit(c, slog.LevelInfo, "signed out", c.who.user, sessionAttr(c.who.session))
 	}
-	if c.use != forAPI {
-		g.clearCookie(c)
-		c.Response.Header.Set("Clear-Site-Data", `"cache", "storage"`)
-	}
-	return c.reply(200, struct{}{})
+	g.forgetBrowser(c)
+	return nil
 }
 
 func (g *Gateway) currentUser(c *call) error {
@@ -233,5 +274,6 @@ func (g *Gateway) setRoles(c *call) error {
 		return ticketing.Wrap("gateway.setRoles", err)
 	}
 	g.RoleChanged(id)
+	g.audit(c, slog.LevelWarn, "roles changed", id, slog.String("by", c.who.user.String()), slog.Any("roles", u.Roles.Names()))
 	return c.reply(200, viewUser(u))
 }

@@ -21,10 +21,11 @@ func (a *app) cluster() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := node.InitCluster(cfg, a.logger(cfg), a.fatal); err != nil {
+		shards, err := node.InitCluster(cfg, a.logger(cfg), a.fatal)
+		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(a.out, "created a cluster with %d shards in %s\n", cfg.Shards, cfg.Data)
+		_, err = fmt.Fprintf(a.out, "created a cluster with %d shards in %s\n", shards, cfg.Data)
 		return err
 	}
 	return group("cluster", "Create a cluster", create)

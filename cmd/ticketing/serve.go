@@ -61,22 +61,26 @@ func configFlags(f *pflag.FlagSet) {
 	f.String("trace.endpoint", d.TraceEndpoint, "URL of an OpenTelemetry collector (OTLP over HTTP)")
 	f.Float64("trace.ratio", d.TraceRatio, "part of the requests that is traced, 0 to 1")
 	f.Bool("access", d.Access, "log every request")
-	f.Int("shards", d.Shards, "shards of every service, fixed when the cluster is created")
+	f.Int("shards", d.Shards, "shards of every service, fixed when the cluster is created; 0: 4 on up to four cores, else 8")
 	f.Int("cache", d.Cache, "block cache of all databases, MiB")
 	f.Int("memtable", d.MemTable, "memtable of one database, MiB")
 	f.Int("memory", d.Memory, "soft limit on the Go heap, MiB; 0: none")
 	f.Duration("retention", d.Retention, "how long events are kept at least")
 	f.Int("queue", d.Queue, "requests that wait for one shard at most")
 	f.Int("connections", d.Connections, "open HTTP connections at most")
+	f.String("smtp.from", d.SMTPFrom, "sender of mails; the server and its password are smtp.url in the config file, or TICKETING_SMTP_URL")
+	f.String("public.url", d.PublicURL, "what links in mails begin with, such as https://example.org")
+	f.Bool("signup.strict", d.SignUpStrict, "a sign-up does not tell whether the e-mail has an account")
+	f.Int("password.min", d.PasswordMin, "characters of a new password at least, 8 to 15")
 	f.String("log", d.Log, "lowest level that is logged: debug, info, warn or error")
 }
 
 // runServer serves until ctx ends, and then stops cleanly. The limit on open files needs no care: the Go runtime raises it by itself.
 func (a *app) runServer(ctx context.Context, cfg config.Config) error {
 	if os.Getenv("GOGC") == "" {
-		// Most memory is the databases' and not the collector's business: letting the small heap grow by more costs some 40 MiB and saves a
+		// Most memory is the databases' and not the collector's business: letting the small heap grow by more costs some 60 MiB and saves a
 		// tenth of the processor time under load.
-		debug.SetGCPercent(160)
+		debug.SetGCPercent(220)
 	}
 	if cfg.Memory > 0 {
 		debug.SetMemoryLimit(int64(cfg.Memory) << 20)
@@ -121,6 +125,9 @@ func (a *app) runServer(ctx context.Context, cfg config.Config) error {
 		go func() { failed <- serveRedirect(plain, n) }()
 	}
 	fmt.Fprintf(a.err, "listening on %s\n", n.URL(ln.Addr()))
+	if link := n.SetupLink(n.URL(ln.Addr())); link != "" {
+		fmt.Fprintf(a.err, "there is no operator yet; make one at %s\n", link)
+	}
 	go n.Warm(ctx)
 	defer onHangup(n.Reload)()
 	select {

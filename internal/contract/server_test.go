@@ -71,20 +71,26 @@ func (l *lines) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.tex
 // serve starts the binary, and returns when it listens and is ready. wrap may put another program before it, such as strace.
 func serve(t *testing.T, dir string, wrap ...string) *server {
 	t.Helper()
+	return serveWith(t, dir, []string{"TICKETING_OPERATOR_EMAIL=" + operatorEmail, "TICKETING_OPERATOR_PASSWORD=" + operatorPassword}, wrap...)
+}
+
+// serveWith starts the binary with more in its environment.
+func serveWith(t *testing.T, dir string, env []string, wrap ...string) *server {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return start(t, dir, http.DefaultClient, append(wrap, path, "serve", "--dev", "--data", dir, "--http", "127.0.0.1:"+freePort(t))...)
+	return start(t, dir, http.DefaultClient, env, append(wrap, path, "serve", "--dev", "--data", dir, "--http", "127.0.0.1:"+freePort(t))...)
 }
 
-// start runs a command line that ends in the binary's serve, and returns when the client finds it ready.
-func start(t *testing.T, dir string, client *http.Client, args ...string) *server {
+// start runs a command line that ends in the binary's serve, with more in its environment, and returns when the client finds it ready.
+func start(t *testing.T, dir string, client *http.Client, env []string, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, dir: dir, log: &lines{}, done: make(chan error, 1)}
 	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a kill must reach what a wrapper started, too
-	s.cmd.Env = append(os.Environ(), "TICKETING_OPERATOR_EMAIL="+operatorEmail, "TICKETING_OPERATOR_PASSWORD="+operatorPassword)
+	s.cmd.Env = append(os.Environ(), env...)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -57,7 +57,9 @@ type Node struct {
 	query       *query.Projection
 	gateway     *gateway.Gateway
 	certificate certificate.Source // nil with Dev
-	keys        keys
+	keys        *keys
+	mail        gateway.Mailer // nil: there is no mail system
+	setup       *setup
 	control     control.Client
 	stop        context.CancelFunc
 	running     sync.WaitGroup
@@ -91,6 +93,8 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	if err != nil {
 		return n, err
 	}
+	cfg.Shards = record.Shards
+	n.cfg = cfg
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	running, stop := context.WithCancel(context.Background())
@@ -131,9 +135,10 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the cluster's keys: %w", err)
 	}
-	if n.keys, err = newKeys(secrets); err != nil {
+	if n.keys, err = newKeys(n.control, secrets, n.opts.Now, n.log); err != nil {
 		return err
 	}
+	n.running.Go(func() { n.keys.follow(running) })
 	n.users = users.NewClient(n.sys, secrets.Slot)
 	n.rules = &ruleManager{control: n.control, moderation: moderation.NewClient(n.sys), engine: n.host, shards: n.cfg.Shards, log: n.log}
 	// The rules are in place before the first item can arrive: a set without rules holds everything.
@@ -147,6 +152,10 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	if n.query, err = query.Open(n.store.State(queryName)); err != nil {
 		return err
 	}
+	if n.mail, err = newMailer(n.cfg); err != nil {
+		return err
+	}
+	n.setup = &setup{control: n.control, users: n.users}
 	front, err := n.gatewayConfig()
 	if err != nil {
 		return err
@@ -157,7 +166,10 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	if err := n.follow(ctx, running); err != nil {
 		return err
 	}
-	return n.firstOperator(ctx)
+	if err := n.firstOperator(ctx); err != nil {
+		return err
+	}
+	return n.setup.prepare(ctx)
 }
 
 // Serve answers HTTP on the listener until Close.
@@ -219,5 +231,6 @@ func (n *Node) Services() gateway.Services {
 	return gateway.Services{
 		Users: n.users, Posts: posts.NewClient(n.sys), Comments: comments.NewClient(n.sys), Moderation: n.rules.moderation,
 		Tickets: tickets.NewClient(n.sys), Plugins: n.rules, Query: n.query,
+		Mail: n.mail, Setup: n.setup,
 	}
 }
