@@ -105,9 +105,11 @@ type Gateway struct {
 	refresh   *refreshKey
 	names     *logNames
 	feed      *feedCache
-	pages     *pages
-	metrics   *metrics
-	outbox    *outbox
+
+	viewersFeed *feedCache
+	pages       *pages
+	metrics     *metrics
+	outbox      *outbox
 	// home is what links begin with where the config does not say, a string, once Serve knows its listener.
 	home       atomic.Value
 	warnNoMail sync.Once
@@ -134,7 +136,7 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		cursors: newCursors(k.Secret()),
 		limits:  newLimits(c.Limits, c.Dev, k.Secret(), c.Now),
 		refresh: newRefreshKey(k.Secret()), names: newLogNames(k.Secret()), keys: k,
-		feed:    newFeedCache(),
+		feed: newFeedCache(), viewersFeed: newFeedCache(),
 		metrics: newMetrics(),
 		outbox:  newOutbox(log),
 		streams: newStreams(max(1, c.MaxConns/2)),

@@ -177,11 +177,7 @@ func (g *Gateway) prove(c *call, in credentials) (ticketing.Credentials, error) 
 	}
 	// In strict mode an account that nobody has confirmed must not be told from one that is not there: anybody may have
 	// made it, to find out whether the address was free.
-	if !ok {
-		try.failed()
-	} else {
-		try.succeeded()
-	}
+	try.ended(ok)
 	if !ok || g.config.SignUpStrict && !known.User.Verified {
 		g.audit(c, slog.LevelWarn, "sign-in failed", known.User.ID, slog.String("account", g.names.of(email)))
 		return ticketing.Credentials{}, errWrong
