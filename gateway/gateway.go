@@ -101,9 +101,9 @@ type Gateway struct {
 	keys      Keys
 	marks     *marks
 	cursors   *cursors
-	limits    *limits
 	refresh   *refreshKey
 	names     *logNames
+	limits    *limits
 	feed      *feedCache
 
 	viewersFeed *feedCache
@@ -162,11 +162,11 @@ func (c *Config) complete() error {
 	set(&c.WriteTimeout, 15*time.Second)
 	set(&c.IdleTimeout, 60*time.Second)
 	set(&c.RequestTimeout, 10*time.Second)
-	if c.Limits == 0 {
-		c.Limits = 1
-	}
 	if c.PasswordMin == 0 {
 		c.PasswordMin = ticketing.MinPassword
+	}
+	if c.Limits == 0 {
+		c.Limits = 1
 	}
 	if c.MaxConns == 0 {
 		c.MaxConns = 10_000

@@ -222,7 +222,7 @@ func (c *call) limited(q quota, wait time.Duration) error {
 	return err
 }
 
-// limitReset counts a reset of an account's password. The accounts' handler calls it, with the normalized address.
+// limitReset counts a reset of the password of an account, known or not, by its normalized address.
 func (g *Gateway) limitReset(c *call, email string) error {
 	return c.limited(quotas[resetsOf], g.limits.take(g.limits.accountKey(resetsOf, email), quotas[resetsOf]))
 }

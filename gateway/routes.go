@@ -28,8 +28,8 @@ type route struct {
 	limit   int // bytes of the body
 	handler func(*Gateway, *call) error
 	timeout time.Duration // for all calls to services together; 0: Config.RequestTimeout
-	class   class         // what its requests count as
 	proven  bool          // a browser's session must have given the password lately
+	class   class         // what its requests count as
 	page    bool          // errors are pages, not problem+json
 	series  *series       // of the metrics
 }
@@ -43,7 +43,7 @@ func routes() []route {
 		{method: "GET", pattern: "/api/users/currentuser", access: anyone, handler: (*Gateway).currentUser},
 		{method: "GET", pattern: "/api/users/me", access: user, handler: (*Gateway).me},
 		{method: "PATCH", pattern: "/api/users/me", access: user, limit: textLimit, handler: (*Gateway).patchMe},
-		{method: "DELETE", pattern: "/api/users/me", access: user, limit: textLimit, handler: (*Gateway).deleteMe},
+		{method: "DELETE", pattern: "/api/users/me", access: user, class: auth, limit: textLimit, handler: (*Gateway).deleteMe},
 		{method: "POST", pattern: "/api/users/me/password", access: user, class: auth, limit: textLimit, handler: (*Gateway).setPassword},
 		{method: "GET", pattern: "/api/users/me/export", access: user, handler: (*Gateway).exportMe, timeout: importExpiry},
 		{method: "GET", pattern: "/api/users/me/sessions", access: user, handler: (*Gateway).listSessions},
@@ -54,7 +54,7 @@ func routes() []route {
 		{method: "POST", pattern: "/api/users/{id}/enable", access: operator, proven: true, limit: textLimit, handler: (*Gateway).enableUser},
 		{method: "POST", pattern: "/api/users/reset", access: open, class: resets, limit: textLimit, handler: (*Gateway).reset},
 		{method: "POST", pattern: "/api/users/reset/confirm", access: open, class: auth, limit: textLimit, handler: (*Gateway).confirmReset},
-		{method: "POST", pattern: "/api/users/verify", access: user, limit: textLimit, handler: (*Gateway).verify},
+		{method: "POST", pattern: "/api/users/verify", access: user, class: resets, limit: textLimit, handler: (*Gateway).verify},
 		{method: "POST", pattern: "/api/users/verify/confirm", access: open, class: auth, limit: textLimit, handler: (*Gateway).confirmVerify},
 		{method: "POST", pattern: "/api/setup", access: open, class: auth, limit: textLimit, handler: (*Gateway).setup},
 		{method: "POST", pattern: "/api/token", access: open, class: auth, limit: textLimit, handler: (*Gateway).token},

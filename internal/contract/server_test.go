@@ -71,7 +71,12 @@ func (l *lines) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.tex
 // serve starts the binary, and returns when it listens and is ready. wrap may put another program before it, such as strace.
 func serve(t *testing.T, dir string, wrap ...string) *server {
 	t.Helper()
-	return serveWith(t, dir, []string{"TICKETING_OPERATOR_EMAIL=" + operatorEmail, "TICKETING_OPERATOR_PASSWORD=" + operatorPassword}, wrap...)
+	return serveWith(t, dir, operatorEnv(), wrap...)
+}
+
+// operatorEnv names the first operator.
+func operatorEnv() []string {
+	return []string{"TICKETING_OPERATOR_EMAIL=" + operatorEmail, "TICKETING_OPERATOR_PASSWORD=" + operatorPassword}
 }
 
 // serveWith starts the binary with more in its environment.
