@@ -86,8 +86,8 @@ func TestTraceOfAPost(t *testing.T) {
 			t.Errorf("%s does not follow %s", name, path[i-1])
 		}
 		for _, a := range s.Attributes {
-			if strings.Contains(a.Value.Emit(), "hush") || strings.Contains(a.Value.Emit(), "something") {
-				t.Errorf("%s tells %s=%s", name, a.Key, a.Value.Emit())
+			if strings.Contains(a.Value.String(), "hush") || strings.Contains(a.Value.String(), "something") {
+				t.Errorf("%s tells %s=%s", name, a.Key, a.Value.String())
 			}
 		}
 	}
