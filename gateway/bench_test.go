@@ -15,7 +15,7 @@ import (
 )
 
 // benchGateway is a gateway that no listener serves; handle is called directly.
-func benchGateway(b *testing.B) (*Gateway, *memory) {
+func benchGateway(b testing.TB) (*Gateway, *memory) {
 	b.Helper()
 	m := newMemory()
 	g, err := New(Config{Dev: true, Hosts: []string{"bench"}}, m.services(), newKeyring(), nil, slog.New(slog.DiscardHandler))

@@ -22,6 +22,7 @@ type call struct {
 	route  *route
 	who    *identity // nil: nobody
 	use    use       // which kind of token named who
+	sent   *form     // what form has read
 	at     time.Time // UTC, to the millisecond: the time of everything that the request makes
 	ctx    context.Context
 	cancel context.CancelFunc

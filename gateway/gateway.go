@@ -72,6 +72,7 @@ type Gateway struct {
 	server    *fasthttp.Server
 	router    fasthttp.RequestHandler
 	raised    []raisedLimit
+	targets   []string // patterns of the pages that a sign-in may lead to
 	hosts     atomic.Pointer[map[string]bool]
 	conns     connSet
 	draining  atomic.Bool
@@ -79,6 +80,7 @@ type Gateway struct {
 	tokens    *tokens
 	marks     *marks
 	cursors   *cursors
+	csrf      *csrf
 	feed      *feedCache
 	pages     *pages
 	metrics   *metrics
@@ -102,6 +104,7 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		tokens:  newTokens(k, c.Now),
 		marks:   newMarks(c.Now),
 		cursors: newCursors(k.Secret()),
+		csrf:    newCSRF(k.Secret()),
 		feed:    newFeedCache(),
 		metrics: newMetrics(),
 	}

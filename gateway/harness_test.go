@@ -123,6 +123,9 @@ func (c *client) do(method, path, body string, headers ...string) answer {
 	}
 	if c.cookie != "" {
 		req.Header.Set("Cookie", "session="+c.cookie)
+		if id, _ := c.g.tokens.verify(forBrowser, []byte(c.cookie)); id != nil && unsafeMethod([]byte(method)) {
+			req.Header.Set(csrfHeader, c.g.csrf.token(sessionBinding(id)))
+		}
 	}
 	if c.bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+c.bearer)

@@ -28,7 +28,8 @@ type route struct {
 	limit   int // bytes of the body
 	handler func(*Gateway, *call) error
 	timeout time.Duration // for all calls to services together; 0: Config.RequestTimeout
-	page    bool          // errors are pages, not problem+json
+	page    bool          // errors are pages, not problem+json; bodies are forms
+	pre     bool          // a page for those who are not signed in yet: its forms' tokens are bound to the pre-session
 	series  *series       // of the metrics
 }
 
@@ -40,6 +41,7 @@ func routes() []route {
 		{method: "POST", pattern: "/api/users/signout", access: anyone, limit: textLimit, handler: (*Gateway).signOut},
 		{method: "GET", pattern: "/api/users/currentuser", access: anyone, handler: (*Gateway).currentUser},
 		{method: "GET", pattern: "/api/users/me", access: user, handler: (*Gateway).me},
+		{method: "GET", pattern: "/api/csrf", access: user, handler: (*Gateway).csrfToken},
 		{method: "POST", pattern: "/api/users/{id}/roles", access: operator, limit: textLimit, handler: (*Gateway).setRoles},
 		{method: "POST", pattern: "/api/token", access: open, limit: textLimit, handler: (*Gateway).token},
 
@@ -102,6 +104,9 @@ func (g *Gateway) route() {
 			prefix, suffix, _ := strings.Cut(rt.pattern, "{name}")
 			g.raised = append(g.raised, raisedLimit{[]byte(rt.method), []byte(prefix), []byte(suffix), rt.limit})
 		}
+		if isTarget(&rt) {
+			g.targets = append(g.targets, rt.pattern)
+		}
 		rt.series = g.metrics.series(rt.method, rt.pattern)
 		h := g.serve(&rt)
 		r.Handle(rt.method, rt.pattern, h)
@@ -153,12 +158,17 @@ func (g *Gateway) serve(rt *route) fasthttp.RequestHandler {
 }
 
 func (g *Gateway) run(c *call) error {
-	// A bearer token cannot be sent by another site's page; everything else that a browser sends might be.
-	if unsafeMethod(c.Method()) && len(c.Request.Header.Peek(fasthttp.HeaderAuthorization)) == 0 && !g.sameOrigin(c.RequestCtx) {
+	suspect := forgeable(c)
+	if suspect && !g.sameOrigin(c.RequestCtx) {
 		return ticketing.Errorf(ticketing.Forbidden, "Requests from other sites are refused.")
 	}
 	if err := g.authenticate(c); err != nil {
 		return err
+	}
+	if suspect {
+		if err := g.checkToken(c); err != nil {
+			return err
+		}
 	}
 	return c.route.handler(g, c)
 }
