@@ -84,6 +84,7 @@ type Gateway struct {
 	feed      *feedCache
 	pages     *pages
 	metrics   *metrics
+	spec      *description
 }
 
 // New builds a gateway. It starts nothing: [Gateway.Serve] does.
@@ -107,6 +108,7 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		csrf:    newCSRF(k.Secret()),
 		feed:    newFeedCache(),
 		metrics: newMetrics(),
+		spec:    newDescription(),
 	}
 	g.conns.fresh = make(map[*conn]struct{})
 	g.setHosts(nil)

@@ -85,6 +85,7 @@ func routes() []route {
 
 		{method: "GET", pattern: "/healthz", access: open, handler: (*Gateway).healthz},
 		{method: "GET", pattern: "/readyz", access: open, handler: (*Gateway).readyz},
+		{method: "GET", pattern: "/openapi.json", access: open, handler: (*Gateway).openAPI},
 
 		{method: "GET", pattern: "/", access: anyone, handler: (*Gateway).feedPage, page: true},
 		{method: "GET", pattern: "/posts/{post}", access: anyone, handler: (*Gateway).postPage, page: true},
