@@ -80,6 +80,11 @@ func newSite(t testing.TB, change ...func(*Config)) *site {
 	s.addr = ln.Addr().String()
 	done := make(chan error, 1)
 	go func() { done <- s.g.Serve(ln) }()
+	if resp, err := http.Get("http://" + s.addr + "/healthz"); err != nil { // stopping a server that has not begun would wait for ever
+		t.Fatal(err)
+	} else {
+		resp.Body.Close()
+	}
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -142,6 +147,7 @@ func (c *client) do(method, path, body string, headers ...string) answer {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	keepContract(c.t, req, body, resp, b)
 	for _, k := range resp.Cookies() {
 		if k.Name == "session" {
 			c.cookie = k.Value

@@ -1,0 +1,181 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"ticketing"
+	"ticketing/gateway/openapi"
+)
+
+// The names in the description's examples.
+const (
+	exampleUser    = "0d8g38g88vz00mpm4aw6ne0za4"
+	examplePost    = "0dgg38g8939c1s1xcqn6f6bfc4"
+	exampleComment = "03a038g896yj1jkb91b97w84tg"
+	exampleParent  = "01pg38g89akr0bxrqy8xe8qwdm"
+	exampleTicket  = "026g38g89e8y0wf10f22s1pghm"
+	exampleSession = "08rg38g89nka0ywx6m5a1qa664"
+	exampleDigest  = "sha256:e9526e247f3d9cc11ea0e04661c75d50c7f35e2a36e45a057c56d75befe2a77a"
+)
+
+// world is a site in which everything that the examples name is there.
+type world struct {
+	*site
+	author, mod, op *client
+	real            *strings.Replacer // from the examples' names to what there is
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	s := newSite(t)
+	w := &world{site: s, author: s.signedIn("author", 0), mod: s.signedIn("mod", ticketing.RoleModerator), op: s.signedIn("op", ticketing.RoleOperator)}
+	post := w.author.post("Which bicycle?")
+	parent := w.author.comment(post, "A question.")
+	comment := w.author.comment(post, "Wide tyres.")
+	ticket := w.author.do("POST", "/api/tickets", `{"kind":"report","subjectKind":"comment","subject":"`+comment.String()+`","text":"x"}`).want(201)
+	module := w.op.do("POST", "/api/plugins/links/versions", wasm, "Content-Type", "application/wasm").want(201)
+	w.op.do("PUT", "/api/rules/links", `{"active":"`+module.str("digest")+`"}`).want(201)
+	w.real = strings.NewReplacer(exampleUser, w.author.user.String(), examplePost, post.String(), exampleComment, comment.String(),
+		exampleParent, parent.String(), exampleTicket, ticket.str("id"), exampleSession, s.m.sessionOf(w.author.user).String(),
+		exampleDigest, module.str("digest"))
+	return w
+}
+
+// as is who an operation is for.
+func (w *world) as(op *openapi.Operation) *client {
+	switch a, _, _ := accessOf(op); a {
+	case user:
+		return w.author
+	case moderator:
+		return w.mod
+	case operator:
+		return w.op
+	}
+	return w.anonymous()
+}
+
+// target is an operation's path and query, and its headers, from the examples of its parameters.
+func (w *world) target(op *openapi.Operation) (string, []string) {
+	path, query, headers := op.Path, url.Values{}, []string(nil)
+	for _, p := range op.Parameters {
+		switch {
+		case p.In == "path":
+			path = strings.Replace(path, "{"+p.Name+"}", p.Example.Value, 1)
+		case p.In == "query" && p.Example.Value != "":
+			query.Set(p.Name, p.Example.Value)
+		case p.Name == "If-Match":
+			headers = append(headers, p.Name, "*")
+		case p.Name == "Idempotency-Key":
+			headers = append(headers, p.Name, "example-0001")
+		}
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return w.real.Replace(path), headers
+}
+
+// bodies are the bodies of an operation's examples, by media type; one empty body for an operation without.
+func bodies(t testing.TB, op *openapi.Operation) [][2]string {
+	t.Helper()
+	if op.Body == nil {
+		return [][2]string{{"", ""}}
+	}
+	var all [][2]string
+	for _, m := range op.Body.Content {
+		switch {
+		case m.Key == "application/wasm":
+			all = append(all, [2]string{m.Key, wasm + "another"})
+		case len(m.Value.Examples) > 0:
+			for _, e := range m.Value.Examples {
+				all = append(all, [2]string{m.Key, text(t, &e.Value.Value)})
+			}
+		default:
+			all = append(all, [2]string{m.Key, text(t, &m.Value.Example)})
+		}
+	}
+	return all
+}
+
+// text is an example as it is sent.
+func text(t testing.TB, n *yaml.Node) string {
+	t.Helper()
+	var v any
+	if err := n.Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	if s, ok := v.(string); ok {
+		return s
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Every operation works with its examples.
+func TestExamples(t *testing.T) {
+	m := loadModel(t)
+	for i := range m.Operations {
+		op := &m.Operations[i]
+		for _, b := range bodies(t, op) {
+			t.Run(strings.TrimSuffix(op.ID+" "+b[0], " "), func(t *testing.T) {
+				w := newWorld(t)
+				if op.ID == "signIn" || op.ID == "createToken" {
+					w.anonymous().do("POST", "/api/users/signup", b[1][:len(b[1])-1]+`,"name":"Ann"}`).want(201)
+				}
+				path, headers := w.target(op)
+				if b[0] != "" {
+					headers = append(headers, "Content-Type", b[0])
+				}
+				if a := w.as(op).do(op.Method, path, w.real.Replace(b[1]), headers...); a.Status > 299 {
+					t.Errorf("%d %s", a.Status, a.Body)
+				}
+			})
+		}
+	}
+}
+
+// The check of requests and replies finds what it is there for.
+func TestContractBites(t *testing.T) {
+	k, err := theContract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const user = `{"id":"` + exampleUser + `","email":"a@b.org","name":"A","roles":["user"],"createdAt":"2026-11-23T12:00:00Z","verified":true}`
+	for _, tc := range []struct {
+		name, method, path, body string
+		status                   int
+		media, reply             string
+		broken                   bool
+	}{
+		{"as described", "GET", "/api/users/me", "", 200, "application/json", user, false},
+		{"undescribed member", "GET", "/api/users/me", "", 200, "application/json", strings.Replace(user, `"name"`, `"passwordHash":"x","name"`, 1), true},
+		{"missing member", "GET", "/api/users/me", "", 200, "application/json", strings.Replace(user, `"name":"A",`, "", 1), true},
+		{"wrong type", "GET", "/api/users/me", "", 200, "application/json", strings.Replace(user, `"A"`, "7", 1), true},
+		{"bad time", "GET", "/api/users/me", "", 200, "application/json", strings.Replace(user, "2026-11-23T12:00:00Z", "yesterday", 1), true},
+		{"undescribed status", "GET", "/api/users/me", "", 418, "application/json", user, true},
+		{"undescribed media type", "GET", "/api/users/me", "", 200, "text/html", "<p>", true},
+		{"an error that is no problem", "GET", "/api/users/me", "", 404, "application/json", `{"error":"x"}`, true},
+		{"undescribed path", "GET", "/api/secrets", "", 200, "application/json", `{}`, true},
+		{"too long", "POST", "/api/posts", `{"title":"` + strings.Repeat("x", 201) + `","body":"b"}`, 201, "application/json",
+			`{"id":"` + examplePost + `","author":{"id":"` + exampleUser + `","name":"A"},"title":"t","body":"b","status":"pending","createdAt":"2026-11-23T12:00:00Z","commentCount":0}`, true},
+	} {
+		req, err := http.NewRequest(tc.method, "http://example.org"+tc.path, strings.NewReader(tc.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp := &http.Response{StatusCode: tc.status, Header: http.Header{"Content-Type": {tc.media}}, Body: http.NoBody}
+		if err := k.check(req, tc.body, resp, []byte(tc.reply)); (err != nil) != tc.broken {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+}
