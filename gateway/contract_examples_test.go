@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -176,6 +177,37 @@ func TestContractBites(t *testing.T) {
 		resp := &http.Response{StatusCode: tc.status, Header: http.Header{"Content-Type": {tc.media}}, Body: http.NoBody}
 		if err := k.check(req, tc.body, resp, []byte(tc.reply)); (err != nil) != tc.broken {
 			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+}
+
+// Every example of a reply is what the description says that replies are.
+func TestReplyExamples(t *testing.T) {
+	k, err := theContract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range k.model.Operations {
+		op := &k.model.Operations[i]
+		path := op.Path
+		for _, p := range op.Parameters {
+			path = strings.Replace(path, "{"+p.Name+"}", p.Example.Value, 1)
+		}
+		req, err := http.NewRequest(op.Method, "http://example.org"+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range op.Responses {
+			status, _ := strconv.Atoi(r.Key) // 0 for default
+			for _, m := range r.Value.Content {
+				resp := &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {m.Key}}, Body: http.NoBody}
+				if status == 0 {
+					resp.StatusCode = 599
+				}
+				if err := k.checkReply(op, req, resp, []byte(text(t, &m.Value.Example))); err != nil {
+					t.Error(err)
+				}
+			}
 		}
 	}
 }

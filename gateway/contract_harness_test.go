@@ -108,16 +108,8 @@ func (k *contract) check(req *http.Request, body string, resp *http.Response, re
 	if _, ok := op.Responses.Get(fmt.Sprint(resp.StatusCode)); !ok {
 		return fmt.Errorf("%s: the status is not described: %s", name, short(reply))
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	fresh := *resp
-	fresh.Body = io.NopCloser(bytes.NewReader(reply))
-	replies := k.responses
-	if op.ID == "getDescription" {
-		replies = k.requests // a document of somebody else's format: it has what that has
-	}
-	if ok, errs := replies.ValidateHttpResponse(req, &fresh); !ok {
-		return fmt.Errorf("%s: the reply is not as described: %s\n%s", name, short(reply), explain(errs))
+	if err := k.checkReply(op, req, resp, reply); err != nil {
+		return err
 	}
 	if resp.StatusCode < 300 {
 		if err := k.checkRequest(req, body); err != nil {
@@ -127,8 +119,26 @@ func (k *contract) check(req *http.Request, body string, resp *http.Response, re
 	return nil
 }
 
-// checkRequest returns why the description refuses a request. held: mu
+// checkReply returns how a reply breaks the description of an operation.
+func (k *contract) checkReply(op *openapi.Operation, req *http.Request, resp *http.Response, reply []byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	fresh := *resp
+	fresh.Body = io.NopCloser(bytes.NewReader(reply))
+	replies := k.responses
+	if op.ID == "getDescription" {
+		replies = k.requests // a document of somebody else's format: it has what that has
+	}
+	if ok, errs := replies.ValidateHttpResponse(req, &fresh); !ok {
+		return fmt.Errorf("%s %s → %d: the reply is not as described: %s\n%s", req.Method, req.URL, resp.StatusCode, short(reply), explain(errs))
+	}
+	return nil
+}
+
+// checkRequest returns why the description refuses a request.
 func (k *contract) checkRequest(req *http.Request, body string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	again := req.Clone(req.Context())
 	again.Body = io.NopCloser(strings.NewReader(body))
 	again.ContentLength = int64(len(body))

@@ -148,6 +148,12 @@ type Schema struct {
 	OneOf       []*Schema    `yaml:"oneOf"`
 	AllOf       []*Schema    `yaml:"allOf"`
 	Additional  yaml.Node    `yaml:"additionalProperties"`
+	MinProps    *int         `yaml:"minProperties"`
+	MaxProps    *int         `yaml:"maxProperties"`
+	Unique      bool         `yaml:"uniqueItems"`
+	Examples    []yaml.Node  `yaml:"examples"`
+	Media       string       `yaml:"contentMediaType"`
+	Content     *Schema      `yaml:"contentSchema"` // of a string that holds such values
 }
 
 // Name is the name of the schema that a reference points to, "" if it is none.
