@@ -21,9 +21,31 @@ type Config struct {
 	HTTP string `koanf:"http"`
 	// Admin is the address of metrics and profiles; empty: none. It must be a loopback address.
 	Admin string `koanf:"admin"`
-	// Hosts are the values of the Host header that are answered, besides loopback names in Dev.
+	// Hosts are the values of the Host header that are answered, besides loopback names in Dev; a name without a port also stands for the
+	// name with HTTP's port. Empty: the names of the certificate.
 	Hosts []string `koanf:"hosts"`
-	// Shards is the number of shards of every service: a power of two, 1…64, fixed when the cluster is created.
+	// TLSCert and TLSKey are PEM files: a certificate chain and its key. They are read again when they change.
+	TLSCert string `koanf:"tls.cert"`
+	TLSKey  string `koanf:"tls.key"`
+	// TLSMin is the lowest version of TLS that is spoken: 1.2 or 1.3.
+	TLSMin string `koanf:"tls.min"`
+	// ACMEHosts are the DNS names to get certificates for by ACME. With neither files nor ACME, a certificate is made at the first start.
+	ACMEHosts []string `koanf:"acme.hosts"`
+	// ACMEEmail is where the certificate authority writes when something is wrong; may be empty.
+	ACMEEmail string `koanf:"acme.email"`
+	// ACMEDirectory is the URL of the authority's ACME directory; empty: Let's Encrypt.
+	ACMEDirectory string `koanf:"acme.directory"`
+	// Redirect is the address, host:port, of a plain HTTP listener that sends pages to HTTPS, refuses everything else, and answers ACME's
+	// http-01; empty: none.
+	Redirect string `koanf:"redirect"`
+	// Proxies are the networks (CIDR) of the proxies in front, whose X-Forwarded-For and X-Forwarded-Proto are believed.
+	Proxies []string `koanf:"proxies"`
+	// Limits scales the rate limits: 2 allows twice as much, 0 turns them off but for the back-off after wrong passwords.
+	Limits float64 `koanf:"limits"`
+	// Access turns the access log on, a line for every request.
+	Access bool `koanf:"access"`
+	// Shards is the number of shards of every service: a power of two, 1…64, fixed when the cluster is created. 0: what the cluster has,
+	// and for a new one 4 on a machine with up to four cores, else 8.
 	Shards int `koanf:"shards"`
 	// Cache is the size of the block cache that all databases share, in MiB.
 	Cache int `koanf:"cache"`
@@ -40,14 +62,26 @@ type Config struct {
 	// OperatorEmail and OperatorPassword create the first operator when there is none. Only from the environment or a file.
 	OperatorEmail    string `koanf:"operator.email"`
 	OperatorPassword string `koanf:"operator.password"`
+	// SMTPURL is the mail server: smtp://user:password@host:587 with STARTTLS, smtps://user:password@host:465 with TLS from the first
+	// byte; empty: no mail is sent, and with Dev the links that mails would carry are logged. Only from the environment or a file.
+	SMTPURL string `koanf:"smtp.url"`
+	// SMTPFrom is the sender of mails, such as "Ticketing <noreply@example.org>".
+	SMTPFrom string `koanf:"smtp.from"`
+	// PublicURL is what links in mails begin with, such as https://example.org; with Dev the address of HTTP by default.
+	PublicURL string `koanf:"public.url"`
+	// SignUpStrict makes a sign-up answer the same whether the e-mail has an account or not; the owner gets a mail. An account is signed in
+	// to only after its e-mail is confirmed.
+	SignUpStrict bool `koanf:"signup.strict"`
+	// PasswordMin is how many characters a new password has at least, 8…15.
+	PasswordMin int `koanf:"password.min"`
 	// Log is the lowest level that is logged: debug, info, warn or error.
 	Log string `koanf:"log"`
 }
 
 // Default returns the settings of a node that was told nothing.
 func Default() Config {
-	return Config{Data: "data", Shards: 8, Cache: 32, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
-		Connections: 10_000, Log: "info"}
+	return Config{Data: "data", Cache: 32, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
+		Connections: 10_000, TLSMin: "1.2", Limits: 1, PasswordMin: 8, Log: "info"}
 }
 
 // Address returns HTTP, or its default: loopback for Dev, every interface otherwise.
@@ -77,8 +111,9 @@ func (c Config) Validate() error {
 	if c.Admin != "" && !loopback(c.Admin) {
 		fault("admin: %q is not a loopback address, such as 127.0.0.1:9090", c.Admin)
 	}
-	if c.Shards < 1 || c.Shards > 64 || c.Shards&(c.Shards-1) != 0 {
-		fault("shards: %d is not a power of two from 1 to 64", c.Shards)
+	c.validateEdge(fault)
+	if c.Shards < 0 || c.Shards > 64 || c.Shards&(c.Shards-1) != 0 {
+		fault("shards: %d is not a power of two from 1 to 64, or 0 for the default", c.Shards)
 	}
 	between := func(key string, n, lo, hi int) {
 		if n < lo || n > hi {
@@ -97,6 +132,10 @@ func (c Config) Validate() error {
 	}
 	if (c.OperatorEmail == "") != (c.OperatorPassword == "") {
 		fault("operator: set both the e-mail and the password, or neither")
+	}
+	between("password.min", c.PasswordMin, 8, 15)
+	for _, f := range c.mailFaults() {
+		fault("%s", f)
 	}
 	if !strings.Contains(" debug info warn error ", " "+c.Log+" ") {
 		fault("log: %q is not debug, info, warn or error", c.Log)
@@ -117,6 +156,9 @@ func loopback(address string) bool {
 func (c Config) Redacted() Config {
 	if c.OperatorPassword != "" {
 		c.OperatorPassword = "(hidden)"
+	}
+	if c.SMTPURL != "" {
+		c.SMTPURL = "(hidden)"
 	}
 	return c
 }

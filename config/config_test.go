@@ -32,7 +32,7 @@ func TestPrecedence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Data != "from-flag" || c.Queue != 8 || c.Cache != 9 || c.Shards != 8 || c.Retention != 2*time.Hour || len(c.Hosts) != 2 || c.OperatorEmail != "o@example.org" {
+	if c.Data != "from-flag" || c.Queue != 8 || c.Cache != 9 || c.Shards != 0 || c.Retention != 2*time.Hour || len(c.Hosts) != 2 || c.OperatorEmail != "o@example.org" {
 		t.Errorf("%+v", c)
 	}
 	if strings.Contains(c.Redacted().OperatorPassword, "secret") {
@@ -50,6 +50,17 @@ func TestFaults(t *testing.T) {
 		{"half an operator", "operator.email: o@example.org\n", "operator"},
 		{"public admin", "admin: 0.0.0.0:9090\n", "loopback"},
 		{"public dev", "dev: true\nhttp: 0.0.0.0:80\n", "loopback"},
+		{"half a certificate", "tls:\n  cert: a.pem\n", "tls.key"},
+		{"old TLS", "tls.min: \"1.1\"\n", "tls.min"},
+		{"two certificates", "tls.cert: a\ntls.key: b\nacme.hosts: [a.example.org]\n", "not both"},
+		{"ACME for nobody", "acme.email: a@b.org\n", "acme.hosts"},
+		{"ACME for an address", "acme.hosts: [10.0.0.1]\n", "acme.hosts"},
+		{"ACME for localhost", "acme.hosts: [localhost]\n", "acme.hosts"},
+		{"ACME without TLS", "acme.hosts: [a.example.org]\nacme.directory: http://a.example\n", "acme.directory"},
+		{"TLS with dev", "dev: true\ntls.cert: a\ntls.key: b\n", "--dev"},
+		{"bad redirect", "redirect: nonsense\n", "redirect"},
+		{"a proxy without a network", "proxies: [10.0.0.1]\n", "proxies"},
+		{"negative limits", "limits: -1\n", "limits"},
 	} {
 		_, err := Load(write(t, tc.file), nil, nil)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {

@@ -102,6 +102,7 @@ func (g *Gateway) getComment(c *call) error {
 	if err != nil {
 		return err
 	}
+	g.newestName(c, &m.Author)
 	c.setETag(m.Moved)
 	c.send(200, appendComment(make([]byte, 0, 512+len(m.Text)), &m))
 	return nil

@@ -92,6 +92,16 @@ func (g *Gateway) fail(c *call, err error) {
 
 // writeProblem writes the one body of every error: RFC 9457 with the member errors.
 func writeProblem(ctx *fasthttp.RequestCtx, status int, detail string, fields []ticketing.FieldError) {
+	path := ctx.URI().PathOriginal()
+	if len(path) > 512 {
+		path = nil
+	}
+	ctx.SetStatusCode(status)
+	ctx.SetContentType("application/problem+json")
+	ctx.SetBody(problemBody(status, detail, string(path), requestID(ctx), fields))
+}
+
+func problemBody(status int, detail, path, request string, fields []ticketing.FieldError) []byte {
 	if detail == "" {
 		detail = details[status]
 	}
@@ -104,12 +114,12 @@ func writeProblem(ctx *fasthttp.RequestCtx, status int, detail string, fields []
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(b, `,"detail":`...)
 	b = appendString(b, detail)
-	if path := ctx.URI().PathOriginal(); len(path) > 0 && len(path) <= 512 {
+	if path != "" {
 		b = append(b, `,"instance":`...)
-		b = appendString(b, string(path))
+		b = appendString(b, path)
 	}
 	b = append(b, `,"requestId":`...)
-	b = appendString(b, requestID(ctx))
+	b = appendString(b, request)
 	b = append(b, `,"errors":[`...)
 	if len(fields) == 0 {
 		fields = []ticketing.FieldError{{Message: detail}}
@@ -126,10 +136,7 @@ func writeProblem(ctx *fasthttp.RequestCtx, status int, detail string, fields []
 		}
 		b = append(b, '}')
 	}
-	b = append(b, "]}\n"...)
-	ctx.SetStatusCode(status)
-	ctx.SetContentType("application/problem+json")
-	ctx.SetBody(b)
+	return append(b, "]}\n"...)
 }
 
 // unauthorized is the one error for every missing or refused proof of who asks.

@@ -10,10 +10,12 @@ package gateway
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +33,8 @@ type Services struct {
 	Tickets    ticketing.TicketService
 	Plugins    ticketing.PluginService
 	Query      ticketing.QueryService
+	Mail       Mailer // nil: there is no mail system
+	Setup      Setup  // nil: operators are made elsewhere
 }
 
 // Keys are the cluster's secrets, the same on every node. All methods are called often and from many goroutines.
@@ -39,6 +43,11 @@ type Keys interface {
 	Signing() (kid string, key ed25519.PrivateKey)
 	// Verifying finds the public half of a key that is still accepted. It must not do more than look the name up.
 	Verifying(kid string) (ed25519.PublicKey, bool)
+	// Published returns the public halves of all keys that are accepted, the newest first.
+	Published() []PublicKey
+	// Rotate makes a new signing key and returns its name; those before are accepted while tokens signed by them can live.
+	// Whoever is no operator is Forbidden.
+	Rotate(ctx context.Context, by ticketing.Principal, m ticketing.Meta) (kid string, err error)
 	// Secret returns 32 bytes, from which the keys for page cursors and the like are derived.
 	Secret() []byte
 }
@@ -53,12 +62,17 @@ type Health interface {
 type Config struct {
 	Dev            bool             // plain HTTP on loopback: the session cookie has no Secure and is named "session"
 	HTTP           string           // host:port of the listener; its host counts as allowed with Dev
-	Hosts          []string         // allowed values of Host, such as "example.org" or "example.org:8443"; with Dev: also the loopback names
+	Hosts          []string         // allowed values of Host, such as "example.org"; see setHosts; with Dev: also the loopback names
+	TLS            *tls.Config      // of the listener; nil with Dev, or where somebody else speaks TLS
+	HSTS           bool             // tell browsers to insist on HTTPS: not with a certificate that they do not trust
 	ReadTimeout    time.Duration    // for a whole request, 10 s
 	WriteTimeout   time.Duration    // for a whole reply, 15 s
 	IdleTimeout    time.Duration    // between two requests of a connection, 60 s
 	RequestTimeout time.Duration    // for the services to answer, 10 s
 	MaxConns       int              // open connections, by default 10,000 or 80 % of the file limit
+	PublicURL      string           // what links in mails begin with, such as "https://example.org"; with Dev: the listener's by default
+	PasswordMin    int              // characters of a new password, 8
+	SignUpStrict   bool             // a sign-up does not tell whether the address is taken
 	Now            func() time.Time // the clock, time.Now
 }
 
@@ -74,17 +88,25 @@ type Gateway struct {
 	raised    []raisedLimit
 	targets   []string // patterns of the pages that a sign-in may lead to
 	hosts     atomic.Pointer[map[string]bool]
+	address   atomic.Pointer[string] // of the listener
 	conns     connSet
 	draining  atomic.Bool
 	passwords *passwords
 	tokens    *tokens
+	keys      Keys
 	marks     *marks
 	cursors   *cursors
-	csrf      *csrf
+	refresh   *refreshKey
+	names     *logNames
 	feed      *feedCache
 	pages     *pages
 	metrics   *metrics
-	spec      *description
+	outbox    *outbox
+	// home is what links begin with where the config does not say, a string, once Serve knows its listener.
+	home       atomic.Value
+	warnNoMail sync.Once
+	csrf       *csrf
+	spec       *description
 }
 
 // New builds a gateway. It starts nothing: [Gateway.Serve] does.
@@ -105,11 +127,14 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		tokens:  newTokens(k, c.Now),
 		marks:   newMarks(c.Now),
 		cursors: newCursors(k.Secret()),
-		csrf:    newCSRF(k.Secret()),
+		refresh: newRefreshKey(k.Secret()), names: newLogNames(k.Secret()), keys: k,
 		feed:    newFeedCache(),
 		metrics: newMetrics(),
+		outbox:  newOutbox(log),
+		csrf:    newCSRF(k.Secret()),
 		spec:    newDescription(),
 	}
+	g.passwords.least = c.PasswordMin
 	g.conns.fresh = make(map[*conn]struct{})
 	g.setHosts(nil)
 	g.route()
@@ -129,6 +154,9 @@ func (c *Config) complete() error {
 	set(&c.WriteTimeout, 15*time.Second)
 	set(&c.IdleTimeout, 60*time.Second)
 	set(&c.RequestTimeout, 10*time.Second)
+	if c.PasswordMin == 0 {
+		c.PasswordMin = ticketing.MinPassword
+	}
 	if c.MaxConns == 0 {
 		c.MaxConns = defaultMaxConns()
 	}
@@ -145,11 +173,31 @@ func (c *Config) complete() error {
 	return errors.Join(faults...)
 }
 
-// setHosts builds the allow-list for Host. With Dev it holds the loopback names with the listener's port.
+// setHosts builds the allow-list for Host. A name without a port stands for itself, which is what browsers send for port 443, and for the
+// name with the listener's port. With Dev the list holds the loopback names with the listener's port.
 func (g *Gateway) setHosts(ln net.Addr) {
+	if ln != nil {
+		address := ln.String()
+		g.address.Store(&address)
+	}
 	hosts := make(map[string]bool)
 	for _, h := range g.config.Hosts {
-		hosts[strings.ToLower(h)] = true
+		h = strings.ToLower(h)
+		if _, _, err := net.SplitHostPort(h); err == nil {
+			hosts[h] = true
+			continue
+		}
+		h = strings.Trim(h, "[]")
+		if strings.Contains(h, ":") {
+			hosts["["+h+"]"] = true
+		} else {
+			hosts[h] = true
+		}
+		if ln != nil {
+			if _, port, err := net.SplitHostPort(ln.String()); err == nil {
+				hosts[net.JoinHostPort(h, port)] = true
+			}
+		}
 	}
 	if g.config.Dev {
 		addrs := []string{g.config.HTTP}
@@ -172,17 +220,44 @@ func (g *Gateway) setHosts(ln net.Addr) {
 // Serve answers requests on the listener until Shutdown, and closes it.
 func (g *Gateway) Serve(ln net.Listener) error {
 	g.setHosts(ln.Addr())
-	if err := g.server.Serve(&listener{ln}); err != nil {
+	g.home.Store(g.URL(ln.Addr())) // where links lead when the config does not say
+	g.outbox.start()
+	if err := g.server.Serve(&listener{Listener: ln, tls: g.config.TLS}); err != nil {
 		return ticketing.Wrap("gateway.Serve", err)
 	}
 	return nil
+}
+
+// listening is the listener's address, empty before Serve.
+func (g *Gateway) listening() string {
+	if a := g.address.Load(); a != nil {
+		return *a
+	}
+	return ""
+}
+
+// URL is where browsers find a gateway that serves the listener: its address, or if that is no particular one, the first allowed host.
+func (g *Gateway) URL(ln net.Addr) string {
+	if g.config.TLS == nil {
+		return "http://" + ln.String()
+	}
+	host, port, err := net.SplitHostPort(ln.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() && len(g.config.Hosts) > 0 {
+		host = g.config.Hosts[0]
+		if _, _, err := net.SplitHostPort(host); err == nil {
+			return "https://" + host
+		}
+	}
+	return "https://" + strings.TrimSuffix(net.JoinHostPort(strings.Trim(host, "[]"), port), ":443")
 }
 
 // Shutdown stops accepting, lets running requests finish, and closes what is left when ctx ends.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.Drain()
 	g.conns.closeFresh()
-	return ticketing.Wrap("gateway.Shutdown", g.server.ShutdownWithContext(ctx))
+	err := g.server.ShutdownWithContext(ctx)
+	g.outbox.stop(ctx)
+	return ticketing.Wrap("gateway.Shutdown", err)
 }
 
 // Drain makes /readyz say no, so that a load balancer looks elsewhere, while requests are still served.

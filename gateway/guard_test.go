@@ -268,13 +268,13 @@ func (f *flaky) Accept() (net.Conn, error) {
 
 func TestListenerSurvivesRunningOutOfFiles(t *testing.T) {
 	emfile := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
-	l := &listener{&flaky{errs: []error{emfile, emfile}}}
+	l := &listener{Listener: &flaky{errs: []error{emfile, emfile}}}
 	nc, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	nc.Close()
-	l = &listener{&flaky{errs: []error{net.ErrClosed}}}
+	l = &listener{Listener: &flaky{errs: []error{net.ErrClosed}}}
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("%v", err)
 	}

@@ -63,7 +63,13 @@ func (l *logBuffer) String() string {
 
 func newSite(t testing.TB, change ...func(*Config)) *site {
 	t.Helper()
-	s := &site{t: t, m: newMemory(), clock: &clock{t: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, logs: &logBuffer{}}
+	return newSiteOf(t, newMemory(), change...)
+}
+
+// newSiteOf runs a gateway over a memory that was prepared.
+func newSiteOf(t testing.TB, m *memory, change ...func(*Config)) *site {
+	t.Helper()
+	s := &site{t: t, m: m, clock: &clock{t: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, logs: &logBuffer{}}
 	c := Config{Dev: true, Now: s.clock.now}
 	for _, f := range change {
 		f(&c)
@@ -241,3 +247,15 @@ func (c *client) comment(post ticketing.ID, text string) ticketing.ID {
 }
 
 func quote(s string) string { return string(appendString(nil, s)) }
+
+// eventually waits for what another goroutine brings about.
+func (s *site) eventually(what string, cond func() bool) {
+	s.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(30 * time.Second); !cond(); <-tick.C {
+		if time.Now().After(end) {
+			s.t.Fatalf("never: %s\n%s", what, s.logs)
+		}
+	}
+}

@@ -21,6 +21,7 @@ type memory struct {
 	sessions  map[ticketing.ID]ticketing.Session
 	refresh   map[ticketing.ID][]byte
 	proofs    map[proofOf]proofHash
+	mailer    Mailer
 	posts     map[ticketing.ID]*ticketing.Post
 	comments  map[ticketing.ID]*ticketing.Comment
 	order     []ticketing.ID // posts, as created
@@ -52,7 +53,7 @@ func newMemory() *memory {
 }
 
 func (m *memory) services() Services {
-	return Services{Users: m, Posts: m, Comments: m, Moderation: m, Tickets: m, Plugins: m, Query: m}
+	return Services{Users: m, Posts: m, Comments: m, Moderation: m, Tickets: m, Plugins: m, Query: m, Mail: m.mailer}
 }
 
 // once answers a repeated command as before, and else runs it.
@@ -316,3 +317,12 @@ func (k *keyring) Verifying(kid string) (ed25519.PublicKey, bool) {
 }
 
 func (k *keyring) Secret() []byte { return bytes.Repeat([]byte{7}, 32) }
+
+func (k *keyring) Published() []PublicKey {
+	return []PublicKey{{"k2", k.keys["k2"].Public().(ed25519.PublicKey)}, {"k1", k.keys["k1"].Public().(ed25519.PublicKey)}}
+}
+
+func (k *keyring) Rotate(context.Context, ticketing.Principal, ticketing.Meta) (string, error) {
+	k.kid = "k1"
+	return k.kid, nil
+}

@@ -79,6 +79,7 @@ func (g *Gateway) sendPost(c *call, p *ticketing.Post) error {
 	if t, err := g.s.Query.Thread(c.context(), c.viewer(), p.ID, ticketing.Page{Limit: 1}); err == nil {
 		comments = t.Post.Comments
 	}
+	g.newestName(c, &p.Author)
 	c.setETag(p.Moved)
 	c.send(200, appendPost(make([]byte, 0, 512+len(p.Title)+len(p.Body)), p, comments))
 	return nil

@@ -8,8 +8,6 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -78,7 +76,7 @@ func (g *Gateway) prepare(ctx *fasthttp.RequestCtx) {
 	for i := range protection {
 		h.SetCanonical(protection[i].name, protection[i].value)
 	}
-	if !g.config.Dev {
+	if g.config.HSTS {
 		h.SetCanonical(hdrHSTS, valHSTS)
 	}
 }
@@ -197,63 +195,4 @@ func defaultMaxConns() int {
 		return most
 	}
 	return int(min(most, lim.Cur/5*4))
-}
-
-// listener survives running out of files: fasthttp ends Serve on any error of Accept that is not a timeout.
-type listener struct{ net.Listener }
-
-// Accept retries what is temporary, such as EMFILE and ECONNABORTED, with growing pauses.
-func (l *listener) Accept() (net.Conn, error) {
-	pause := 5 * time.Millisecond
-	for {
-		nc, err := l.Listener.Accept()
-		if err == nil {
-			return &conn{Conn: nc}, nil
-		}
-		var temporary interface{ Temporary() bool }
-		if !errors.As(err, &temporary) || !temporary.Temporary() {
-			return nil, err
-		}
-		time.Sleep(pause)
-		pause = min(2*pause, time.Second)
-	}
-}
-
-// conn is a connection that knows whether it ever carried a request.
-type conn struct {
-	net.Conn
-	used atomic.Bool
-}
-
-// connSet holds the connections that never carried a request: fasthttp's shutdown would wait five seconds for them.
-type connSet struct {
-	mu    sync.Mutex
-	fresh map[*conn]struct{}
-}
-
-func (s *connSet) state(nc net.Conn, state fasthttp.ConnState) {
-	c, ok := nc.(*conn)
-	if !ok {
-		return
-	}
-	switch state {
-	case fasthttp.StateNew:
-		s.mu.Lock()
-		s.fresh[c] = struct{}{}
-		s.mu.Unlock()
-	case fasthttp.StateActive, fasthttp.StateClosed:
-		if !c.used.Swap(true) {
-			s.mu.Lock()
-			delete(s.fresh, c)
-			s.mu.Unlock()
-		}
-	}
-}
-
-func (s *connSet) closeFresh() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.fresh {
-		c.Close()
-	}
 }

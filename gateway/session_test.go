@@ -48,7 +48,7 @@ func TestSignUpSignInSignOut(t *testing.T) {
 }
 
 func TestSecureCookie(t *testing.T) {
-	s := newSite(t, func(c *Config) { c.Dev, c.Hosts = false, []string{"example.org"} })
+	s := newSite(t, func(c *Config) { c.Dev, c.HSTS, c.Hosts = false, true, []string{"example.org"} })
 	a := s.anonymous().do("GET", "/healthz", "").want(421)
 	if a.Header.Get("Strict-Transport-Security") == "" {
 		t.Error("no HSTS")

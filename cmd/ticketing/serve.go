@@ -32,9 +32,6 @@ func (a *app) serve() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if !cfg.Dev {
-			return errors.New("there is no HTTPS yet, and plain HTTP is for loopback only: serve with --dev")
-		}
 		// The first signal asks for a clean stop; after it the default is back, so a second one ends the process at once.
 		ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
@@ -51,23 +48,37 @@ func configFlags(f *pflag.FlagSet) {
 	f.Bool("dev", d.Dev, "plain HTTP on loopback; creates a cluster of one node in an empty data directory")
 	f.String("http", d.HTTP, "address of pages and API, host:port (default 127.0.0.1:8080 with --dev, :8443 otherwise)")
 	f.String("admin", d.Admin, "loopback address of metrics and profiles, host:port")
-	f.StringSlice("hosts", d.Hosts, "values of the Host header that are answered")
-	f.Int("shards", d.Shards, "shards of every service, fixed when the cluster is created")
+	f.StringSlice("hosts", d.Hosts, "values of the Host header that are answered (default: the certificate's names)")
+	f.String("tls.cert", d.TLSCert, "PEM file of the certificate chain (default: made at the first start)")
+	f.String("tls.key", d.TLSKey, "PEM file of the certificate's key")
+	f.String("tls.min", d.TLSMin, "lowest version of TLS: 1.2 or 1.3")
+	f.StringSlice("acme.hosts", d.ACMEHosts, "DNS names to get certificates for by ACME")
+	f.String("acme.email", d.ACMEEmail, "where the certificate authority writes when something is wrong")
+	f.String("acme.directory", d.ACMEDirectory, "URL of the ACME directory (default: Let's Encrypt)")
+	f.String("redirect", d.Redirect, "address of a plain HTTP listener that sends pages to HTTPS, host:port")
+	f.StringSlice("proxies", d.Proxies, "networks (CIDR) of proxies in front, whose X-Forwarded headers are believed")
+	f.Float64("limits", d.Limits, "scale of the rate limits; 0: none but the back-off after wrong passwords")
+	f.Bool("access", d.Access, "log every request")
+	f.Int("shards", d.Shards, "shards of every service, fixed when the cluster is created; 0: 4 on up to four cores, else 8")
 	f.Int("cache", d.Cache, "block cache of all databases, MiB")
 	f.Int("memtable", d.MemTable, "memtable of one database, MiB")
 	f.Int("memory", d.Memory, "soft limit on the Go heap, MiB; 0: none")
 	f.Duration("retention", d.Retention, "how long events are kept at least")
 	f.Int("queue", d.Queue, "requests that wait for one shard at most")
 	f.Int("connections", d.Connections, "open HTTP connections at most")
+	f.String("smtp.from", d.SMTPFrom, "sender of mails; the server and its password are smtp.url in the config file, or TICKETING_SMTP_URL")
+	f.String("public.url", d.PublicURL, "what links in mails begin with, such as https://example.org")
+	f.Bool("signup.strict", d.SignUpStrict, "a sign-up does not tell whether the e-mail has an account")
+	f.Int("password.min", d.PasswordMin, "characters of a new password at least, 8 to 15")
 	f.String("log", d.Log, "lowest level that is logged: debug, info, warn or error")
 }
 
 // runServer serves until ctx ends, and then stops cleanly. The limit on open files needs no care: the Go runtime raises it by itself.
 func (a *app) runServer(ctx context.Context, cfg config.Config) error {
 	if os.Getenv("GOGC") == "" {
-		// Most memory is the databases' and not the collector's business: letting the small heap grow by more costs some 40 MiB and saves a
+		// Most memory is the databases' and not the collector's business: letting the small heap grow by more costs some 60 MiB and saves a
 		// tenth of the processor time under load.
-		debug.SetGCPercent(160)
+		debug.SetGCPercent(220)
 	}
 	if cfg.Memory > 0 {
 		debug.SetMemoryLimit(int64(cfg.Memory) << 20)
@@ -86,6 +97,13 @@ func (a *app) runServer(ctx context.Context, cfg config.Config) error {
 		}
 		defer admin.Close()
 	}
+	var plain net.Listener
+	if cfg.Redirect != "" {
+		if plain, err = listen("redirect", cfg.Redirect); err != nil {
+			return err
+		}
+		defer plain.Close()
+	}
 	n, err := node.Open(ctx, cfg, node.Options{Log: log, Fatal: a.fatal})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -93,12 +111,23 @@ func (a *app) runServer(ctx context.Context, cfg config.Config) error {
 		}
 		return err
 	}
-	failed := make(chan error, 2)
+	if fingerprint, authority := n.SelfSigned(); fingerprint != "" {
+		fmt.Fprintf(a.err, "self-signed certificate, SHA-256 %s; browsers that trust %s do not warn\n", fingerprint, authority)
+	}
+	failed := make(chan error, 3)
 	go func() { failed <- n.Serve(ln) }()
 	if admin != nil {
 		go func() { failed <- serveAdmin(admin, n) }()
 	}
-	fmt.Fprintf(a.err, "listening on http://%s\n", ln.Addr())
+	if plain != nil {
+		go func() { failed <- serveRedirect(plain, n) }()
+	}
+	fmt.Fprintf(a.err, "listening on %s\n", n.URL(ln.Addr()))
+	if link := n.SetupLink(n.URL(ln.Addr())); link != "" {
+		fmt.Fprintf(a.err, "there is no operator yet; make one at %s\n", link)
+	}
+	go n.Warm(ctx)
+	defer onHangup(n.Reload)()
 	select {
 	case <-ctx.Done():
 		log.Info("stopping")

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,8 +28,9 @@ type audit struct {
 }
 
 // auditNode reads every event log of a stopped node, and fails the test on a gap.
-func auditNode(t *testing.T, fs vfs.FS, dir string, shards int) *audit {
+func auditNode(t *testing.T, fs vfs.FS, dir string) *audit {
 	t.Helper()
+	shards := shardsOf(t, fs, dir)
 	names := []string{"query", "control"}
 	for n := range serviceNumbers {
 		names = append(names, n)
@@ -50,6 +52,21 @@ func auditNode(t *testing.T, fs vfs.FS, dir string, shards int) *audit {
 		}
 	}
 	return a
+}
+
+// shardsOf reads how many shards a cluster was created with.
+func shardsOf(t *testing.T, fs vfs.FS, dir string) int {
+	t.Helper()
+	f, err := fs.Open(fs.PathJoin(dir, "cluster.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var record struct{ Shards int }
+	if err := json.NewDecoder(f).Decode(&record); err != nil || record.Shards == 0 {
+		t.Fatalf("%d shards, %v", record.Shards, err)
+	}
+	return record.Shards
 }
 
 func (a *audit) read(t *testing.T, name string, index int, m *shard.Machine) {

@@ -79,7 +79,7 @@ func TestKill(t *testing.T) {
 		}
 	}
 	s.stop()
-	a := auditNode(t, vfs.Default, dir, 8)
+	a := auditNode(t, vfs.Default, dir)
 	a.check(t)
 	for key, id := range w.acked {
 		if parsed, err := ticketing.ParseID(id); err != nil || a.created[parsed] != 1 {

@@ -73,7 +73,7 @@ func powerLoss(t *testing.T, seed uint64) (acked int, err error) {
 	if err := p.node.Close(context.Background()); err != nil {
 		return len(p.acked), err
 	}
-	a := auditNode(t, fs, "/data", 2)
+	a := auditNode(t, fs, "/data")
 	a.check(t)
 	for id := range p.acked {
 		if a.created[id] != 1 {

@@ -176,7 +176,7 @@ func TestSwapUnderLoad(t *testing.T) {
 	}
 	wait(t, "everything is decided", func() bool { return pending(t, op) == 0 })
 	s.stop()
-	a := auditNode(t, vfs.Default, dir, 8)
+	a := auditNode(t, vfs.Default, dir)
 	a.check(t)
 	if len(a.created) != int(sent.Load()) {
 		t.Errorf("%d comments stored, %d sent", len(a.created), sent.Load())

@@ -75,8 +75,13 @@ func serve(t *testing.T, dir string, wrap ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return start(t, dir, http.DefaultClient, append(wrap, path, "serve", "--dev", "--data", dir, "--http", "127.0.0.1:"+freePort(t))...)
+}
+
+// start runs a command line that ends in the binary's serve, and returns when the client finds it ready.
+func start(t *testing.T, dir string, client *http.Client, args ...string) *server {
+	t.Helper()
 	s := &server{t: t, dir: dir, log: &lines{}, done: make(chan error, 1)}
-	args := append(wrap, path, "serve", "--dev", "--data", dir, "--http", "127.0.0.1:"+freePort(t))
 	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a kill must reach what a wrapper started, too
 	s.cmd.Env = append(os.Environ(), "TICKETING_OPERATOR_EMAIL="+operatorEmail, "TICKETING_OPERATOR_PASSWORD="+operatorPassword)
@@ -105,12 +110,13 @@ func serve(t *testing.T, dir string, wrap ...string) *server {
 	select {
 	case s.url = <-listening:
 	case err := <-s.done:
+		s.ended = true
 		t.Fatalf("the server ended before it listened: %v\n%s", err, s.log)
 	case <-time.After(60 * time.Second):
 		t.Fatalf("the server does not listen\n%s", s.log)
 	}
 	wait(t, "the server is ready", func() bool {
-		resp, err := http.Get(s.url + "/readyz")
+		resp, err := client.Get(s.url + "/readyz")
 		if err != nil {
 			return false
 		}

@@ -60,7 +60,7 @@ func TestRefusesToStart(t *testing.T) {
 	}
 	refuse(t, "bad.yaml", "serve", "--config", bad)
 	refuse(t, "power of two", "serve", "--dev", "--shards", "3")
-	refuse(t, "shards", "serve", "--dev", "--data", dir, "--shards", "4", "--http", "127.0.0.1:0")
+	refuse(t, "shards", "serve", "--dev", "--data", dir, "--shards", "2", "--http", "127.0.0.1:0")
 	refuse(t, "--dev", "serve", "--data", t.TempDir(), "--hosts", "example.org", "--http", "127.0.0.1:0")
 	lose(t, dir)
 

@@ -6,9 +6,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"ticketing/config"
+	"ticketing/runtime/store"
 )
 
 // clusterFile names the record of the cluster that a data directory belongs to.
@@ -26,6 +33,15 @@ type clusterRecord struct {
 	Creating bool `json:"creating,omitempty"`
 }
 
+// defaultShards is the number of shards of a new cluster. An entry costs as much as ten commands, so few cores want few shards; more
+// machines want more of them.
+func defaultShards() int {
+	if runtime.GOMAXPROCS(0) <= 4 { // it knows a container's limits
+		return 4
+	}
+	return 8
+}
+
 // openCluster reads the record, or makes one if create is set. It does not touch a directory of a newer version.
 func openCluster(fsys vfs.FS, dir string, shards int, create bool) (clusterRecord, error) {
 	var r clusterRecord
@@ -33,7 +49,10 @@ func openCluster(fsys vfs.FS, dir string, shards int, create bool) (clusterRecor
 	f, err := fsys.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !create {
-			return r, fmt.Errorf("%s holds no cluster; create one with --dev", dir)
+			return r, fmt.Errorf("%s holds no cluster; create one with cluster init, or serve with --dev", dir)
+		}
+		if shards == 0 {
+			shards = defaultShards()
 		}
 		r = clusterRecord{Format: formatVersion, Shards: shards, Created: time.Now().UTC(), Creating: true}
 		return r, writeCluster(fsys, dir, r)
@@ -51,10 +70,27 @@ func openCluster(fsys vfs.FS, dir string, shards int, create bool) (clusterRecor
 		return r, fmt.Errorf("%s: %w", path, err)
 	case r.Format != formatVersion:
 		return r, fmt.Errorf("%s is of format %d; this version knows format %d", dir, r.Format, formatVersion)
-	case r.Shards != shards:
+	case shards != 0 && r.Shards != shards:
 		return r, fmt.Errorf("%s was created with %d shards; the config says %d, and the number can never change", dir, r.Shards, shards)
 	}
 	return r, nil
+}
+
+// InitCluster makes a cluster of one node in an empty data directory, as serve with --dev does by itself, and returns the number of its
+// shards. It fails if there is one.
+func InitCluster(cfg config.Config, log *slog.Logger, fatal func(error)) (shards int, err error) {
+	n := &Node{cfg: cfg, opts: Options{FS: vfs.Default, Fatal: fatal}, log: log}
+	if n.cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
+		return 0, err
+	}
+	if _, err := os.Stat(filepath.Join(n.cfg.Data, clusterFile)); err == nil {
+		return 0, fmt.Errorf("%s holds a cluster already", n.cfg.Data)
+	}
+	if n.store, err = store.Open(n.storeOptions(n.cfg)); err != nil { // for the directory, and its lock
+		return 0, err
+	}
+	r, err := openCluster(n.opts.FS, n.cfg.Data, cfg.Shards, true)
+	return r.Shards, errors.Join(err, n.store.Close())
 }
 
 func writeCluster(fsys vfs.FS, dir string, r clusterRecord) error {

@@ -82,6 +82,7 @@ type Actor struct {
 	inflight bool
 	lastSize int // of the entry before, as a hint
 	batches  uint64
+	recent   recent
 	crowd    int             // requests in the entry before
 	took     time.Duration   // from its evaluation to its commit
 	gather   bool            // a timer will end the wait for company
@@ -102,9 +103,10 @@ type (
 	tick      struct{}
 	leads     struct{ leading bool }
 	committed struct {
-		b   *batch
-		res any
-		err error
+		b     *batch
+		res   any
+		index uint64
+		err   error
 	}
 )
 

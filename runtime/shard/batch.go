@@ -19,6 +19,7 @@ type batch struct {
 	now     int64 // ms, the entry's time
 	body    []byte
 	overlay map[string][]byte // kind + key → newest value, nil: deleted
+	recent  *recent           // what is known of committed values
 	events  []ticketing.Event // typed, for consumers in this process
 	answers []answer
 	began   time.Time
@@ -32,8 +33,9 @@ type answer struct {
 	reply Reply
 }
 
-func newBatch(base Meta, now time.Time, sizeHint int) *batch {
-	b := &batch{base: base, now: max(now.UnixMilli(), base.Time), began: now, overlay: make(map[string][]byte, 64)}
+func newBatch(base Meta, recent *recent, now time.Time, sizeHint int) *batch {
+	recent.at(base.Base)
+	b := &batch{base: base, recent: recent, now: max(now.UnixMilli(), base.Time), began: now, overlay: recent.spare()}
 	b.body = make([]byte, headerRoom, headerRoom+sizeHint)
 	return b
 }
@@ -46,9 +48,13 @@ func (b *batch) empty() bool { return len(b.body) == headerRoom }
 
 func (b *batch) size() int { return len(b.body) }
 
+// lookup finds what is known of a key without the store: this batch's value, or a recent one.
 func (b *batch) lookup(kind store.Kind, k []byte) ([]byte, bool) {
 	b.scratch = append(append(b.scratch[:0], byte(kind)), k...)
 	v, ok := b.overlay[string(b.scratch)]
+	if !ok && cached(kind) {
+		v, ok = b.recent.get(b.scratch)
+	}
 	return v, ok
 }
 

@@ -32,7 +32,7 @@ func (a *Actor) evaluate() {
 		return
 	}
 	now := a.cfg.Now()
-	b := newBatch(a.cfg.Machine.Meta(), now, min(max(a.lastSize+a.lastSize/4, 1<<10), maxBatch+maxBatch/4))
+	b := newBatch(a.cfg.Machine.Meta(), &a.recent, now, min(max(a.lastSize+a.lastSize/4, 1<<10), maxBatch+maxBatch/4))
 	a.batches++
 	b.serial = a.batches
 	done := 0
@@ -54,7 +54,7 @@ func (a *Actor) evaluate() {
 	a.Stats.Queue.Store(int64(n))
 	a.inflight = true
 	if b.empty() {
-		go func() { a.self.Send(committed{b, nil, a.log.Verify()}) }()
+		go func() { a.self.Send(committed{b: b, err: a.log.Verify()}) }()
 		return
 	}
 	a.forget(b)
@@ -62,8 +62,8 @@ func (a *Actor) evaluate() {
 	entry := b.entry()
 	a.cfg.Machine.typed.Store(&typedEvents{&entry[0], b.events})
 	go func() {
-		res, _, err := a.log.Propose(entry)
-		a.self.Send(committed{b, res, err})
+		res, index, err := a.log.Propose(entry)
+		a.self.Send(committed{b, res, index, err})
 	}()
 }
 
@@ -137,6 +137,7 @@ func (a *Actor) guarded(_ *Tx, fn func() (any, error)) (value any, err error) {
 // settle answers a batch's callers, once it is known what became of it.
 func (a *Actor) settle(c committed) {
 	a.inflight = false
+	defer a.recent.reuse(c.b.overlay)
 	a.took = a.cfg.Now().Sub(c.b.began)
 	if r, ok := c.res.(result); c.err == nil && ok && r.stale {
 		a.Stats.Stale.Add(1)
@@ -144,6 +145,7 @@ func (a *Actor) settle(c committed) {
 	}
 	if c.err == nil {
 		if !c.b.empty() {
+			a.recent.commit(c.b, c.index)
 			a.Stats.Entries.Add(1)
 			a.Stats.Events.Add(uint64(len(c.b.events)))
 		}

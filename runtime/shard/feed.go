@@ -17,7 +17,7 @@ import (
 
 // Bounds of a feed.
 const (
-	tailEvents = 1024      // newest events kept in memory, per shard
+	tailEvents = 512       // newest events kept in memory, per shard
 	tailBytes  = 512 << 10 // and their encoded size
 	pollEvents = 512       // events in one poll's answer
 	pollBytes  = 512 << 10 // and their encoded size
@@ -110,9 +110,7 @@ func (f *Feed) publish(fresh []*tailEvent, meta Meta) {
 		f.bytes -= f.tail[drop].size
 		drop++
 	}
-	if drop > 0 {
-		f.tail = append(f.tail[:0:0], f.tail[drop:]...)
-	}
+	f.tail = f.tail[drop:] // what is behind it goes with the array, when append outgrows it: polls may still be reading there
 	for w := range f.waiting {
 		f.offer(w, fresh)
 	}

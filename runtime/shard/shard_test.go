@@ -144,6 +144,45 @@ func TestFencing(t *testing.T) {
 	}
 }
 
+// Invariant 2: what an actor remembers of committed values is of the state that its batch rests on, whoever has changed it since.
+func TestRecentValuesAreOfTheState(t *testing.T) {
+	w := start(t, vfs.NewMem(), nil, notes)
+	w.ask("notes", opSet, w.set(1, "a"))
+	if r := w.ask("notes", opSet, w.set(1, "b")); r.Value != 2 {
+		t.Fatalf("%+v", r)
+	}
+	now := w.actors["notes"].cfg.Machine.Meta()
+	b := wire.AppendEntryHeader(nil, wire.EntryHeader{Base: now.Base, Time: now.Time, Head: now.Head})
+	other := wire.AppendSet(b, byte(store.KindState), KeyOf('n', ticketing.ID{0, 0, 1}), wire.Marshal(99))
+	if res, _, err := w.logs["notes"].Propose(other); err != nil || res.(result).stale { // as another leader would have, meanwhile
+		t.Fatal(res, err)
+	}
+	if r := w.ask("notes", opSet, w.set(1, "c")); r.Err != nil || r.Value != 100 {
+		t.Errorf("after another leader's entry: %+v", r)
+	}
+}
+
+// A value that is deleted stays so, and the bound on what is remembered loses nothing.
+func TestRecentForgetsInOrder(t *testing.T) {
+	var r recent
+	r.put("k", []byte("v"))
+	big := make([]byte, recentBytes)
+	r.put("a", big)
+	if v, ok := r.get([]byte("k")); !ok || string(v) != "v" {
+		t.Errorf("in the old generation: %q, %v", v, ok)
+	}
+	r.put("k", nil)
+	if v, ok := r.get([]byte("k")); !ok || v != nil {
+		t.Errorf("after its deletion: %q, %v", v, ok)
+	}
+	r.put("b", big)
+	r.put("c", big)
+	r.put("d", big)
+	if _, ok := r.get([]byte("k")); ok || len(r.young)+len(r.old) > 3 {
+		t.Errorf("nothing is forgotten: %d and %d values", len(r.young), len(r.old))
+	}
+}
+
 func (w *world) hash(service string) []byte {
 	w.t.Helper()
 	a := w.actors[service]

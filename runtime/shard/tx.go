@@ -100,6 +100,11 @@ func (v *View) read(kind store.Kind, k []byte, use func([]byte)) bool {
 			return val != nil
 		}
 	}
+	return v.stored(kind, k, use)
+}
+
+// stored finds the committed value of a key.
+func (v *View) stored(kind store.Kind, k []byte, use func([]byte)) bool {
 	v.key = store.AppendStateKey(v.key[:0], v.shard, kind, k)
 	val, c, err := v.db.Get(v.key)
 	if errors.Is(err, pebble.ErrNotFound) {
