@@ -35,6 +35,9 @@ func TestPrecedence(t *testing.T) {
 	if c.Data != "from-flag" || c.Queue != 8 || c.Cache != 9 || c.Shards != 0 || c.Retention != 2*time.Hour || len(c.Hosts) != 2 || c.OperatorEmail != "o@example.org" {
 		t.Errorf("%+v", c)
 	}
+	if c.SMTPURL = "smtp://u:secret@h"; c.Redacted().SMTPURL != "(hidden)" {
+		t.Error("the mail server's password is printed")
+	}
 	if strings.Contains(c.Redacted().OperatorPassword, "secret") {
 		t.Error("the password is printed")
 	}
@@ -48,6 +51,13 @@ func TestFaults(t *testing.T) {
 		{"bad value", "shards: 3\n", "power of two"},
 		{"two faults", "shards: 3\ncache: -1\n", "cache"},
 		{"half an operator", "operator.email: o@example.org\n", "operator"},
+		{"short passwords", "password.min: 7\n", "password.min"},
+		{"mail without a sender", "smtp.url: smtp://u:hush-hush@h\npublic.url: https://h\n", "smtp.from"},
+		{"mail without an address", "smtp.url: smtp://h\nsmtp.from: a@example.org\n", "public.url"},
+		{"no mail server", "smtp.url: http://u:hush-hush@h\nsmtp.from: a@example.org\npublic.url: https://h\n", "smtps://"},
+		{"plain links", "public.url: http://example.org\n", "public.url"},
+		{"links below a path", "public.url: https://example.org/x\n", "public.url"},
+		{"strict without mail", "signup.strict: true\n", "signup.strict"},
 		{"public admin", "admin: 0.0.0.0:9090\n", "loopback"},
 		{"public dev", "dev: true\nhttp: 0.0.0.0:80\n", "loopback"},
 		{"half a certificate", "tls:\n  cert: a.pem\n", "tls.key"},
@@ -65,6 +75,9 @@ func TestFaults(t *testing.T) {
 		_, err := Load(write(t, tc.file), nil, nil)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", tc.name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "hush-hush") {
+			t.Errorf("%s: the password is shown: %v", tc.name, err)
 		}
 	}
 	if _, err := Load(filepath.Join(t.TempDir(), "missing.yaml"), nil, nil); err == nil || strings.Contains(err.Error(), "\n") {

@@ -151,7 +151,15 @@ func TestExport(t *testing.T) {
 	s := newSite(t)
 	c := s.anonymous()
 	c.do("POST", "/api/users/signup", signUpAnn, "User-Agent", "curl/8").want(201)
+	c.post("Mine")
+	other := s.signedIn("bob", 0).post("Not mine")
+	c.comment(other, "My remark")
 	a := c.do("GET", "/api/users/me/export", "").want(200)
+	for field, want := range map[string]string{"posts": `"title":"Mine"`, "comments": `"text":"My remark"`} {
+		if list := a.json()[field].([]any); len(list) != 1 || !strings.Contains(string(a.Body), want) {
+			t.Errorf("%s: %v", field, list)
+		}
+	}
 	account, sessions := a.json()["account"].(map[string]any), a.json()["sessions"].([]any)
 	if account["email"] != "ann@example.org" || len(sessions) != 1 || sessions[0].(map[string]any)["agent"] != "curl/8" || a.Header.Get("Content-Disposition") == "" {
 		t.Errorf("%s %v", a.Body, a.Header)

@@ -3,6 +3,8 @@ package gateway
 import (
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"ticketing"
 )
 
@@ -12,6 +14,9 @@ type exported struct {
 	Account    userView      `json:"account"`
 	Sessions   []sessionView `json:"sessions"`
 	Tickets    []ticketView  `json:"tickets"`
+	// Posts and Comments are in every status, newest first; what was deleted is not kept.
+	Posts    []jsontext.Value `json:"posts"`
+	Comments []jsontext.Value `json:"comments"`
 }
 
 // exportMe answers with the user's data as a file.
@@ -33,18 +38,42 @@ func (g *Gateway) export(c *call) (*exported, error) {
 	if err != nil {
 		return nil, ticketing.Wrap(op, err)
 	}
-	out := &exported{ExportedAt: c.at, Account: viewUser(u), Tickets: []ticketView{}}
+	out := &exported{ExportedAt: c.at, Account: viewUser(u), Tickets: []ticketView{}, Posts: []jsontext.Value{}, Comments: []jsontext.Value{}}
 	if out.Sessions, err = g.sessionsOf(c); err != nil {
 		return nil, err
 	}
 	err = eachPage(func(p ticketing.Page) (string, error) {
 		found, err := g.s.Query.Tickets(c.context(), ticketing.TicketFilter{Opener: c.who.user}, p)
 		for i := range found.Tickets {
-			out.Tickets = append(out.Tickets, viewTicket(&found.Tickets[i], c.viewer()))
+			out.Tickets = append(out.Tickets, viewTicket(&found.Tickets[i], c.viewer(), c.at))
 		}
 		return found.Next, err
 	})
+	if err == nil {
+		err = g.exportItems(c, out)
+	}
 	return out, ticketing.Wrap(op, err)
+}
+
+// exportItems adds what the user wrote.
+func (g *Gateway) exportItems(c *call, out *exported) error {
+	err := eachPage(func(p ticketing.Page) (string, error) {
+		found, err := g.s.Query.OwnPosts(c.context(), c.who.user, 0, p)
+		for i := range found.Posts {
+			out.Posts = append(out.Posts, appendPost(nil, &found.Posts[i].Post, found.Posts[i].Comments))
+		}
+		return found.Next, err
+	})
+	if err != nil {
+		return err
+	}
+	return eachPage(func(p ticketing.Page) (string, error) {
+		found, err := g.s.Query.OwnComments(c.context(), c.who.user, 0, p)
+		for i := range found.Comments {
+			out.Comments = append(out.Comments, appendComment(nil, &found.Comments[i]))
+		}
+		return found.Next, err
+	})
 }
 
 // eachPage reads a list to its end. read returns where the next page begins, or "".

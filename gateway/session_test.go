@@ -241,6 +241,15 @@ func TestForgedTokens(t *testing.T) {
 		"no signature":  parts[0] + "." + parts[1] + ".",
 		"no parts":      "nonsense",
 		"too long":      good + strings.Repeat("a", maxToken),
+		"8 KiB":         good + strings.Repeat("a", 8<<10),
+		"kid number":    with(func(_ jwt.MapClaims, h map[string]any) { h["kid"] = 2 }),
+		"kid long":      forge(t, k, strings.Repeat("k", 100), none),
+		"jwk":           with(func(_ jwt.MapClaims, h map[string]any) { h["kid"] = "evil"; h["jwk"] = map[string]any{"kty": "OKP"} }),
+		"kid NUL":       forge(t, k, "k2\x00", none),
+		"exp text":      with(func(c jwt.MapClaims, _ map[string]any) { c["exp"] = "never" }),
+		"auth_time":     with(func(c jwt.MapClaims, _ map[string]any) { c["auth_time"] = "x" }),
+		"no session":    with(func(c jwt.MapClaims, _ map[string]any) { delete(c, "sid") }),
+		"no typ":        with(func(_ jwt.MapClaims, h map[string]any) { delete(h, "typ") }),
 	}
 	for last := byte('A'); last <= 'Z'; last++ { // the last character's unused bits
 		if c := good[:len(good)-1] + string(last); c != good {
@@ -259,6 +268,25 @@ func TestForgedTokens(t *testing.T) {
 	}
 	(&client{site: s, bearer: good}).do("GET", "/api/users/me", "").want(200)
 	(&client{site: s}).do("GET", "/api/users/me", "", "Authorization", "Basic YTpi").want(401)
+	if a := hugeHeader(t, s, good); a != 0 && a != 401 && a != 431 { // no header of a megabyte gets as far as a token
+		t.Errorf("1 MiB: %d", a)
+	}
+}
+
+// hugeHeader sends a bearer token of a megabyte. The server may close the connection before it has read it all: 0.
+func hugeHeader(t *testing.T, s *site, token string) int {
+	t.Helper()
+	req, err := http.NewRequest("GET", "http://"+s.addr+"/api/users/me", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token+strings.Repeat("a", 1<<20))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
 }
 
 func TestPasswordsInParallelAreBounded(t *testing.T) {

@@ -35,6 +35,9 @@ type Client struct {
 	token    string
 	email    string // set when SignIn was used, so that an expired token is no end
 	password string
+	refresh  string // trades for the next token, once
+
+	renewing sync.Mutex // one renewal at a time: a refresh token that is used twice ends the session
 }
 
 // New makes a client of the server at a URL such as http://127.0.0.1:8080. An empty token is nobody's.
@@ -86,6 +89,7 @@ type request struct {
 	key          string // Idempotency-Key
 	match        string // If-Match
 	repeatable   bool   // sending it twice changes nothing more
+	final        bool   // asks for a token: it goes without one, and a 401 is its answer
 }
 
 // call sends a request and decodes the reply into out, if out is not nil. It returns the status of success.
@@ -93,14 +97,18 @@ func (c *Client) call(ctx context.Context, r request, out any) (int, error) {
 	repeat := r.repeatable || r.key != "" || r.method == http.MethodGet
 	renewed := false
 	for attempt := 1; ; attempt++ {
-		status, err := c.once(ctx, r, out)
+		token := c.Token()
+		if r.final {
+			token = ""
+		}
+		status, err := c.once(ctx, r, token, out)
 		var e *Error
 		if !errors.As(err, &e) {
 			return status, err
 		}
-		if e.Status == http.StatusUnauthorized && !renewed && c.renewable() {
+		if e.Status == http.StatusUnauthorized && !renewed && !r.final && c.renewable() {
 			renewed = true
-			if err := c.renew(ctx); err != nil {
+			if err := c.renew(ctx, token); err != nil {
 				return 0, err
 			}
 			continue
@@ -126,8 +134,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// once is one attempt.
-func (c *Client) once(ctx context.Context, r request, out any) (int, error) {
+// once is one attempt, with a token or without.
+func (c *Client) once(ctx context.Context, r request, token string, out any) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return 0, err
@@ -140,7 +148,7 @@ func (c *Client) once(ctx context.Context, r request, out any) (int, error) {
 	set("Content-Type", r.media)
 	set("Idempotency-Key", r.key)
 	set("If-Match", r.match)
-	if token := c.Token(); token != "" {
+	if token != "" {
 		set("Authorization", "Bearer "+token)
 	}
 	resp, err := c.http.Do(req)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -135,6 +136,66 @@ func TestRenewsToken(t *testing.T) {
 	}
 	if _, err := c.Stats(t.Context()); err == nil {
 		t.Error("a fresh token that is refused is no error")
+	}
+}
+
+// Everybody who finds the token expired waits for one refresh: a token that is used twice ends the session.
+func TestRefreshes(t *testing.T) {
+	var mu sync.Mutex
+	good, refresh, refreshes, passwords := "a0", "r0", 0, 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.URL.Path != "/api/token" {
+			if r.Header.Get("Authorization") != "Bearer "+good {
+				problem(401, `{}`)(w, r)
+				return
+			}
+			ok(`{}`)(w, r)
+			return
+		}
+		var in struct{ Password, RefreshToken string }
+		_ = json.NewDecoder(r.Body).Decode(&in)
+		switch {
+		case in.Password != "":
+			passwords++
+		case in.RefreshToken == refresh && r.Header.Get("Idempotency-Key") != "":
+			refreshes++
+		default:
+			problem(401, `{}`)(w, r)
+			return
+		}
+		good, refresh = fmt.Sprint("a", refreshes, passwords), fmt.Sprint("r", refreshes, passwords)
+		ok(fmt.Sprintf(`{"accessToken":%q,"refreshToken":%q}`, good, refresh))(w, r)
+	}))
+	defer s.Close()
+	c, err := New(s.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SignIn(t.Context(), "a@b.org", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	expire := func() { mu.Lock(); good = "expired"; mu.Unlock() }
+	expire()
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if _, err := c.Stats(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if refreshes != 1 || passwords != 1 {
+		t.Errorf("%d refreshes, %d passwords", refreshes, passwords)
+	}
+	expire()
+	mu.Lock()
+	refresh = "gone" // the session was ended elsewhere: the password opens another
+	mu.Unlock()
+	if _, err := c.Stats(t.Context()); err != nil || passwords != 2 {
+		t.Errorf("%v, %d passwords", err, passwords)
 	}
 }
 

@@ -50,7 +50,7 @@ func (c *Client) Stats(ctx context.Context) (ticketing.Totals, error) {
 
 // Ready reports whether the server can serve.
 func (c *Client) Ready(ctx context.Context) bool {
-	_, err := c.once(ctx, request{method: http.MethodGet, path: "/readyz"}, nil)
+	_, err := c.once(ctx, request{method: http.MethodGet, path: "/readyz"}, "", nil)
 	return err == nil
 }
 

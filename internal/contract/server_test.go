@@ -71,6 +71,12 @@ func (l *lines) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.tex
 // serve starts the binary, and returns when it listens and is ready. wrap may put another program before it, such as strace.
 func serve(t *testing.T, dir string, wrap ...string) *server {
 	t.Helper()
+	return serveWith(t, dir, []string{"TICKETING_OPERATOR_EMAIL=" + operatorEmail, "TICKETING_OPERATOR_PASSWORD=" + operatorPassword}, wrap...)
+}
+
+// serveWith starts the binary with more in its environment.
+func serveWith(t *testing.T, dir string, env []string, wrap ...string) *server {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +90,7 @@ func start(t *testing.T, dir string, client *http.Client, args ...string) *serve
 	s := &server{t: t, dir: dir, log: &lines{}, done: make(chan error, 1)}
 	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a kill must reach what a wrapper started, too
-	s.cmd.Env = append(os.Environ(), "TICKETING_OPERATOR_EMAIL="+operatorEmail, "TICKETING_OPERATOR_PASSWORD="+operatorPassword)
+	s.cmd.Env = append(os.Environ(), env...)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
