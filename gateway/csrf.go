@@ -157,12 +157,7 @@ func (g *Gateway) bindingOf(c *call) binding {
 }
 
 // preName is the cookie of a browser that has a page for signing in or up open. It never becomes the session.
-func (g *Gateway) preName() string {
-	if g.config.Dev {
-		return "pre"
-	}
-	return "__Host-pre"
-}
+func (g *Gateway) preName() string { return g.hostCookie("pre") }
 
 // preSession returns the pre-session that a request names, nil without a good one or with two.
 func (g *Gateway) preSession(h *fasthttp.RequestHeader) []byte {

@@ -12,6 +12,7 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
+	"html/template"
 	"log/slog"
 	"net"
 	"strings"
@@ -99,7 +100,8 @@ type Gateway struct {
 	refresh   *refreshKey
 	names     *logNames
 	feed      *feedCache
-	pages     *pages
+	assets    *assets
+	pages     *template.Template
 	metrics   *metrics
 	outbox    *outbox
 	// home is what links begin with where the config does not say, a string, once Serve knows its listener.
@@ -118,13 +120,17 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 	if len(k.Secret()) < 32 {
 		return nil, errors.New("gateway: the secret has fewer than 32 bytes")
 	}
-	pages, err := newPages()
+	assets, err := newAssets()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := newPages(assets)
 	if err != nil {
 		return nil, err
 	}
 	g := &Gateway{
 		config: c, s: s, health: h, log: log, now: c.Now,
-		passwords: newPasswords(), pages: pages,
+		passwords: newPasswords(), assets: assets, pages: pages,
 		tokens:  newTokens(k, c.Now),
 		marks:   newMarks(c.Now),
 		cursors: newCursors(k.Secret()),

@@ -113,8 +113,6 @@ func routes() []route {
 		{method: "GET", pattern: "/readyz", access: open, handler: (*Gateway).readyz},
 		{method: "GET", pattern: "/openapi.json", access: open, handler: (*Gateway).openAPI},
 
-		{method: "GET", pattern: "/", access: anyone, handler: (*Gateway).feedPage, page: true},
-		{method: "GET", pattern: "/posts/{post}", access: anyone, handler: (*Gateway).postPage, page: true},
 		{method: "GET", pattern: "/assets/{file}", access: open, handler: (*Gateway).asset, page: true},
 	}
 }
@@ -127,7 +125,7 @@ func (g *Gateway) route() {
 	r.GlobalOPTIONS = func(ctx *fasthttp.RequestCtx) { ctx.SetStatusCode(fasthttp.StatusNoContent) }
 	r.NotFound = g.noRoute(fasthttp.StatusNotFound)
 	r.MethodNotAllowed = g.noRoute(fasthttp.StatusMethodNotAllowed)
-	for _, rt := range routes() {
+	for _, rt := range append(routes(), pageRoutes()...) {
 		if rt.timeout == 0 {
 			rt.timeout = g.config.RequestTimeout
 		}
