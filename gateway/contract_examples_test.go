@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -22,6 +24,9 @@ const (
 	exampleParent  = "01pg38g89akr0bxrqy8xe8qwdm"
 	exampleTicket  = "026g38g89e8y0wf10f22s1pghm"
 	exampleSession = "08rg38g89nka0ywx6m5a1qa664"
+	exampleRefused = "0ccg38g8939c1s1xcqn6f6bfc4" // a post that was rejected
+	exampleProof   = "DWgZQiHvwACloiV1t9HfQm9ycm93ZWQgdG9rZW4gZm9yIGFuIGV4YW1wbGUgMTIz"
+	exampleSetup   = "EXAMPLE7TOKEN3OF5THE2LINK"
 	exampleDigest  = "sha256:e9526e247f3d9cc11ea0e04661c75d50c7f35e2a36e45a057c56d75befe2a77a"
 )
 
@@ -29,6 +34,7 @@ const (
 type world struct {
 	*site
 	author, mod, op *client
+	comment         ticketing.ID
 	real            *strings.Replacer // from the examples' names to what there is
 }
 
@@ -37,19 +43,48 @@ func newWorld(t testing.TB) *world {
 	s := newSite(t)
 	w := &world{site: s, author: s.signedIn("author", 0), mod: s.signedIn("mod", ticketing.RoleModerator), op: s.signedIn("op", ticketing.RoleOperator)}
 	post := w.author.post("Which bicycle?")
+	refused := w.author.post("Buy!")
+	w.m.judge(refused, ticketing.Rejected, "No advertising.")
 	parent := w.author.comment(post, "A question.")
-	comment := w.author.comment(post, "Wide tyres.")
-	ticket := w.author.do("POST", "/api/tickets", `{"kind":"report","subjectKind":"comment","subject":"`+comment.String()+`","text":"x"}`).want(201)
+	w.comment = w.author.comment(post, "Wide tyres.")
+	ticket := w.author.do("POST", "/api/tickets", `{"kind":"report","subjectKind":"comment","subject":"`+w.comment.String()+`","text":"x"}`).want(201)
 	module := w.op.do("POST", "/api/plugins/links/versions", wasm, "Content-Type", "application/wasm").want(201)
 	w.op.do("PUT", "/api/rules/links", `{"active":"`+module.str("digest")+`"}`).want(201)
-	w.real = strings.NewReplacer(exampleUser, w.author.user.String(), examplePost, post.String(), exampleComment, comment.String(),
+	w.g.s.Setup = oneTimeLink{s.m}
+	w.real = strings.NewReplacer(exampleRefused, refused.String(), exampleUser, w.author.user.String(), examplePost, post.String(), exampleComment, w.comment.String(),
 		exampleParent, parent.String(), exampleTicket, ticket.str("id"), exampleSession, s.m.sessionOf(w.author.user).String(),
 		exampleDigest, module.str("digest"))
 	return w
 }
 
-// as is who an operation is for.
+// oneTimeLink lets one operator be made.
+type oneTimeLink struct{ *memory }
+
+func (l oneTimeLink) Open(token string) bool { return token == exampleSetup }
+
+func (l oneTimeLink) Claim(ctx context.Context, _ string, c ticketing.SignUp) (ticketing.User, error) {
+	return l.SignUp(ctx, c)
+}
+
+// as makes the world ready for an operation, and returns who calls it.
 func (w *world) as(op *openapi.Operation) *client {
+	c := w.anonymous()
+	switch op.ID {
+	case "signIn", "createToken", "setPassword", "removeMe":
+		c.do("POST", "/api/users/signup", signUpAnn).want(201)
+		if op.ID == "signIn" || op.ID == "createToken" {
+			return w.anonymous()
+		}
+		return c
+	case "confirmReset":
+		w.prove(ticketing.ProveReset)
+	case "confirmVerification":
+		w.prove(ticketing.ProveVerify)
+	case "appealTicket":
+		w.m.judge(w.comment, ticketing.Rejected, "No.")
+	case "addNote":
+		return w.mod
+	}
 	switch a, _, _ := accessOf(op); a {
 	case user:
 		return w.author
@@ -58,7 +93,18 @@ func (w *world) as(op *openapi.Operation) *client {
 	case operator:
 		return w.op
 	}
-	return w.anonymous()
+	return c
+}
+
+// prove makes the link of a mail, and lets the example stand for it.
+func (w *world) prove(k ticketing.ProofKind) {
+	w.t.Helper()
+	text, hash := newMailed(w.author.user)
+	_, err := w.m.StartProof(w.t.Context(), ticketing.StartProof{Meta: testMeta(w.clock.now()), User: w.author.user, Kind: k, Token: hash})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.real = strings.NewReplacer(exampleProof, text)
 }
 
 // target is an operation's path and query, and its headers, from the examples of its parameters.
@@ -127,21 +173,45 @@ func TestExamples(t *testing.T) {
 	for i := range m.Operations {
 		op := &m.Operations[i]
 		for _, b := range bodies(t, op) {
-			t.Run(strings.TrimSuffix(op.ID+" "+b[0], " "), func(t *testing.T) {
-				w := newWorld(t)
-				if op.ID == "signIn" || op.ID == "createToken" {
-					w.anonymous().do("POST", "/api/users/signup", b[1][:len(b[1])-1]+`,"name":"Ann"}`).want(201)
-				}
-				path, headers := w.target(op)
-				if b[0] != "" {
-					headers = append(headers, "Content-Type", b[0])
-				}
-				if a := w.as(op).do(op.Method, path, w.real.Replace(b[1]), headers...); a.Status > 299 {
-					t.Errorf("%d %s", a.Status, a.Body)
-				}
-			})
+			t.Run(strings.TrimSuffix(op.ID+" "+b[0], " "), func(t *testing.T) { runExample(t, op, b[0], b[1]) })
 		}
 	}
+}
+
+func runExample(t *testing.T, op *openapi.Operation, media, body string) {
+	w := newWorld(t)
+	who := w.as(op)
+	path, headers := w.target(op)
+	if op.ID == "streamEvents" {
+		who.listen(path)
+		return
+	}
+	if media != "" {
+		headers = append(headers, "Content-Type", media)
+	}
+	if a := who.do(op.Method, path, w.real.Replace(body), headers...); a.Status > 299 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+// listen hears the first event of a stream, and holds what it has to the description.
+func (c *client) listen(path string) {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, "http://"+c.addr+path, http.NoBody)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.Header.Set("Cookie", "session="+c.cookie)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	first, err := bufio.NewReader(resp.Body).ReadString('}')
+	if err != nil || !strings.HasPrefix(first, "retry: ") {
+		c.t.Fatalf("%v: %q", err, first)
+	}
+	keepContract(c.t, req, "", resp, []byte(first))
 }
 
 // The check of requests and replies finds what it is there for.

@@ -70,7 +70,7 @@ var freeForm = []string{
 var undescribedHeaders = []string{
 	"content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy", "cross-origin-opener-policy",
 	"cross-origin-resource-policy", "permissions-policy", "strict-transport-security", "clear-site-data", "content-encoding", "allow",
-	"retry-after", "set-cookie",
+	"retry-after", "set-cookie", "x-accel-buffering",
 }
 
 // ofTheProtocol are the statuses that no operation describes, because every one may have them.
