@@ -124,6 +124,7 @@ type Decision struct {
 	By         ID            `cbor:"10,keyasint,omitzero" json:"by,omitzero"` // the human, if one decided
 	Ticket     ID            `cbor:"11,keyasint,omitzero" json:"ticket,omitzero"`
 	At         time.Time     `cbor:"12,keyasint" json:"at"`
+	Post       ID            `cbor:"13,keyasint,omitzero" json:"postId,omitzero"` // of a comment that was held or rejected: people will look for it
 }
 
 // ModerationService owns decisions. They live in the slot of the author of the item judged.

@@ -73,7 +73,9 @@ type TicketFilter struct {
 // TicketPage is a page of tickets.
 type TicketPage struct {
 	Tickets []Ticket
-	Next    string
+	// Items are what the tickets are about, as they are now and whole, whoever asks: one for each ticket, empty where there is none any more.
+	Items []SearchHit
+	Next  string
 }
 
 // Totals counts what query holds.

@@ -116,7 +116,7 @@ type Ticket struct {
 	Origin       ID        `cbor:"21,keyasint,omitzero"`  // the ticket whose outcome an appeal is against, if there was one
 	Entries      uint32    `cbor:"22,keyasint,omitempty"` // of the timeline
 	Notes        uint32    `cbor:"23,keyasint,omitempty"` // notes and messages among them
-	Post         ID        `cbor:"24,keyasint,omitzero"`  // the post of a comment that was reported or appealed for
+	Post         ID        `cbor:"24,keyasint,omitzero"`  // the post of a comment
 }
 
 // Claimed reports whether somebody's lease is alive at the given time.

@@ -169,26 +169,29 @@ func (g *Gateway) removeAccount(c *call, password string) error {
 	return nil
 }
 
-func (g *Gateway) disableUser(c *call) error { return g.setDisabled(c, true) }
-func (g *Gateway) enableUser(c *call) error  { return g.setDisabled(c, false) }
+func (g *Gateway) disableUser(c *call) error {
+	return g.setDisabled(c, ticketing.SetDisabled{Disabled: true}, "account disabled")
+}
 
-// setDisabled is two routes' act, which say which.
-func (g *Gateway) setDisabled(c *call, disabled bool) error {
+func (g *Gateway) enableUser(c *call) error {
+	return g.setDisabled(c, ticketing.SetDisabled{}, "account enabled")
+}
+
+// setDisabled is two routes' act; the event is its name in the log.
+func (g *Gateway) setDisabled(c *call, cmd ticketing.SetDisabled, event string) error {
 	id, err := c.id("id")
 	if err != nil {
 		return err
 	}
-	meta, err := c.meta()
-	if err != nil {
+	if cmd.Meta, err = c.meta(); err != nil {
 		return err
 	}
-	u, err := g.s.Users.SetDisabled(c.context(), ticketing.SetDisabled{Meta: meta, By: c.who.principal(), User: id, Disabled: disabled})
+	cmd.By, cmd.User = c.who.principal(), id
+	u, err := g.s.Users.SetDisabled(c.context(), cmd)
 	if err != nil {
 		return ticketing.Wrap("gateway.setDisabled", err)
 	}
-	event := "account enabled"
-	if disabled {
-		event = "account disabled"
+	if u.Disabled {
 		g.Revoke(id, ticketing.ID{}, c.at)
 	}
 	g.RoleChanged(id)

@@ -183,7 +183,7 @@ func runExample(t *testing.T, op *openapi.Operation, media, body string) {
 	who := w.as(op)
 	path, headers := w.target(op)
 	if op.ID == "streamEvents" {
-		who.listen(path)
+		who.hear(path)
 		return
 	}
 	if media != "" {
@@ -194,8 +194,8 @@ func runExample(t *testing.T, op *openapi.Operation, media, body string) {
 	}
 }
 
-// listen hears the first event of a stream, and holds what it has to the description.
-func (c *client) listen(path string) {
+// hear takes the first event of a stream, and holds what it has to the description.
+func (c *client) hear(path string) {
 	c.t.Helper()
 	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, "http://"+c.addr+path, http.NoBody)
 	if err != nil {

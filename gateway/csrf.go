@@ -93,7 +93,7 @@ func (g *Gateway) sameOrigin(ctx *fasthttp.RequestCtx) bool {
 		return false
 	}
 	scheme := "https://"
-	if g.config.Dev {
+	if !g.secure(ctx) {
 		scheme = "http://"
 	}
 	return len(origin) == 0 || len(origin) == len(scheme)+len(h.Host()) && string(origin[:len(scheme)]) == scheme &&

@@ -15,6 +15,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,7 +71,10 @@ type Config struct {
 	WriteTimeout   time.Duration    // for a whole reply, 15 s
 	IdleTimeout    time.Duration    // between two requests of a connection, 60 s
 	RequestTimeout time.Duration    // for the services to answer, 10 s
-	MaxConns       int              // open connections, by default 10,000 or 80 % of the file limit
+	Proxies        []netip.Prefix   // whose X-Forwarded-For and X-Forwarded-Proto are believed
+	Limits         float64          // scale of the rate limits, 1; negative: none but the back-off after wrong passwords
+	Access         bool             // log every request
+	MaxConns       int              // open connections, 10,000, at most what the limit on open files leaves
 	PublicURL      string           // what links in mails begin with, such as "https://example.org"; with Dev: the listener's by default
 	PasswordMin    int              // characters of a new password, 8
 	SignUpStrict   bool             // a sign-up does not tell whether the address is taken
@@ -99,6 +103,7 @@ type Gateway struct {
 	cursors   *cursors
 	refresh   *refreshKey
 	names     *logNames
+	limits    *limits
 	feed      *feedCache
 	assets    *assets
 	pages     *template.Template
@@ -135,6 +140,7 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		marks:   newMarks(c.Now),
 		cursors: newCursors(k.Secret()),
 		refresh: newRefreshKey(k.Secret()), names: newLogNames(k.Secret()), keys: k,
+		limits:  newLimits(c.Limits, c.Dev, k.Secret(), c.Now),
 		feed:    newFeedCache(),
 		metrics: newMetrics(),
 		outbox:  newOutbox(log),
@@ -166,9 +172,13 @@ func (c *Config) complete() error {
 	if c.PasswordMin == 0 {
 		c.PasswordMin = ticketing.MinPassword
 	}
-	if c.MaxConns == 0 {
-		c.MaxConns = defaultMaxConns()
+	if c.Limits == 0 {
+		c.Limits = 1
 	}
+	if c.MaxConns == 0 {
+		c.MaxConns = 10_000
+	}
+	c.MaxConns = min(c.MaxConns, fileLimit())
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -231,7 +241,7 @@ func (g *Gateway) Serve(ln net.Listener) error {
 	g.setHosts(ln.Addr())
 	g.home.Store(g.URL(ln.Addr())) // where links lead when the config does not say
 	g.outbox.start()
-	if err := g.server.Serve(&listener{Listener: ln, tls: g.config.TLS}); err != nil {
+	if err := g.server.Serve(&listener{Listener: ln, tls: g.config.TLS, full: g.full, refusal: g.refusal()}); err != nil {
 		return ticketing.Wrap("gateway.Serve", err)
 	}
 	return nil

@@ -111,6 +111,9 @@ func (g *Gateway) askReset(c *call, address string) error {
 	if err != nil {
 		return err
 	}
+	if err := g.limitReset(c, email); err != nil {
+		return err
+	}
 	g.audit(c, slog.LevelInfo, "password reset asked", ticketing.ID{}, slog.String("account", g.names.of(email)))
 	if !g.canMail() {
 		g.warnNoMail.Do(func() {

@@ -15,7 +15,9 @@ import (
 // With tls set its connections speak TLS.
 type listener struct {
 	net.Listener
-	tls *tls.Config
+	tls     *tls.Config
+	full    func() bool // whether there are connections enough; may be nil
+	refusal []byte      // what is said to one too many, without TLS
 }
 
 // Accept retries what is temporary, such as EMFILE and ECONNABORTED, with growing pauses.
@@ -24,6 +26,10 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		nc, err := l.Listener.Accept()
 		if err == nil {
+			if l.full != nil && l.full() {
+				l.refuse(nc)
+				continue
+			}
 			c := &conn{Conn: nc}
 			if l.tls != nil {
 				return &secureConn{tls.Server(c, l.tls), c}, nil
@@ -37,6 +43,15 @@ func (l *listener) Accept() (net.Conn, error) {
 		time.Sleep(pause)
 		pause = min(2*pause, time.Second)
 	}
+}
+
+// refuse tells a client that it is one too many. The few bytes fit into an empty socket's buffer, so that nobody is waited for.
+func (l *listener) refuse(nc net.Conn) {
+	if l.tls == nil {
+		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = nc.Write(l.refusal)
+	}
+	nc.Close()
 }
 
 // conn is a connection that knows whether it ever carried a request.

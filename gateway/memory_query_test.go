@@ -13,7 +13,7 @@ import (
 func (m *memory) OpenTicket(_ context.Context, c ticketing.OpenTicket) (ticketing.TicketChange, error) {
 	return once(m, c.Meta, func() (ticketing.TicketChange, error) {
 		t := &ticketing.Ticket{ID: c.ID, Kind: c.Kind, State: ticketing.TicketOpen, Item: c.Item, Subject: c.Subject, Rev: c.Rev,
-			Author: c.Author, Opener: c.By.ID, Text: c.Text, CreatedAt: c.At}
+			Author: c.Author, Opener: c.By.ID, Text: c.Text, CreatedAt: c.At, Post: c.Post, Origin: c.Origin}
 		m.tickets = append(m.tickets, t)
 		return ticketing.TicketChange{Ticket: *t, Position: m.position()}, nil
 	})

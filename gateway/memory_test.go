@@ -22,6 +22,7 @@ type memory struct {
 	refresh   map[ticketing.ID][]byte
 	proofs    map[proofOf]proofHash
 	mailer    Mailer
+	proved    int // proofs that were begun
 	posts     map[ticketing.ID]*ticketing.Post
 	comments  map[ticketing.ID]*ticketing.Comment
 	order     []ticketing.ID // posts, as created

@@ -214,6 +214,7 @@ func (m *memory) StartProof(_ context.Context, c ticketing.StartProof) (ticketin
 				return u, ticketing.Errorf(ticketing.Conflict, "verified")
 			}
 		}
+		m.proved++
 		m.proofs[proofOf{u.ID, c.Kind}] = proofHash{c.Token, c.At.Add(life)}
 		return u, nil
 	})

@@ -16,6 +16,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	refused  prometheus.Counter
+	limited  *prometheus.CounterVec
 	panics   prometheus.Counter
 }
 
@@ -32,11 +33,14 @@ func newMetrics() *metrics {
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ticketing_http_refused_total", Help: "Requests refused before they were routed.",
 		}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ticketing_http_limited_total", Help: "Requests refused by a rate limit.",
+		}, []string{"limit"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ticketing_http_panics_total", Help: "Panics in handlers.",
 		}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.refused, m.panics)
+	m.registry.MustRegister(m.requests, m.duration, m.refused, m.limited, m.panics)
 	return m
 }
 
@@ -78,18 +82,23 @@ func (s *series) observe(status int, took time.Duration) {
 // Registry holds the gateway's metrics, for the admin listener.
 func (g *Gateway) Registry() prometheus.Gatherer { return g.metrics.registry }
 
-// accessLevel is the level of the access log.
-const accessLevel = slog.LevelDebug
+// accessLevel is the level of the access log: with Access it is written at the usual level.
+func (g *Gateway) accessLevel() slog.Level {
+	if g.config.Access {
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
 
 // logAccess writes one line about a request: never a query string, a header that proves something, or a body.
 func (g *Gateway) logAccess(c *call, status int, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("request", requestID(c.RequestCtx)), slog.String("method", string(c.Method())),
 		slog.String("route", c.route.pattern), slog.String("path", string(c.URI().PathOriginal())),
-		slog.Int("status", status), slog.Duration("took", took), slog.String("from", c.RemoteIP().String()),
+		slog.Int("status", status), slog.Duration("took", took), slog.String("from", g.clientAddr(c.RequestCtx).String()),
 	}
 	if c.who != nil {
 		attrs = append(attrs, slog.String("user", c.who.user.String()))
 	}
-	g.log.LogAttrs(context.Background(), accessLevel, "request", attrs...)
+	g.log.LogAttrs(context.Background(), g.accessLevel(), "request", attrs...)
 }

@@ -22,8 +22,8 @@ func (g *Gateway) Redirect() http.Handler {
 			plainProblem(w, http.StatusMisdirectedRequest, details[http.StatusMisdirectedRequest])
 		case !originForm([]byte(r.RequestURI)) || !canonicalPath([]byte(r.URL.EscapedPath()), []byte(r.URL.Path)):
 			plainProblem(w, http.StatusBadRequest, details[http.StatusBadRequest])
-		case !navigates(r):
-			plainProblem(w, http.StatusForbidden, "Use HTTPS. What was sent here could be read on its way: change any password or token that was in it.")
+		case !navigates(r.Method, r.URL.Path, r.Header.Get("Sec-Fetch-Mode")):
+			plainProblem(w, http.StatusForbidden, plainDetail)
 		default:
 			w.Header().Set("Location", target+r.RequestURI)
 			w.WriteHeader(http.StatusPermanentRedirect)
@@ -31,12 +31,13 @@ func (g *Gateway) Redirect() http.Handler {
 	})
 }
 
+const plainDetail = "Use HTTPS. What was sent here could be read on its way: change any password or token that was in it."
+
 // navigates reports whether a request is a browser's for a page. Old browsers do not say so.
-func navigates(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/") {
+func navigates(method, path, mode string) bool {
+	if method != http.MethodGet && method != http.MethodHead || path == "/api" || strings.HasPrefix(path, "/api/") {
 		return false
 	}
-	mode := r.Header.Get("Sec-Fetch-Mode")
 	return mode == "" || mode == "navigate"
 }
 

@@ -31,20 +31,21 @@ type route struct {
 	page    bool          // errors are pages, not problem+json; bodies are forms
 	pre     bool          // a page for those who are not signed in yet: its forms' tokens are bound to the pre-session
 	proven  bool          // a browser's session must have given the password lately
+	class   class         // what its requests count as
 	series  *series       // of the metrics
 }
 
 // routes is everything that there is to ask for. GET stands for HEAD, too.
 func routes() []route {
 	return []route{
-		{method: "POST", pattern: "/api/users/signup", access: open, limit: textLimit, handler: (*Gateway).signUp},
-		{method: "POST", pattern: "/api/users/signin", access: open, limit: textLimit, handler: (*Gateway).signIn},
+		{method: "POST", pattern: "/api/users/signup", access: open, class: signUps, limit: textLimit, handler: (*Gateway).signUp},
+		{method: "POST", pattern: "/api/users/signin", access: open, class: auth, limit: textLimit, handler: (*Gateway).signIn},
 		{method: "POST", pattern: "/api/users/signout", access: anyone, limit: textLimit, handler: (*Gateway).signOut},
 		{method: "GET", pattern: "/api/users/currentuser", access: anyone, handler: (*Gateway).currentUser},
 		{method: "GET", pattern: "/api/users/me", access: user, handler: (*Gateway).me},
 		{method: "PATCH", pattern: "/api/users/me", access: user, limit: textLimit, handler: (*Gateway).patchMe},
-		{method: "DELETE", pattern: "/api/users/me", access: user, limit: textLimit, handler: (*Gateway).deleteMe},
-		{method: "POST", pattern: "/api/users/me/password", access: user, limit: textLimit, handler: (*Gateway).setPassword},
+		{method: "DELETE", pattern: "/api/users/me", access: user, class: auth, limit: textLimit, handler: (*Gateway).deleteMe},
+		{method: "POST", pattern: "/api/users/me/password", access: user, class: auth, limit: textLimit, handler: (*Gateway).setPassword},
 		{method: "GET", pattern: "/api/users/me/export", access: user, handler: (*Gateway).exportMe, timeout: importExpiry},
 		{method: "GET", pattern: "/api/csrf", access: user, handler: (*Gateway).csrfToken},
 		{method: "GET", pattern: "/api/users/me/sessions", access: user, handler: (*Gateway).listSessions},
@@ -53,12 +54,12 @@ func routes() []route {
 		{method: "POST", pattern: "/api/users/{id}/roles", access: operator, proven: true, limit: textLimit, handler: (*Gateway).setRoles},
 		{method: "POST", pattern: "/api/users/{id}/disable", access: operator, proven: true, limit: textLimit, handler: (*Gateway).disableUser},
 		{method: "POST", pattern: "/api/users/{id}/enable", access: operator, proven: true, limit: textLimit, handler: (*Gateway).enableUser},
-		{method: "POST", pattern: "/api/users/reset", access: open, limit: textLimit, handler: (*Gateway).reset},
-		{method: "POST", pattern: "/api/users/reset/confirm", access: open, limit: textLimit, handler: (*Gateway).confirmReset},
-		{method: "POST", pattern: "/api/users/verify", access: user, limit: textLimit, handler: (*Gateway).verify},
-		{method: "POST", pattern: "/api/users/verify/confirm", access: open, limit: textLimit, handler: (*Gateway).confirmVerify},
-		{method: "POST", pattern: "/api/setup", access: open, limit: textLimit, handler: (*Gateway).setup},
-		{method: "POST", pattern: "/api/token", access: open, limit: textLimit, handler: (*Gateway).token},
+		{method: "POST", pattern: "/api/users/reset", access: open, class: resets, limit: textLimit, handler: (*Gateway).reset},
+		{method: "POST", pattern: "/api/users/reset/confirm", access: open, class: auth, limit: textLimit, handler: (*Gateway).confirmReset},
+		{method: "POST", pattern: "/api/users/verify", access: user, class: resets, limit: textLimit, handler: (*Gateway).verify},
+		{method: "POST", pattern: "/api/users/verify/confirm", access: open, class: auth, limit: textLimit, handler: (*Gateway).confirmVerify},
+		{method: "POST", pattern: "/api/setup", access: open, class: auth, limit: textLimit, handler: (*Gateway).setup},
+		{method: "POST", pattern: "/api/token", access: open, class: auth, limit: textLimit, handler: (*Gateway).token},
 		{method: "POST", pattern: "/api/keys/rotate", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rotateKeys},
 		{method: "GET", pattern: "/.well-known/jwks.json", access: open, handler: (*Gateway).jwks},
 
@@ -98,7 +99,7 @@ func routes() []route {
 		{method: "GET", pattern: "/api/events", access: user, handler: (*Gateway).events},
 
 		{method: "GET", pattern: "/api/plugins", access: operator, handler: (*Gateway).listPlugins},
-		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, proven: true, limit: moduleLimit, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
+		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, proven: true, limit: moduleLimit, class: uploads, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
 		{method: "GET", pattern: "/api/plugins/{name}/versions", access: operator, handler: (*Gateway).listVersions},
 		{method: "GET", pattern: "/api/rules", access: operator, handler: (*Gateway).listRules},
 		{method: "GET", pattern: "/api/rules/{name}", access: operator, handler: (*Gateway).getRule},
@@ -107,10 +108,10 @@ func routes() []route {
 		{method: "POST", pattern: "/api/rules/{name}/rollback", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rollbackRule, timeout: importExpiry},
 		{method: "GET", pattern: "/api/decisions", access: user, handler: (*Gateway).listDecisions},
 
-		{method: "POST", pattern: "/api/import", access: operator, limit: importLimit, handler: (*Gateway).importRows, timeout: importExpiry},
+		{method: "POST", pattern: "/api/import", access: operator, limit: importLimit, class: unlimited, handler: (*Gateway).importRows, timeout: importExpiry},
 
-		{method: "GET", pattern: "/healthz", access: open, handler: (*Gateway).healthz},
-		{method: "GET", pattern: "/readyz", access: open, handler: (*Gateway).readyz},
+		{method: "GET", pattern: "/healthz", access: open, class: unlimited, handler: (*Gateway).healthz},
+		{method: "GET", pattern: "/readyz", access: open, class: unlimited, handler: (*Gateway).readyz},
 		{method: "GET", pattern: "/openapi.json", access: open, handler: (*Gateway).openAPI},
 
 		{method: "GET", pattern: "/assets/{file}", access: open, handler: (*Gateway).asset, page: true},
@@ -180,7 +181,7 @@ func (g *Gateway) serve(rt *route) fasthttp.RequestHandler {
 		status := ctx.Response.StatusCode()
 		took := g.now().Sub(now)
 		rt.series.observe(status, took)
-		if g.log.Enabled(context.Background(), accessLevel) {
+		if g.log.Enabled(context.Background(), g.accessLevel()) {
 			g.logAccess(c, status, took)
 		}
 	}
@@ -191,7 +192,12 @@ func (g *Gateway) run(c *call) error {
 	if suspect && !g.sameOrigin(c.RequestCtx) {
 		return ticketing.Errorf(ticketing.Forbidden, "Requests from other sites are refused.")
 	}
-	if err := g.authenticate(c); err != nil {
+	// Who fails to say who they are is counted by address.
+	err := g.authenticate(c)
+	if over := g.charge(c); over != nil {
+		return over
+	}
+	if err != nil {
 		return err
 	}
 	if suspect {

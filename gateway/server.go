@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ func (g *Gateway) newServer() *fasthttp.Server {
 		HeaderReceived:               g.headerReceived,
 		ExpectHandler:                g.expect,
 		ConnState:                    g.conns.state,
-		Concurrency:                  g.config.MaxConns,
+		Concurrency:                  g.config.MaxConns + 64, // the listener refuses first, in our own words
 		ReadBufferSize:               headerLimit,
 		ReadTimeout:                  g.config.ReadTimeout,
 		WriteTimeout:                 g.config.WriteTimeout,
@@ -61,7 +62,30 @@ func (g *Gateway) handle(ctx *fasthttp.RequestCtx) {
 		g.metrics.refused.Inc()
 		return
 	}
+	if g.refusePlain(ctx) {
+		return
+	}
 	g.router(ctx)
+}
+
+// full reports whether as many connections are open as may be.
+func (g *Gateway) full() bool {
+	return int(g.server.GetOpenConnectionsCount()) >= g.config.MaxConns
+}
+
+// refusal is the whole answer for a connection too many.
+func (g *Gateway) refusal() []byte {
+	var ctx fasthttp.RequestCtx
+	g.prepare(&ctx)
+	ctx.Response.Header.DelBytes(hdrRequestID) // it would be the same for all
+	ctx.Response.Header.Set("Retry-After", "5")
+	problem(&ctx, fasthttp.StatusServiceUnavailable, "")
+	ctx.SetConnectionClose()
+	var b bytes.Buffer
+	w := bufio.NewWriter(&b)
+	_ = ctx.Response.Write(w) // to memory
+	_ = w.Flush()
+	return b.Bytes()
 }
 
 // prepare sets what every reply carries: the request's id and the headers that protect a browser.
@@ -187,12 +211,14 @@ func (q quiet) Printf(format string, args ...any) {
 	q.log.Debug("http", "message", fmt.Sprintf(format, args...))
 }
 
-// defaultMaxConns leaves a fifth of the files that the process may open to everything that is no connection.
-func defaultMaxConns() int {
-	const most = 10_000
+// fileLimit is how many connections the limit on open files leaves: a fifth of the files, and not less than the databases need, are not for
+// connections. A database that cannot open a file stops the process.
+func fileLimit() int {
+	const databases = 256
 	var lim syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		return most
+		return databases
 	}
-	return int(min(most, lim.Cur/5*4))
+	limit := int(min(lim.Cur, 1<<30))
+	return max(16, limit-max(limit/5, databases))
 }

@@ -185,7 +185,11 @@ func (g *Gateway) enter(c *call, known ticketing.Credentials) (ticketing.UserSes
 			g.end(c, old) // best effort: it expires anyway
 		}
 	}
-	return us, g.setCookie(c, us)
+	if err := g.setCookie(c, us); err != nil {
+		return us, err
+	}
+	g.rememberDevice(c, us.User.Email)
+	return us, nil
 }
 
 // end ends a session everywhere, and here at once.

@@ -26,7 +26,11 @@ func (g *Gateway) listTickets(c *call) error {
 	}
 	items := make([]ticketView, len(found.Tickets))
 	for i := range found.Tickets {
-		items[i] = viewTicket(&found.Tickets[i], c.viewer(), c.at)
+		t := &found.Tickets[i]
+		items[i] = viewTicket(t, c.viewer(), c.at)
+		if i < len(found.Items) && !t.Author.IsZero() && c.viewer().Sees(t.Author) {
+			items[i].Excerpt, items[i].AuthorName = beginning(found.Items[i])
+		}
 	}
 	return c.reply(200, list[ticketView]{items, c.next(scope, found.Next)})
 }
@@ -92,6 +96,17 @@ func parseSort(s string, oldest *bool) error {
 		return ticketing.Errorf(ticketing.Invalid, "Sort by oldest or newest.")
 	}
 	return nil
+}
+
+// beginning is how an item begins, and who wrote it.
+func beginning(h ticketing.SearchHit) (text, author string) {
+	switch {
+	case h.Post != nil:
+		return excerpt(h.Post.Title), h.Post.Author.Name
+	case h.Comment != nil:
+		return excerpt(h.Comment.Text), h.Comment.Author.Name
+	}
+	return "", ""
 }
 
 // countTickets counts the open tickets by kind.

@@ -24,7 +24,10 @@ type ticketView struct {
 	Opener      ticketing.ID          `json:"opener,omitzero"`
 	Reporters   []ticketing.ID        `json:"reporters,omitempty"`
 	DecidedBy   ticketing.ID          `json:"decidedBy,omitzero"`
-	PostID      ticketing.ID          `json:"postId,omitzero"` // of a reported comment, or of one that an appeal is for
+	PostID      ticketing.ID          `json:"postId,omitzero"` // of a comment
+	// In lists, for moderators and the item's author: the beginning of the item as it is now, and who wrote it.
+	Excerpt    string `json:"excerpt,omitempty"`
+	AuthorName string `json:"authorName,omitempty"`
 
 	// For moderators. A claim that is over is none.
 	ClaimedBy    *ticketing.Author `json:"claimedBy,omitempty"`

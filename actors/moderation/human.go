@@ -24,7 +24,7 @@ func (s *service) ticketDecided(tx *shard.Tx, _ *ticketing.Event, e *ticketing.T
 	if t.Kind == ticketing.TicketSupport {
 		return nil
 	}
-	d := &ticketing.Decision{Kind: t.Item, Subject: t.Subject, Rev: t.Rev, Author: t.Author, By: t.DecidedBy, Ticket: t.ID, At: tx.At()}
+	d := &ticketing.Decision{Kind: t.Item, Subject: t.Subject, Rev: t.Rev, Author: t.Author, By: t.DecidedBy, Ticket: t.ID, At: tx.At(), Post: t.Post}
 	switch t.Outcome {
 	case ticketing.OutcomeApprove:
 		d.Status = ticketing.Approved

@@ -97,6 +97,9 @@ func conclude(item *ticketing.Item, outcomes []ticketing.RuleOutcome) *ticketing
 	default:
 		d.Status = ticketing.Approved
 	}
+	if d.Status != ticketing.Approved {
+		d.Post = item.Post
+	}
 	return d
 }
 

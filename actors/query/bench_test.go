@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -119,8 +120,9 @@ func cpu() time.Duration {
 
 // BenchmarkIngest counts whole lifecycles, CommentCreated and a later CommentModerated, with flushes and compactions.
 func BenchmarkIngest(b *testing.B) {
-	for _, size := range []int{16, 128} {
-		b.Run(fmt.Sprint("batch=", size), func(b *testing.B) {
+	for _, tc := range []struct{ size, watchers int }{{16, 0}, {128, 0}, {128, 100}} {
+		size := tc.size
+		b.Run(fmt.Sprint("batch=", size, "/watchers=", tc.watchers), func(b *testing.B) {
 			db := benchDB(b, vfs.Default, b.TempDir())
 			defer db.Close()
 			p, err := Open(db)
@@ -130,6 +132,9 @@ func BenchmarkIngest(b *testing.B) {
 			f := newTraffic()
 			f.openPosts(b, p)
 			batches := f.batches(b.N/size+1, size)
+			for range tc.watchers {
+				follow(b, p, ticketing.Interest{Viewer: ticketing.Viewer{ID: bob.ID}, Post: f.ids[0]})
+			}
 			runtime.GC()
 			b.ResetTimer()
 			before := cpu()
@@ -144,6 +149,25 @@ func BenchmarkIngest(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lifecycles/s")
 		})
 	}
+}
+
+// follow watches as a stream does, with a rest between two looks, until the projection is closed.
+func follow(b *testing.B, p *Projection, in ticketing.Interest) {
+	w, err := p.Watch(in, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
+			if _, err := w.Next(context.Background()); err != nil {
+				tick.Stop()
+				return
+			}
+		}
+	}()
+	b.Cleanup(func() { <-done; w.Close() })
 }
 
 // full makes a projection with many approved comments; QUERY_COMMENTS says how many (100,000 if unset).

@@ -55,9 +55,13 @@ func answersOf(t *testing.T, w *world, p *Projection, limit int) answers {
 		})
 	}
 	for _, f := range filters(w) {
-		a[fmt.Sprintf("tickets/%v", f)] = pages(t, limit, func(pg ticketing.Page) ([]ticketing.Ticket, string, error) {
+		a[fmt.Sprintf("tickets/%v", f)] = pages(t, limit, func(pg ticketing.Page) ([]listed, string, error) {
 			r, err := p.Tickets(ctx, f, pg)
-			return r.Tickets, r.Next, err
+			out := []listed{}
+			for i := range r.Tickets {
+				out = append(out, listed{r.Tickets[i], r.Items[i]})
+			}
+			return out, r.Next, err
 		})
 	}
 	ownAnswers(t, w, p, limit, a)
@@ -72,6 +76,29 @@ func answersOf(t *testing.T, w *world, p *Projection, limit int) answers {
 		}
 	}
 	return a
+}
+
+// listed is a ticket with what it is about.
+type listed struct {
+	Ticket ticketing.Ticket
+	Item   ticketing.SearchHit
+}
+
+// about finds what a ticket is about.
+func (w *world) about(t *ticketing.Ticket) ticketing.SearchHit {
+	for _, p := range w.posts {
+		if fp, ok := w.feedPost(ticketing.Viewer{Moderates: true}, p); ok && p.ID == t.Subject {
+			return ticketing.SearchHit{Post: &fp.Post}
+		}
+	}
+	for _, c := range w.comments {
+		if c.ID == t.Subject && !c.Deleted {
+			whole := *c
+			whole.Author = w.named(whole.Author)
+			return ticketing.SearchHit{Comment: &whole}
+		}
+	}
+	return ticketing.SearchHit{}
 }
 
 func filters(w *world) []ticketing.TicketFilter {
@@ -126,7 +153,11 @@ func (w *world) expected() answers {
 		a["search/"+text] = w.search(text)
 	}
 	for _, f := range filters(w) {
-		a[fmt.Sprintf("tickets/%v", f)] = w.filtered(f)
+		list := []listed{}
+		for _, t := range w.filtered(f) {
+			list = append(list, listed{t, w.about(&t)})
+		}
+		a[fmt.Sprintf("tickets/%v", f)] = list
 	}
 	for _, u := range w.users {
 		a["user/"+u.ID.String()] = *u

@@ -1,8 +1,11 @@
 package query
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"ticketing"
 )
@@ -45,7 +48,10 @@ func TestConcurrent(t *testing.T) {
 				if ticketing.KindOf(err3) == ticketing.NotFound {
 					err3 = nil
 				}
-				for _, err := range []error{err1, err2, err3, err4} {
+				_, err5 := p.Notices(t.Context(), v.ID, time.Time{}, ticketing.Page{})
+				_, err6 := p.OwnComments(t.Context(), v.ID, ticketing.Held, ticketing.Page{})
+				err7 := watchOnce(t, p, v)
+				for _, err := range []error{err1, err2, err3, err4, err5, err6, err7} {
 					if err != nil {
 						t.Error(err)
 						return
@@ -63,4 +69,24 @@ func TestConcurrent(t *testing.T) {
 	close(stop)
 	readers.Wait()
 	compare(t, "after all", answersOf(t, w, p, 6), w.expected())
+}
+
+// watchOnce watches until something happens, and resumes from there.
+func watchOnce(t *testing.T, p *Projection, v ticketing.Viewer) error {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	at := ""
+	for range 2 {
+		w, err := p.Watch(ticketing.Interest{Viewer: v}, at)
+		if err != nil {
+			return err
+		}
+		c, err := w.Next(ctx)
+		w.Close()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		at = c.At
+	}
+	return nil
 }

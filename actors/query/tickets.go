@@ -177,11 +177,34 @@ func (p *Projection) Tickets(ctx context.Context, f ticketing.TicketFilter, pg t
 			break
 		}
 		if taken {
-			page.Tickets = append(page.Tickets, *t)
+			hit, err := p.subject(t)
+			if err != nil {
+				return ticketing.TicketPage{}, ticketing.Wrap(op, err)
+			}
+			page.Tickets, page.Items = append(page.Tickets, *t), append(page.Items, hit)
 		}
 	}
 	page.Next = g.next(list)
 	return page, ticketing.Wrap(op, it.Error())
+}
+
+// subject reads what a ticket is about; nothing if it is deleted, or not known yet.
+func (p *Projection) subject(t *ticketing.Ticket) (ticketing.SearchHit, error) {
+	switch t.Item {
+	case ticketing.KindPost:
+		f, ok, err := p.feedPost(ticketing.Viewer{Moderates: true}, t.Subject)
+		if err != nil || !ok {
+			return ticketing.SearchHit{}, err
+		}
+		return ticketing.SearchHit{Post: &f.Post}, nil
+	case ticketing.KindComment:
+		m, ok, err := p.comment(t.Post, t.Subject)
+		if err != nil || !ok || m.Deleted {
+			return ticketing.SearchHit{}, err
+		}
+		return ticketing.SearchHit{Comment: &m}, p.name(&m.Author)
+	}
+	return ticketing.SearchHit{}, nil
 }
 
 // listed reads a ticket of a list; nil if the filter does not select it.

@@ -221,6 +221,11 @@ func (w *world) openTicket() {
 	default:
 		t.Author = w.author().ID
 	}
+	if c, ok := pick(w, w.comments); ok && w.rng.IntN(2) == 0 {
+		t.Item, t.Subject, t.Post = ticketing.KindComment, c.ID, c.Post
+	} else if p, ok := pick(w, w.posts); ok {
+		t.Item, t.Subject = ticketing.KindPost, p.ID
+	}
 	w.tickets = append(w.tickets, t)
 	w.emit("tickets", &ticketing.TicketOpened{Ticket: *t})
 }

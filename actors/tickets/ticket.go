@@ -194,7 +194,7 @@ func (s *service) moderated(tx *shard.Tx, _ *ticketing.Event, e *ticketing.Moder
 	rev := binary.BigEndian.AppendUint32(nil, d.Rev)
 	t := ticketing.Ticket{ID: ticketing.NewID(d.Author.Slot(), tx.At(), ticketing.Hash64([]byte("held"), d.Subject[:], rev)),
 		Kind: ticketing.TicketHeld, State: ticketing.TicketOpen, Item: d.Kind, Subject: d.Subject, Rev: d.Rev, Author: d.Author,
-		Text: d.Reason, CreatedAt: tx.At()}
+		Text: d.Reason, CreatedAt: tx.At(), Post: d.Post}
 	tx.Put(openKey(d.Author, t.Kind, t.Subject), t.ID)
 	record(tx, &t, ticketing.TicketEntry{Kind: ticketing.EntryOpened, Text: d.Reason})
 	put(tx, &t)

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ticketing/internal/mail/mailtest"
 )
 
 // browser is a client that keeps its session cookie.
@@ -209,6 +211,47 @@ func TestSetupLink(t *testing.T) {
 	s.operator()
 	if strings.Contains(s.log.String(), "/setup?") {
 		t.Errorf("there is a link again\n%s", s.log)
+	}
+}
+
+// Links reach their readers by mail, and open what they say, once.
+func TestMailLinks(t *testing.T) {
+	mails := mailtest.New(t, mailtest.Plain)
+	s := serveWith(t, t.TempDir(), []string{"TICKETING_SMTP_URL=smtp://" + mails.Addr, "TICKETING_SMTP_FROM=noreply@example.org",
+		"TICKETING_PUBLIC_URL=https://tickets.example.org", "TICKETING_SIGNUP_STRICT=true"})
+	token := regexp.MustCompile(`https://tickets\.example\.org/(verify|reset)\?token=([\w-]+)`)
+	next := func(page string) string {
+		t.Helper()
+		m := mails.Next()
+		found := token.FindStringSubmatch(m.Text)
+		if found == nil || found[1] != page || m.To != "ann@example.org" {
+			t.Fatalf("%+v", m)
+		}
+		return found[2]
+	}
+	c := s.client()
+	account := map[string]string{"email": "ann@example.org", "password": "a long passphrase", "name": "Ann"}
+	first := c.must(t, 202, "POST", "/api/users/signup", account)
+	confirm := map[string]string{"token": next("verify")}
+	c.must(t, 401, "POST", "/api/users/signin", map[string]string{"email": "ann@example.org", "password": "a long passphrase"})
+	c.must(t, 200, "POST", "/api/users/verify/confirm", confirm)
+	c.must(t, 400, "POST", "/api/users/verify/confirm", confirm)
+	b := s.signsIn("ann@example.org", "a long passphrase")
+	if second := c.must(t, 202, "POST", "/api/users/signup", account); second.raw != first.raw {
+		t.Errorf("%s\n%s", first.raw, second.raw)
+	}
+	if m := mails.Next(); !strings.Contains(m.Text, "account already") || token.MatchString(m.Text) {
+		t.Errorf("%+v", m)
+	}
+	c.must(t, 202, "POST", "/api/users/reset", map[string]string{"email": "nobody@example.org"})
+	c.must(t, 202, "POST", "/api/users/reset", map[string]string{"email": "ann@example.org"})
+	reset := map[string]string{"token": next("reset"), "password": "another passphrase"}
+	c.must(t, 200, "POST", "/api/users/reset/confirm", reset)
+	b.dies("password reset")
+	c.must(t, 400, "POST", "/api/users/reset/confirm", reset)
+	s.signsIn("ann@example.org", "another passphrase")
+	if strings.Contains(s.log.String(), reset["token"]) {
+		t.Error("a link is in the log")
 	}
 }
 

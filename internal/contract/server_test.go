@@ -71,7 +71,12 @@ func (l *lines) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.tex
 // serve starts the binary, and returns when it listens and is ready. wrap may put another program before it, such as strace.
 func serve(t *testing.T, dir string, wrap ...string) *server {
 	t.Helper()
-	return serveWith(t, dir, []string{"TICKETING_OPERATOR_EMAIL=" + operatorEmail, "TICKETING_OPERATOR_PASSWORD=" + operatorPassword}, wrap...)
+	return serveWith(t, dir, operatorEnv(), wrap...)
+}
+
+// operatorEnv names the first operator.
+func operatorEnv() []string {
+	return []string{"TICKETING_OPERATOR_EMAIL=" + operatorEmail, "TICKETING_OPERATOR_PASSWORD=" + operatorPassword}
 }
 
 // serveWith starts the binary with more in its environment.
@@ -81,11 +86,11 @@ func serveWith(t *testing.T, dir string, env []string, wrap ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return start(t, dir, http.DefaultClient, append(wrap, path, "serve", "--dev", "--data", dir, "--http", "127.0.0.1:"+freePort(t))...)
+	return start(t, dir, http.DefaultClient, env, append(wrap, path, "serve", "--dev", "--data", dir, "--http", "127.0.0.1:"+freePort(t))...)
 }
 
-// start runs a command line that ends in the binary's serve, and returns when the client finds it ready.
-func start(t *testing.T, dir string, client *http.Client, args ...string) *server {
+// start runs a command line that ends in the binary's serve, with more in its environment, and returns when the client finds it ready.
+func start(t *testing.T, dir string, client *http.Client, env []string, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, dir: dir, log: &lines{}, done: make(chan error, 1)}
 	s.cmd = exec.Command(args[0], args[1:]...)

@@ -70,7 +70,7 @@ func serveTLS(t *testing.T, args ...string) (s *server, plain string) {
 	plain = "127.0.0.1:" + freePort(t)
 	trust := lazyPool{filepath.Join(dir, "tls", "ca.pem")}
 	c := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: trust.verify}}}
-	return start(t, dir, c, append([]string{path, "serve", "--data", dir, "--http", "localhost:" + freePort(t), "--redirect", plain}, args...)...), plain
+	return start(t, dir, c, operatorEnv(), append([]string{path, "serve", "--data", dir, "--http", "localhost:" + freePort(t), "--redirect", plain}, args...)...), plain
 }
 
 func (s *server) pool() *x509.CertPool {
@@ -183,7 +183,7 @@ func TestCertificateReload(t *testing.T) {
 	for _, dir := range []string{first, second} {
 		trust := lazyPool{filepath.Join(dir, "tls", "ca.pem")}
 		c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: trust.verify}}}
-		start(t, dir, c, path, "serve", "--data", dir, "--http", "localhost:"+freePort(t)).stop()
+		start(t, dir, c, operatorEnv(), path, "serve", "--data", dir, "--http", "localhost:"+freePort(t)).stop()
 	}
 	dir := initCluster(t)
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
@@ -203,7 +203,7 @@ func TestCertificateReload(t *testing.T) {
 	trust := lazyPool{filepath.Join(first, "tls", "ca.pem")}
 	c := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: trust.verify}}}
-	s := start(t, dir, c, path, "serve", "--data", dir, "--http", "localhost:"+freePort(t), "--tls.cert", cert, "--tls.key", key, "--tls.min", "1.3")
+	s := start(t, dir, c, operatorEnv(), path, "serve", "--data", dir, "--http", "localhost:"+freePort(t), "--tls.cert", cert, "--tls.key", key, "--tls.min", "1.3")
 	get := func() (*http.Response, error) {
 		resp, err := c.Get(s.url + "/healthz")
 		if err == nil {

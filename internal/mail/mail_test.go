@@ -19,9 +19,9 @@ func address(scheme, user, password, addr string) string {
 }
 
 func TestSend(t *testing.T) {
-	for _, scheme := range []string{"smtp", "smtps"} {
+	for scheme, mode := range map[string]mailtest.Mode{"smtp": mailtest.STARTTLS, "smtps": mailtest.TLS} {
 		t.Run(scheme, func(t *testing.T) {
-			s := mailtest.New(t, scheme == "smtps")
+			s := mailtest.New(t, mode)
 			m, err := New(Config{URL: address(scheme, mailtest.User, mailtest.Password, s.Addr), From: "Ticketing <noreply@example.org>", TLS: s.TLS})
 			if err != nil {
 				t.Fatal(err)
@@ -48,7 +48,7 @@ func TestSend(t *testing.T) {
 
 // Nobody can put headers or recipients into a mail.
 func TestInjection(t *testing.T) {
-	s := mailtest.New(t, false)
+	s := mailtest.New(t, mailtest.STARTTLS)
 	m, err := New(Config{URL: "smtp://" + s.Addr, From: "noreply@example.org", TLS: s.TLS})
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestInjection(t *testing.T) {
 }
 
 func TestKindsOfFailure(t *testing.T) {
-	s := mailtest.New(t, false)
+	s := mailtest.New(t, mailtest.STARTTLS)
 	good := Config{URL: "smtp://" + s.Addr, From: "noreply@example.org", TLS: s.TLS}
 	for _, tc := range []struct {
 		name string

@@ -17,7 +17,15 @@ import (
 // gatewayConfig is the part of the config that the gateway needs.
 func (n *Node) gatewayConfig() (gateway.Config, error) {
 	c := gateway.Config{Dev: n.cfg.Dev, HTTP: n.cfg.Address(), Hosts: n.cfg.Hosts, MaxConns: n.cfg.Connections, Now: n.opts.Now,
-		PublicURL: strings.TrimRight(n.cfg.PublicURL, "/"), PasswordMin: n.cfg.PasswordMin, SignUpStrict: n.cfg.SignUpStrict}
+		PublicURL: strings.TrimRight(n.cfg.PublicURL, "/"), PasswordMin: n.cfg.PasswordMin, SignUpStrict: n.cfg.SignUpStrict,
+		Access: n.cfg.Access, Limits: n.cfg.Limits}
+	if n.cfg.Limits == 0 {
+		c.Limits = -1
+	}
+	var err error
+	if c.Proxies, err = n.cfg.ProxyNetworks(); err != nil {
+		return c, err
+	}
 	if n.cfg.Dev {
 		return c, nil
 	}

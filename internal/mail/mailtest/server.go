@@ -50,8 +50,17 @@ type Server struct {
 	mails chan Mail
 }
 
-// New starts a server with STARTTLS; with implicit set it speaks TLS from the first byte.
-func New(t testing.TB, implicit bool) *Server {
+// Mode is how a server encrypts.
+type Mode int
+
+const (
+	STARTTLS Mode = iota
+	TLS           // from the first byte
+	Plain         // not at all
+)
+
+// New starts a server, which stops with the test.
+func New(t testing.TB, mode Mode) *Server {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -62,8 +71,10 @@ func New(t testing.TB, implicit bool) *Server {
 	s.smtp = smtp.NewServer(s)
 	s.smtp.Domain, s.smtp.ReadTimeout, s.smtp.WriteTimeout = "mail.test", 10*time.Second, 10*time.Second
 	s.smtp.ErrorLog = discard{}
-	s.smtp.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
-	if implicit {
+	if mode != Plain {
+		s.smtp.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+	}
+	if mode == TLS {
 		ln = tls.NewListener(ln, s.smtp.TLSConfig)
 	}
 	done := make(chan struct{})
