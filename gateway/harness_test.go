@@ -86,11 +86,7 @@ func newSiteOf(t testing.TB, m *memory, change ...func(*Config)) *site {
 	s.addr = ln.Addr().String()
 	done := make(chan error, 1)
 	go func() { done <- s.g.Serve(ln) }()
-	if resp, err := http.Get("http://" + s.addr + "/healthz"); err != nil { // stopping a server that has not begun would wait for ever
-		t.Fatal(err)
-	} else {
-		resp.Body.Close()
-	}
+	s.awaitStart()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -103,6 +99,21 @@ func newSiteOf(t testing.TB, m *memory, change ...func(*Config)) *site {
 		}
 	})
 	return s
+}
+
+// awaitStart returns when the server serves: stopping one that has not begun would wait for ever. Nothing logs or counts
+// what it asks.
+func (s *site) awaitStart() {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodOptions, "http://"+s.addr+"/", http.NoBody)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp.Body.Close()
 }
 
 // client is somebody with a cookie or a bearer token, or without.
