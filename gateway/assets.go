@@ -18,7 +18,7 @@ var web embed.FS
 
 // files are what pages link to: our own, and what others wrote, whose versions and sums web/vendor/README.md records.
 var files = [...]string{
-	"web/app.css", "web/app.js", "web/icon.svg",
+	"web/app.css", "web/docs.css", "web/app.js", "web/icon.svg",
 	"web/vendor/pico.min.css", "web/vendor/htmx.min.js", "web/vendor/uplot.min.css", "web/vendor/uplot.min.js",
 }
 

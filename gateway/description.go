@@ -21,6 +21,7 @@ type description struct {
 type described struct {
 	json, gzip []byte
 	etag       []byte
+	reference  *openapi.Reference
 }
 
 func newDescription() *description {
@@ -29,12 +30,17 @@ func newDescription() *description {
 		if err != nil {
 			return nil, ticketing.Wrap("gateway.description", err)
 		}
+		model, err := doc.Model()
+		if err != nil {
+			return nil, ticketing.Wrap("gateway.description", err)
+		}
 		h := fnv.New64a()
 		h.Write(doc.JSON())
 		return &described{
-			json: doc.JSON(),
-			gzip: fasthttp.AppendGzipBytesLevel(nil, doc.JSON(), fasthttp.CompressBestCompression),
-			etag: strconv.AppendQuote(nil, hex.EncodeToString(h.Sum(nil))),
+			json:      doc.JSON(),
+			gzip:      fasthttp.AppendGzipBytesLevel(nil, doc.JSON(), fasthttp.CompressBestCompression),
+			etag:      strconv.AppendQuote(nil, hex.EncodeToString(h.Sum(nil))),
+			reference: model.Reference(),
 		}, nil
 	})}
 }
@@ -51,16 +57,12 @@ func (g *Gateway) openAPI(c *call) error {
 	h := &c.Response.Header
 	h.SetCanonical(hdrCache, valShort)
 	h.SetCanonical(hdrETag, d.etag)
-	h.Set(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
+	h.SetCanonical(hdrVary, valAccept)
 	if bytes.Equal(c.Request.Header.Peek(fasthttp.HeaderIfNoneMatch), d.etag) {
 		c.SetStatusCode(fasthttp.StatusNotModified)
 		return nil
 	}
-	body := d.json
-	if c.Request.Header.HasAcceptEncoding("gzip") {
-		h.Set(fasthttp.HeaderContentEncoding, "gzip")
-		body = d.gzip
-	}
-	c.send(fasthttp.StatusOK, body)
+	c.SetContentTypeBytes(typeJSON)
+	c.compressed(d.json, d.gzip)
 	return nil
 }

@@ -113,6 +113,8 @@ func routes() []route {
 		{method: "GET", pattern: "/healthz", access: open, class: unlimited, handler: (*Gateway).healthz},
 		{method: "GET", pattern: "/readyz", access: open, class: unlimited, handler: (*Gateway).readyz},
 		{method: "GET", pattern: "/openapi.json", access: open, handler: (*Gateway).openAPI},
+		{method: "GET", pattern: "/docs", access: anyone, handler: (*Gateway).docsHome, page: true},
+		{method: "GET", pattern: "/docs/{subject}", access: anyone, handler: (*Gateway).docsSubject, page: true},
 
 		{method: "GET", pattern: "/assets/{file}", access: open, handler: (*Gateway).asset, page: true},
 	}
