@@ -5,7 +5,7 @@ DATA  ?= data
 SEEDS ?= 1000
 BENCH ?= --duration 15s
 
-.PHONY: run demo test check bench chaos rules build deps fuzz mutants
+.PHONY: run demo test check lint-api bench chaos rules build deps fuzz mutants
 
 ## build: the one binary, in bin/
 build:
@@ -30,6 +30,11 @@ check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+## lint-api: the description of the API against an OpenAPI linter; needs Node.js (the rules that need none run with the tests)
+lint-api: build
+	./bin/ticketing openapi > bin/openapi.json
+	REDOCLY_TELEMETRY=off npx --yes @redocly/cli@2.77.0 lint --config .ci/redocly.yaml bin/openapi.json
 
 ## rules: rebuild the built-in rules; they must come out as they are committed
 rules: deps

@@ -23,6 +23,8 @@ type call struct {
 	route  *route
 	who    *identity // nil: nobody
 	use    use       // which kind of token named who
+	sent   *form     // what form has read
+	many   int       // length of a list whose request names no limit; 0: DefaultLimit
 	at     time.Time // UTC, to the millisecond: the time of everything that the request makes
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -48,6 +50,9 @@ func (c *call) viewer() ticketing.Viewer {
 	}
 	return ticketing.Viewer{ID: c.who.user, Moderates: c.who.roles.Moderates()}
 }
+
+// author is who asks, as what they write names them.
+func (c *call) author() ticketing.Author { return ticketing.Author{ID: c.who.user, Name: c.who.name} }
 
 // freshMeta is for commands that no client repeats under a key.
 func (c *call) freshMeta() ticketing.Meta {
@@ -140,6 +145,9 @@ func (c *call) limit() (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if s == "" && c.many > 0 {
+		return c.many, nil
+	}
 	return parseLimit(s)
 }
 
@@ -176,15 +184,20 @@ func (c *call) next(scope, after string) string {
 	return c.g.cursors.seal(scope, c.viewer(), after)
 }
 
-// awaitPosition waits, bounded, until this node has seen what the request's Position header names. In vain is no
-// fault: the answer is then as fresh as it can be.
+// awaitPosition waits, bounded, until this node has seen what the request's Position header names, or a page's cookie.
+// In vain is no fault: the answer is then as fresh as it can be.
 func (c *call) awaitPosition() error {
 	h := c.Request.Header.PeekBytes(hdrPosition)
+	if len(h) == 0 && c.route.page {
+		h, _ = oneCookie(&c.Request.Header, c.g.hostCookie(positionCookie))
+	}
 	if len(h) == 0 {
 		return nil
 	}
 	p, err := parsePosition(h)
-	if err != nil {
+	if err != nil && c.route.page {
+		return nil // nobody typed it
+	} else if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.context(), positionWait)
@@ -192,7 +205,9 @@ func (c *call) awaitPosition() error {
 	err = c.g.s.Query.Wait(ctx, p)
 	switch ticketing.KindOf(err) {
 	case ticketing.Invalid, ticketing.BadRequest:
-		return err
+		if !c.route.page {
+			return err
+		}
 	}
 	return nil
 }
@@ -221,10 +236,18 @@ var (
 	hdrLocation = []byte("Location")
 )
 
+// setPosition says how far query must be to show what was just written: a page's answer is a redirect, and the browser
+// brings the position along to where it leads.
 func (c *call) setPosition(p ticketing.Position) {
-	if p.Service != "" {
-		var buf [64]byte
-		c.Response.Header.SetCanonical(hdrPosition, appendPosition(buf[:0], p))
+	if p.Service == "" {
+		return
+	}
+	var buf [64]byte
+	b := appendPosition(buf[:0], p)
+	if c.route.page {
+		c.g.writeCookie(c, c.g.hostCookie(positionCookie), string(b), positionAge)
+	} else {
+		c.Response.Header.SetCanonical(hdrPosition, b)
 	}
 }
 

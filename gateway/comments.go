@@ -6,41 +6,49 @@ import (
 	"ticketing"
 )
 
+// commentInput is what a comment says, in JSON or in a form.
+type commentInput struct {
+	Text   string       `json:"text"`
+	Parent ticketing.ID `json:"parentId"`
+}
+
 func (g *Gateway) createComment(c *call) error {
 	post, err := c.id("post")
 	if err != nil {
 		return err
 	}
-	var in struct {
-		Text   string       `json:"text"`
-		Parent ticketing.ID `json:"parentId"`
-	}
+	var in commentInput
 	if err := c.json(&in); err != nil {
 		return err
 	}
-	if err := ticketing.CheckComment(in.Text); err != nil {
-		return err
-	}
-	meta, err := c.meta()
+	made, err := g.reply(c, post, in)
 	if err != nil {
 		return err
-	}
-	cmd := ticketing.CreateComment{
-		Meta: meta, ID: c.newID(post.Slot(), meta), Post: post, Parent: in.Parent,
-		Author: ticketing.Author{ID: c.who.user, Name: c.who.name}, Text: in.Text,
-	}
-	made, err := g.sendComment(c.context(), cmd)
-	if err != nil {
-		return ticketing.Wrap("gateway.createComment", err)
 	}
 	out := ticketing.Comment{
-		ID: made.ID, Post: post, Parent: in.Parent, Author: cmd.Author, Text: in.Text,
+		ID: made.ID, Post: post, Parent: in.Parent, Author: c.author(), Text: in.Text,
 		Content: ticketing.Content{Rev: 1, Status: made.Status, CreatedAt: made.CreatedAt},
 	}
 	c.setPosition(made.Position)
 	c.setLocation("/api/posts/"+post.String()+"/comments/", made.ID)
 	c.send(201, appendComment(make([]byte, 0, 384+len(in.Text)), &out))
 	return nil
+}
+
+// reply makes a comment of who asks.
+func (g *Gateway) reply(c *call, post ticketing.ID, in commentInput) (ticketing.Created, error) {
+	if err := ticketing.CheckComment(in.Text); err != nil {
+		return ticketing.Created{}, err
+	}
+	meta, err := c.meta()
+	if err != nil {
+		return ticketing.Created{}, err
+	}
+	cmd := ticketing.CreateComment{
+		Meta: meta, ID: c.newID(post.Slot(), meta), Post: post, Parent: in.Parent, Author: c.author(), Text: in.Text,
+	}
+	made, err := g.sendComment(c.context(), cmd)
+	return made, ticketing.Wrap("gateway.reply", err)
 }
 
 // sendComment sends the command. A shard that has not heard of the post yet says NotFound: then posts is asked, and the

@@ -166,7 +166,14 @@ func parseIfMatch(s string) (uint64, error) {
 	return n, nil
 }
 
+// idempotencyKey reads the header, or the hidden field that makes a form count once, however often it is sent.
 func (c *call) idempotencyKey() (string, error) {
+	if c.sent != nil {
+		if key := c.sent.get(keyField); key != "" {
+			return parseIdempotencyKey(key)
+		}
+		return "", nil
+	}
 	all := c.Request.Header.PeekAll("Idempotency-Key")
 	switch len(all) {
 	case 0:

@@ -76,18 +76,27 @@ func (g *Gateway) fail(c *call, err error) {
 	if status == http.StatusInternalServerError {
 		detail, fields = "", nil
 	}
-	switch status {
-	case http.StatusUnauthorized:
+	retryAfter(c, status, e)
+	if status == http.StatusUnauthorized {
+		if c.route.page && c.route.access > anyone && c.use != forAPI && len(c.Request.Header.Peek("Authorization")) == 0 {
+			g.toSignIn(c)
+			return
+		}
 		c.Response.Header.Set("WWW-Authenticate", `Bearer realm="ticketing"`)
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		wait := max(time.Second, e.RetryAfter+time.Second-1) // whole seconds, rounded up
-		c.Response.Header.Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
 	}
 	if c.route.page {
 		g.failPage(c, status, detail)
 		return
 	}
 	writeProblem(c.RequestCtx, status, detail, fields)
+}
+
+// retryAfter tells when to come back.
+func retryAfter(c *call, status int, e *ticketing.Error) {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		wait := max(time.Second, e.RetryAfter+time.Second-1) // whole seconds, rounded up
+		c.Response.Header.Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
+	}
 }
 
 // writeProblem writes the one body of every error: RFC 9457 with the member errors.

@@ -12,6 +12,7 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
+	"html/template"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -92,6 +93,7 @@ type Gateway struct {
 	server    *fasthttp.Server
 	router    fasthttp.RequestHandler
 	raised    []raisedLimit
+	targets   []string // patterns of the pages that a sign-in may lead to
 	hosts     atomic.Pointer[map[string]bool]
 	address   atomic.Pointer[string] // of the listener
 	conns     connSet
@@ -107,13 +109,16 @@ type Gateway struct {
 	feed      *feedCache
 
 	viewersFeed *feedCache
-	pages       *pages
+	assets      *assets
+	pages       *template.Template
 	metrics     *metrics
 	outbox      *outbox
 	// home is what links begin with where the config does not say, a string, once Serve knows its listener.
 	home       atomic.Value
 	warnNoMail sync.Once
 	streams    *streams
+	csrf       *csrf
+	spec       *description
 }
 
 // New builds a gateway. It starts nothing: [Gateway.Serve] does.
@@ -124,13 +129,17 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 	if len(k.Secret()) < 32 {
 		return nil, errors.New("gateway: the secret has fewer than 32 bytes")
 	}
-	pages, err := newPages()
+	assets, err := newAssets()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := newPages(assets)
 	if err != nil {
 		return nil, err
 	}
 	g := &Gateway{
 		config: c, s: s, health: h, log: log, now: c.Now,
-		passwords: newPasswords(), pages: pages,
+		passwords: newPasswords(), assets: assets, pages: pages,
 		tokens:  newTokens(k, c.Now),
 		marks:   newMarks(c.Now),
 		cursors: newCursors(k.Secret()),
@@ -140,6 +149,8 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		metrics: newMetrics(),
 		outbox:  newOutbox(log),
 		streams: newStreams(max(1, c.MaxConns/2)),
+		csrf:    newCSRF(k.Secret()),
+		spec:    newDescription(),
 	}
 	g.passwords.least = c.PasswordMin
 	g.conns.fresh = make(map[*conn]struct{})

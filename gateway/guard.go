@@ -134,25 +134,6 @@ func hexDigit(c byte) (byte, bool) {
 	return 0, false
 }
 
-// sameOrigin reports whether a browser says that a request comes from our own pages. Requests that say neither come
-// from programs, which no other site can make a browser's user send. The scheme counts: an http page is not ours.
-func (g *Gateway) sameOrigin(ctx *fasthttp.RequestCtx) bool {
-	h := &ctx.Request.Header
-	if site := h.PeekBytes(hdrSite); len(site) > 0 && string(site) != "same-origin" && string(site) != "none" {
-		return false
-	}
-	origin := h.PeekBytes(hdrOrigin)
-	if len(origin) == 0 {
-		return true
-	}
-	scheme := "https://"
-	if !g.secure(ctx) {
-		scheme = "http://"
-	}
-	return len(origin) == len(scheme)+len(h.Host()) && string(origin[:len(scheme)]) == scheme &&
-		bytes.EqualFold(origin[len(scheme):], h.Host())
-}
-
 func unsafeMethod(m []byte) bool {
 	switch string(m) {
 	case "GET", "HEAD", "OPTIONS":

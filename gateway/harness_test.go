@@ -86,6 +86,7 @@ func newSiteOf(t testing.TB, m *memory, change ...func(*Config)) *site {
 	s.addr = ln.Addr().String()
 	done := make(chan error, 1)
 	go func() { done <- s.g.Serve(ln) }()
+	s.awaitStart()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -98,6 +99,21 @@ func newSiteOf(t testing.TB, m *memory, change ...func(*Config)) *site {
 		}
 	})
 	return s
+}
+
+// awaitStart returns when the server serves: stopping one that has not begun would wait for ever. Nothing logs or counts
+// what it asks.
+func (s *site) awaitStart() {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodOptions, "http://"+s.addr+"/", http.NoBody)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp.Body.Close()
 }
 
 // client is somebody with a cookie or a bearer token, or without.
@@ -129,6 +145,9 @@ func (c *client) do(method, path, body string, headers ...string) answer {
 	}
 	if c.cookie != "" {
 		req.Header.Set("Cookie", "session="+c.cookie)
+		if id, _ := c.g.tokens.verify(forBrowser, []byte(c.cookie)); id != nil && unsafeMethod([]byte(method)) {
+			req.Header.Set(csrfHeader, c.g.csrf.token(sessionBinding(id)))
+		}
 	}
 	if c.bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+c.bearer)
@@ -145,6 +164,7 @@ func (c *client) do(method, path, body string, headers ...string) answer {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	keepContract(c.t, req, body, resp, b)
 	for _, k := range resp.Cookies() {
 		if k.Name == "session" {
 			c.cookie = k.Value

@@ -263,7 +263,7 @@ func (m *memory) judge(id ticketing.ID, s ticketing.Status, reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.version++
-	d := ticketing.Decision{Subject: id, Status: s, Reason: reason, Rev: 1, At: time.UnixMilli(0).UTC()}
+	d := ticketing.Decision{ID: ticketing.NewID(id.Slot(), time.UnixMilli(0), m.version), Subject: id, Status: s, Reason: reason, Rev: 1, At: time.UnixMilli(0).UTC()}
 	apply := func(c *ticketing.Content) {
 		c.Status, c.Reason, c.Moved, c.ReviewedAt = s, reason, c.Moved+1, c.Reviewed(s, time.UnixMilli(0).UTC())
 		if s == ticketing.Approved {

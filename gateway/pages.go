@@ -2,63 +2,55 @@ package gateway
 
 import (
 	"bytes"
-	"embed"
-	"encoding/hex"
-	"hash/fnv"
+	"encoding/base64"
+	"errors"
 	"html/template"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"path"
+	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/valyala/fasthttp"
 
 	"ticketing"
 )
 
-//go:embed web
-var web embed.FS
+// valPageCSP lets a page load its own style sheets, scripts and images, submit its own forms, and nothing else. No page
+// holds a script or a style of its own.
+var valPageCSP = []byte("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 
-// pages are the templates, and the files that they link to under names that tell their content.
-type pages struct {
-	templates *template.Template
-	assets    map[string]asset
-}
-
-type asset struct {
-	body []byte
-	typ  string
-}
-
-// valPageCSP lets a page load its own style sheet and images and submit its own forms, and nothing else. No page holds a
-// script or a style of its own.
-var (
-	valPageCSP = []byte("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
-		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	valForEver = []byte("public, max-age=31536000, immutable")
-)
-
-func newPages() (*pages, error) {
-	p := &pages{assets: make(map[string]asset)}
-	css, err := web.ReadFile("web/style.css")
-	if err != nil {
-		return nil, ticketing.Wrap("gateway.newPages", err)
-	}
-	style := contentName("style", ".css", css)
-	p.assets[style] = asset{css, "text/css; charset=utf-8"}
-	p.templates, err = template.New("").Funcs(template.FuncMap{
-		"style":   func() string { return path.Join("/assets", style) },
-		"when":    func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") },
+// newPages parses the templates.
+func newPages(a *assets) (*template.Template, error) {
+	t, err := template.New("").Funcs(template.FuncMap{
+		"asset":   func(name string) string { return a.links[name] },
+		"when":    func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
 		"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"excerpt": excerpt,
+		"count":   count,
+		"field":   newField,
 	}).ParseFS(web, "web/*.html")
-	return p, ticketing.Wrap("gateway.newPages", err)
+	return t, ticketing.Wrap("gateway.newPages", err)
 }
 
-// contentName names a file by its content, so that browsers may keep it for ever.
-func contentName(name, ext string, content []byte) string {
-	h := fnv.New64a()
-	h.Write(content)
-	return name + "." + hex.EncodeToString(h.Sum(nil)) + ext
+// count says how many there are of something.
+func count(n any, one, many string) string {
+	var i uint64
+	switch n := n.(type) {
+	case int:
+		i = uint64(n)
+	case uint32:
+		i = uint64(n)
+	case uint64:
+		i = n
+	}
+	if i == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatUint(i, 10) + " " + many
 }
 
 // excerpt cuts a text at a word's end.
@@ -74,36 +66,146 @@ func excerpt(s string) string {
 			break
 		}
 	}
-	if i := bytes.LastIndexByte([]byte(s), ' '); i > len(s)/2 {
+	if i := strings.LastIndexByte(s, ' '); i > len(s)/2 {
 		s = s[:i]
 	}
 	return s + "…"
 }
 
+// visitor is who looks at a page.
+type visitor struct {
+	ID                  ticketing.ID
+	Name                string
+	Moderates, Operates bool
+}
+
 // view is what every page knows.
 type view struct {
-	Title string
-	User  string // name of who is signed in
-	Next  string // link to the next page
-	First string // link to the first page, on the others
-	Data  any
+	Title  string
+	Tab    string // which link of the navigation this page belongs to
+	Who    *visitor
+	Here   string // this page's path and query, for the link to sign in
+	Token  string // for the forms
+	Leave  string // for the form that signs out
+	Key    string // makes a form count once
+	Notice string // what the step before did
+	Faults *faults
+	Next   string // link to the next page
+	First  string // link to the first page, on the others
+	Data   any
+}
+
+// faults are what was wrong with a form.
+type faults struct {
+	General string
+	Fields  []ticketing.FieldError
+}
+
+// Of returns what is wrong with a field, "" for nothing.
+func (f *faults) Of(field string) string {
+	if f != nil {
+		for _, e := range f.Fields {
+			if e.Field == field {
+				return e.Message
+			}
+		}
+	}
+	return ""
+}
+
+// field is one labelled input of a form.
+type field struct {
+	Name, Label, Type, Value, Hint, Fault, Complete string
+	Max                                             int
+	Optional                                        bool
+}
+
+// newField builds a field from pairs of names and values.
+func newField(f *faults, name, label, value string, more ...any) (field, error) {
+	out := field{Name: name, Label: label, Type: "text", Value: value, Fault: f.Of(name)}
+	for i := 0; i+1 < len(more); i += 2 {
+		switch more[i] {
+		case "type":
+			out.Type, _ = more[i+1].(string)
+		case "hint":
+			out.Hint, _ = more[i+1].(string)
+		case "complete":
+			out.Complete, _ = more[i+1].(string)
+		case "max":
+			out.Max, _ = more[i+1].(int)
+		case "optional":
+			out.Optional, _ = more[i+1].(bool)
+		default:
+			return out, errors.New("gateway: a field has no such attribute")
+		}
+	}
+	return out, nil
+}
+
+// keyField is the hidden field of a form that does for it what Idempotency-Key does for a request.
+const keyField = "idempotency_key"
+
+// formKey makes a fresh one. It is no secret.
+func formKey() string {
+	var b [12]byte
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // render answers with a page.
 func (g *Gateway) render(c *call, status int, name string, v view) error {
 	if c.who != nil {
-		v.User = c.who.name
+		v.Who = &visitor{c.who.user, c.who.name, c.who.roles.Moderates(), c.who.roles.Has(ticketing.RoleOperator)}
+	} else if isTarget(c.route) {
+		v.Here = string(c.RequestURI())
 	}
-	var b bytes.Buffer
-	if err := g.pages.templates.ExecuteTemplate(&b, name, &v); err != nil {
+	if v.Token == "" {
+		v.Token = g.formToken(c)
+	}
+	v.Leave = v.Token
+	if c.route.pre && c.who != nil {
+		v.Leave = g.csrf.token(sessionBinding(c.who))
+	}
+	if v.Token != "" {
+		v.Key = formKey()
+	}
+	if v.Notice == "" && status == http.StatusOK {
+		v.Notice = g.takeNotice(c)
+	}
+	b := bytes.NewBuffer(make([]byte, 0, 16<<10))
+	if err := g.pages.ExecuteTemplate(b, name, &v); err != nil {
 		return ticketing.Wrap("gateway.render", err)
 	}
-	h := &c.Response.Header
-	h.SetCanonical(hdrCSP, valPageCSP)
+	c.Response.Header.SetCanonical(hdrCSP, valPageCSP)
 	c.SetStatusCode(status)
 	c.SetContentType("text/html; charset=utf-8")
-	c.Response.SetBodyRaw(b.Bytes())
+	c.sendPage(b.Bytes())
 	return nil
+}
+
+// sendPage compresses a page if the client takes it. The tokens in a page differ at every rendering, so that its length
+// says nothing about them.
+func (c *call) sendPage(page []byte) {
+	var small []byte
+	if c.takesGzip() {
+		small = fasthttp.AppendGzipBytesLevel(make([]byte, 0, len(page)/3), page, fasthttp.CompressBestSpeed)
+	}
+	c.compressed(page, small)
+}
+
+// titles are the errors' names in words.
+var titles = map[int]string{
+	http.StatusUnauthorized:        "Please sign in",
+	http.StatusForbidden:           "This is not allowed",
+	http.StatusNotFound:            "There is nothing here",
+	http.StatusMethodNotAllowed:    "This does not work here",
+	http.StatusConflict:            "Something else happened first",
+	http.StatusPreconditionFailed:  "This has changed since",
+	http.StatusTooManyRequests:     "That was too fast",
+	http.StatusServiceUnavailable:  "Not available at the moment",
+	http.StatusInternalServerError: "Something went wrong",
 }
 
 // failPage shows an error as a page.
@@ -111,7 +213,11 @@ func (g *Gateway) failPage(c *call, status int, detail string) {
 	if detail == "" {
 		detail = details[status]
 	}
-	err := g.render(c, status, "error.html", view{Title: http.StatusText(status), Data: struct {
+	title := titles[status]
+	if title == "" {
+		title = "This did not work"
+	}
+	err := g.render(c, status, "error.html", view{Title: title, Data: struct {
 		Status            int
 		Detail, RequestID string
 	}{status, detail, requestID(c.RequestCtx)}})
@@ -120,92 +226,118 @@ func (g *Gateway) failPage(c *call, status int, detail string) {
 	}
 }
 
-func (g *Gateway) asset(c *call) error {
-	name, _ := c.UserValue("file").(string)
-	a, ok := g.pages.assets[name]
-	if !ok {
-		return notFound()
+// again reports whether an error is about what somebody entered, so that the form is shown once more, with the status
+// and the faults. Every other error has a page of its own.
+func (g *Gateway) again(c *call, err error) (status int, f *faults, ok bool) {
+	var e *ticketing.Error
+	if !errors.As(err, &e) {
+		return 0, nil, false
 	}
-	c.Response.Header.SetCanonical(hdrCache, valForEver)
-	c.SetContentType(a.typ)
-	c.Response.SetBodyRaw(a.body)
-	return nil
+	switch e.Kind {
+	case ticketing.Invalid:
+		f = &faults{Fields: e.Fields}
+		for _, fe := range e.Fields {
+			if fe.Field == "" {
+				f.General = fe.Message
+			}
+		}
+		if len(e.Fields) == 0 {
+			f.General = e.Msg
+		}
+	case ticketing.BadRequest, ticketing.Conflict, ticketing.Precondition, ticketing.TooLarge, ticketing.Limited, ticketing.Unavailable, ticketing.Reused:
+		f = &faults{General: e.Msg}
+	case ticketing.Unauthorized:
+		if !c.route.pre {
+			return 0, nil, false
+		}
+		f = &faults{General: e.Msg}
+	default:
+		return 0, nil, false
+	}
+	status = statusFor(e.Kind)
+	if f.General == "" && len(f.Fields) == 0 {
+		f.General = details[status]
+	}
+	retryAfter(c, status, e)
+	return status, f, true
 }
 
-func (g *Gateway) feedPage(c *call) error {
-	if err := c.awaitPosition(); err != nil {
-		return err
+// showAgain shows a form once more if the error is about what was entered, and passes every other error on.
+func (g *Gateway) showAgain(c *call, err error, show func(status int, f *faults) error) error {
+	if status, f, ok := g.again(c, err); ok {
+		return show(status, f)
 	}
-	page, err := c.page(scopeFeed)
-	if err != nil {
-		return err
+	return err
+}
+
+// notices are what a page says about the step before. Only their names travel.
+var notices = map[string]string{
+	"posted":      "Your post is on its way: it appears as soon as the rules have looked at it.",
+	"commented":   "Your comment is on its way: it appears as soon as the rules have looked at it.",
+	"edited":      "Your change is on its way: it appears as soon as the rules have looked at it.",
+	"deleted":     "It is deleted.",
+	"reported":    "Thank you. A moderator will look at it.",
+	"asked":       "Your ticket is open. A moderator will answer it.",
+	"appealed":    "Your appeal is open. A moderator will look at it again.",
+	"noted":       "Your note is saved.",
+	"claimed":     "The ticket is yours for a while.",
+	"released":    "The ticket is free again.",
+	"decided":     "The ticket is decided.",
+	"signed-out":  "You are signed out.",
+	"welcome":     "Welcome! Your account is ready.",
+	"ended":       "The session is over.",
+	"ended-all":   "All your sessions are over.",
+	"password":    "Your password is changed. Other sessions are over.",
+	"name":        "Your name is changed.",
+	"verified":    "Your e-mail address is confirmed.",
+	"mailed":      "If there is an account with that address, a message is on its way to it.",
+	"uploaded":    "The version is uploaded. It judges nothing until you activate it.",
+	"uploaded-as": "These bytes are known already: nothing changed.",
+	"activated":   "The rule is active on every node.",
+	"rolled-back": "The rule is back at its version before.",
+	"retired":     "The rule is retired. A rollback brings it back.",
+	"read":        "Your notices are marked as read.",
+}
+
+const noticeAge = 30 // seconds
+
+func (g *Gateway) noticeName() string { return g.hostCookie("notice") }
+
+// hostCookie returns the name under which browsers keep a cookie for this host and HTTPS alone.
+func (g *Gateway) hostCookie(name string) string {
+	if g.config.Dev {
+		return name
 	}
-	f, err := g.s.Query.Feed(c.context(), c.viewer(), page)
-	if err != nil {
-		return ticketing.Wrap("gateway.feedPage", err)
+	return "__Host-" + name
+}
+
+// seeNotice sends a browser to a page of ours, which says what was done.
+func (c *call) seeNotice(local, notice string) error {
+	c.g.writeCookie(c, c.g.noticeName(), notice, noticeAge)
+	return c.seeOther(local)
+}
+
+// takeNotice returns what the step before left to say, once.
+func (g *Gateway) takeNotice(c *call) string {
+	name, count := oneCookie(&c.Request.Header, g.noticeName())
+	if count == 0 {
+		return ""
 	}
-	v := view{Title: "Discussions", Data: f.Posts}
-	c.links(&v, "/", page, c.next(scopeFeed, f.Next))
-	return g.render(c, http.StatusOK, "feed.html", v)
+	text := notices[string(name)]
+	g.writeCookie(c, g.noticeName(), "", -1)
+	return text
 }
 
 // links sets the links of a list's page.
 func (c *call) links(v *view, path string, p ticketing.Page, next string) {
+	join := "?"
+	if strings.Contains(path, "?") {
+		join = "&"
+	}
 	if next != "" {
-		v.Next = path + "?cursor=" + url.QueryEscape(next)
+		v.Next = path + join + "cursor=" + url.QueryEscape(next)
 	}
 	if p.After != "" {
 		v.First = path
 	}
-}
-
-// threadComment is a comment at its place in the tree.
-type threadComment struct {
-	ticketing.Comment
-	Level int
-}
-
-// maxLevel is how far replies are indented; deeper ones stay there.
-const maxLevel = 4
-
-func (g *Gateway) postPage(c *call) error {
-	id, err := c.id("post")
-	if err != nil {
-		return err
-	}
-	t, next, err := g.thread(c, id)
-	if err != nil {
-		return err
-	}
-	v := view{Title: t.Post.Post.Title, Data: struct {
-		ticketing.FeedPost
-		Thread []threadComment
-	}{t.Post, tree(t.Comments)}}
-	after, _ := c.query("cursor")
-	c.links(&v, "/posts/"+id.String(), ticketing.Page{After: after}, next)
-	return g.render(c, http.StatusOK, "post.html", v)
-}
-
-// tree puts replies behind their parents, as far as both are on the page. Parents come before their replies.
-func tree(comments []ticketing.Comment) []threadComment {
-	here := make(map[ticketing.ID]bool, len(comments))
-	replies := make(map[ticketing.ID][]int)
-	for i := range comments {
-		parent := comments[i].Parent
-		if !here[parent] {
-			parent = ticketing.ID{}
-		}
-		replies[parent] = append(replies[parent], i)
-		here[comments[i].ID] = true
-	}
-	out := make([]threadComment, 0, len(comments))
-	var walk func(parent ticketing.ID, level int)
-	walk = func(parent ticketing.ID, level int) {
-		for _, i := range replies[parent] {
-			out = append(out, threadComment{comments[i], min(level, maxLevel)})
-			walk(comments[i].ID, level+1)
-		}
-	}
-	walk(ticketing.ID{}, 0)
-	return out
 }

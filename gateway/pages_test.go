@@ -18,7 +18,7 @@ func TestPages(t *testing.T) {
 	ann.do("POST", "/api/posts/"+post.String()+"/comments", `{"text":"A reply","parentId":"`+first.String()+`"}`).want(201)
 	for _, path := range []string{"/", "/posts/" + post.String()} {
 		a := ann.do("GET", path, "").want(200)
-		if strings.Contains(string(a.Body), "<script") || strings.Contains(string(a.Body), "<img") || !strings.Contains(string(a.Body), "&lt;script&gt;") {
+		if strings.Contains(string(a.Body), "<script>") || strings.Contains(string(a.Body), "<img") || !strings.Contains(string(a.Body), "&lt;script&gt;") {
 			t.Errorf("%s is not escaped: %s", path, a.Body)
 		}
 		if strings.Contains(string(a.Body), "style=") || a.Header.Get("Content-Type") != "text/html; charset=utf-8" {
@@ -29,13 +29,13 @@ func TestPages(t *testing.T) {
 		}
 	}
 	mine := ann.do("GET", "/posts/"+post.String(), "")
-	if !strings.Contains(string(mine.Body), `class="level1"`) || !strings.Contains(string(mine.Body), "status pending") {
+	if !strings.Contains(string(mine.Body), `class="level1"`) || !strings.Contains(string(mine.Body), "badge pending") {
 		t.Errorf("%s", mine.Body)
 	}
 	if public := s.anonymous().do("GET", "/posts/"+post.String(), ""); strings.Contains(string(public.Body), "A reply") {
 		t.Error("a pending comment is public")
 	}
-	css := regexp.MustCompile(`/assets/style\.[0-9a-f]+\.css`).FindString(string(mine.Body))
+	css := regexp.MustCompile(`/assets/app\.[0-9a-f]+\.css`).FindString(string(mine.Body))
 	if a := s.anonymous().do("GET", css, "").want(200); !strings.Contains(a.Header.Get("Cache-Control"), "immutable") {
 		t.Errorf("%v", a.Header)
 	}
@@ -64,7 +64,7 @@ func TestErrorPages(t *testing.T) {
 	id := ticketing.NewID(1, s.clock.now(), 1).String()
 	for _, path := range []string{"/posts/" + id, "/nothing"} {
 		a := s.anonymous().do("GET", path, "", "Accept", "text/html").want(404)
-		if !strings.Contains(string(a.Body), "<h1>Not Found</h1>") {
+		if !strings.Contains(string(a.Body), "<h1>There is nothing here</h1>") {
 			t.Errorf("%s", a.Body)
 		}
 	}
@@ -80,7 +80,7 @@ func TestTreeKeepsEveryComment(t *testing.T) {
 	}
 	got := tree([]ticketing.Comment{
 		{ID: id(1)}, {ID: id(2)}, {ID: id(3), Parent: id(1)}, {ID: id(4), Parent: id(9)}, {ID: id(5), Parent: id(3)}, {ID: id(6), Parent: id(6)},
-	})
+	}, ticketing.Viewer{})
 	var order []byte
 	for _, c := range got {
 		order = append(order, '0'+c.ID[15], ':', '0'+byte(c.Level), ' ')

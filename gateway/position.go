@@ -8,8 +8,11 @@ import (
 	"ticketing"
 )
 
-// positionWait bounds how long a read waits for the position that it names.
-const positionWait = 2 * time.Second
+const (
+	positionWait   = 2 * time.Second // how long a read waits for the position that it names
+	positionCookie = "position"
+	positionAge    = 10 // seconds that a page remembers what was written
+)
 
 // appendPosition writes the header's form: service/shard@epoch:seq, such as "comments/3@7:1042".
 func appendPosition(b []byte, p ticketing.Position) []byte {

@@ -6,37 +6,46 @@ import (
 	"ticketing"
 )
 
+// postInput is what a post says, in JSON or in a form.
+type postInput struct {
+	Title string `json:"title"`
+	Body  string `json:"body"`
+}
+
 func (g *Gateway) createPost(c *call) error {
-	var in struct {
-		Title string `json:"title"`
-		Body  string `json:"body"`
-	}
+	var in postInput
 	if err := c.json(&in); err != nil {
 		return err
 	}
-	if err := ticketing.CheckPost(in.Title, in.Body); err != nil {
-		return err
-	}
-	meta, err := c.meta()
+	made, err := g.publish(c, in)
 	if err != nil {
 		return err
-	}
-	author := ticketing.Author{ID: c.who.user, Name: c.who.name}
-	key, _ := c.idempotencyKey() // meta has checked it
-	slot := ticketing.PostSlot(author.ID, key, binary.BigEndian.AppendUint64(nil, entropy()))
-	cmd := ticketing.CreatePost{Meta: meta, ID: c.newID(slot, meta), Author: author, Title: in.Title, Body: in.Body}
-	made, err := g.s.Posts.CreatePost(c.context(), cmd)
-	if err != nil {
-		return ticketing.Wrap("gateway.createPost", err)
 	}
 	p := ticketing.Post{
-		ID: made.ID, Author: author, Title: in.Title, Body: in.Body,
+		ID: made.ID, Author: c.author(), Title: in.Title, Body: in.Body,
 		Content: ticketing.Content{Rev: 1, Status: made.Status, CreatedAt: made.CreatedAt},
 	}
 	c.setPosition(made.Position)
 	c.setLocation("/api/posts/", made.ID)
 	c.send(201, appendPost(make([]byte, 0, 384+len(in.Title)+len(in.Body)), &p, 0))
 	return nil
+}
+
+// publish makes a post of who asks.
+func (g *Gateway) publish(c *call, in postInput) (ticketing.Created, error) {
+	if err := ticketing.CheckPost(in.Title, in.Body); err != nil {
+		return ticketing.Created{}, err
+	}
+	meta, err := c.meta()
+	if err != nil {
+		return ticketing.Created{}, err
+	}
+	author := c.author()
+	key, _ := c.idempotencyKey() // meta has checked it
+	slot := ticketing.PostSlot(author.ID, key, binary.BigEndian.AppendUint64(nil, entropy()))
+	cmd := ticketing.CreatePost{Meta: meta, ID: c.newID(slot, meta), Author: author, Title: in.Title, Body: in.Body}
+	made, err := g.s.Posts.CreatePost(c.context(), cmd)
+	return made, ticketing.Wrap("gateway.publish", err)
 }
 
 // post reads a path's post as the viewer may see it: their own and moderators' whole, others' as everybody sees it.
@@ -149,11 +158,18 @@ func (g *Gateway) deletePost(c *call) error {
 	if err != nil {
 		return err
 	}
-	changed, err := g.s.Posts.DeletePost(c.context(), ticketing.DeleteItem{Meta: meta, By: c.who.principal(), ID: id, IfMatch: match})
+	if err := g.withdrawPost(c, ticketing.DeleteItem{Meta: meta, By: c.who.principal(), ID: id, IfMatch: match}); err != nil {
+		return err
+	}
+	c.SetStatusCode(204)
+	return nil
+}
+
+func (g *Gateway) withdrawPost(c *call, cmd ticketing.DeleteItem) error {
+	changed, err := g.s.Posts.DeletePost(c.context(), cmd)
 	if err != nil {
-		return ticketing.Wrap("gateway.deletePost", err)
+		return ticketing.Wrap("gateway.withdrawPost", err)
 	}
 	c.setPosition(changed.Position)
-	c.SetStatusCode(204)
 	return nil
 }

@@ -28,9 +28,10 @@ type route struct {
 	limit   int // bytes of the body
 	handler func(*Gateway, *call) error
 	timeout time.Duration // for all calls to services together; 0: Config.RequestTimeout
+	page    bool          // errors are pages, not problem+json; bodies are forms
+	pre     bool          // a page for those who are not signed in yet: its forms' tokens are bound to the pre-session
 	proven  bool          // a browser's session must have given the password lately
 	class   class         // what its requests count as
-	page    bool          // errors are pages, not problem+json
 	series  *series       // of the metrics
 }
 
@@ -46,6 +47,7 @@ func routes() []route {
 		{method: "DELETE", pattern: "/api/users/me", access: user, class: auth, limit: textLimit, handler: (*Gateway).deleteMe},
 		{method: "POST", pattern: "/api/users/me/password", access: user, class: auth, limit: textLimit, handler: (*Gateway).setPassword},
 		{method: "GET", pattern: "/api/users/me/export", access: user, handler: (*Gateway).exportMe, timeout: importExpiry},
+		{method: "GET", pattern: "/api/csrf", access: user, handler: (*Gateway).csrfToken},
 		{method: "GET", pattern: "/api/users/me/sessions", access: user, handler: (*Gateway).listSessions},
 		{method: "DELETE", pattern: "/api/users/me/sessions", access: user, limit: textLimit, handler: (*Gateway).endSessions},
 		{method: "DELETE", pattern: "/api/users/me/sessions/{id}", access: user, limit: textLimit, handler: (*Gateway).endSession},
@@ -110,9 +112,10 @@ func routes() []route {
 
 		{method: "GET", pattern: "/healthz", access: open, class: unlimited, handler: (*Gateway).healthz},
 		{method: "GET", pattern: "/readyz", access: open, class: unlimited, handler: (*Gateway).readyz},
+		{method: "GET", pattern: "/openapi.json", access: open, handler: (*Gateway).openAPI},
+		{method: "GET", pattern: "/docs", access: anyone, handler: (*Gateway).docsHome, page: true},
+		{method: "GET", pattern: "/docs/{subject}", access: anyone, handler: (*Gateway).docsSubject, page: true},
 
-		{method: "GET", pattern: "/", access: anyone, handler: (*Gateway).feedPage, page: true},
-		{method: "GET", pattern: "/posts/{post}", access: anyone, handler: (*Gateway).postPage, page: true},
 		{method: "GET", pattern: "/assets/{file}", access: open, handler: (*Gateway).asset, page: true},
 	}
 }
@@ -125,13 +128,16 @@ func (g *Gateway) route() {
 	r.GlobalOPTIONS = func(ctx *fasthttp.RequestCtx) { ctx.SetStatusCode(fasthttp.StatusNoContent) }
 	r.NotFound = g.noRoute(fasthttp.StatusNotFound)
 	r.MethodNotAllowed = g.noRoute(fasthttp.StatusMethodNotAllowed)
-	for _, rt := range routes() {
+	for _, rt := range append(routes(), pageRoutes()...) {
 		if rt.timeout == 0 {
 			rt.timeout = g.config.RequestTimeout
 		}
 		if rt.limit > bodyLimit {
 			prefix, suffix, _ := strings.Cut(rt.pattern, "{name}")
 			g.raised = append(g.raised, raisedLimit{[]byte(rt.method), []byte(prefix), []byte(suffix), rt.limit})
+		}
+		if isTarget(&rt) {
+			g.targets = append(g.targets, rt.pattern)
 		}
 		rt.series = g.metrics.series(rt.method, rt.pattern)
 		h := g.serve(&rt)
@@ -190,8 +196,8 @@ func (g *Gateway) serve(rt *route) fasthttp.RequestHandler {
 }
 
 func (g *Gateway) run(c *call) error {
-	// A bearer token cannot be sent by another site's page; everything else that a browser sends might be.
-	if unsafeMethod(c.Method()) && len(c.Request.Header.Peek(fasthttp.HeaderAuthorization)) == 0 && !g.sameOrigin(c.RequestCtx) {
+	suspect := forgeable(c)
+	if suspect && !g.sameOrigin(c.RequestCtx) {
 		return ticketing.Errorf(ticketing.Forbidden, "Requests from other sites are refused.")
 	}
 	// Who fails to say who they are is counted by address.
@@ -201,6 +207,11 @@ func (g *Gateway) run(c *call) error {
 	}
 	if err != nil {
 		return err
+	}
+	if suspect {
+		if err := g.checkToken(c); err != nil {
+			return err
+		}
 	}
 	return c.route.handler(g, c)
 }

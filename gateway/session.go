@@ -55,14 +55,7 @@ func (g *Gateway) presented(h *fasthttp.RequestHeader) (use, []byte, error) {
 		}
 		return forAPI, token, nil
 	}
-	var token []byte
-	name, count := g.cookieName(), 0
-	for k, v := range h.Cookies() {
-		if string(k) == name {
-			token = v
-			count++
-		}
-	}
+	token, count := oneCookie(h, g.cookieName())
 	if count > 1 {
 		return forBrowser, nil, unauthorized()
 	}
@@ -215,18 +208,18 @@ func (g *Gateway) setCookie(c *call, us ticketing.UserSession) error {
 	if err != nil {
 		return err
 	}
-	g.writeCookie(c, token, int((ticketing.SessionIdle+tokenLife)/time.Second))
+	g.writeCookie(c, g.cookieName(), token, int((ticketing.SessionIdle+tokenLife)/time.Second))
 	return nil
 }
 
-func (g *Gateway) clearCookie(c *call) { g.writeCookie(c, "", -1) }
+func (g *Gateway) clearCookie(c *call) { g.writeCookie(c, g.cookieName(), "", -1) }
 
-// writeCookie sets the session cookie; a negative age deletes it.
-func (g *Gateway) writeCookie(c *call, token string, age int) {
+// writeCookie sets a cookie that scripts cannot read, for age seconds; a negative age deletes it.
+func (g *Gateway) writeCookie(c *call, name, value string, age int) {
 	k := fasthttp.AcquireCookie()
 	defer fasthttp.ReleaseCookie(k)
-	k.SetKey(g.cookieName())
-	k.SetValue(token)
+	k.SetKey(name)
+	k.SetValue(value)
 	k.SetPath("/")
 	k.SetHTTPOnly(true)
 	k.SetSecure(!g.config.Dev)
