@@ -16,12 +16,6 @@ const (
 	MaxPassword = 256
 )
 
-// How long a session lives.
-const (
-	SessionIdle     = 12 * time.Hour
-	SessionAbsolute = 30 * 24 * time.Hour
-)
-
 // Roles is a set of roles. Every account is at least a [RoleUser].
 type Roles uint8
 
@@ -73,19 +67,9 @@ type User struct {
 	Name      string    `cbor:"3,keyasint"`
 	Roles     Roles     `cbor:"4,keyasint"`
 	CreatedAt time.Time `cbor:"5,keyasint"`
-}
-
-// Session is one sign-in. Ended sessions are announced by SessionEnded.
-type Session struct {
-	ID        ID        `cbor:"1,keyasint"`
-	User      ID        `cbor:"2,keyasint"`
-	StartedAt time.Time `cbor:"3,keyasint"`
-	SeenAt    time.Time `cbor:"4,keyasint"` // moved when the session is renewed
-}
-
-// Alive reports whether the session may still be used at the given time.
-func (s Session) Alive(at time.Time) bool {
-	return at.Sub(s.SeenAt) < SessionIdle && at.Sub(s.StartedAt) < SessionAbsolute
+	Verified  bool      `cbor:"6,keyasint,omitempty"` // somebody who reads the e-mail's mailbox has said so
+	Disabled  bool      `cbor:"7,keyasint,omitempty"` // an operator lets nobody sign in
+	Removed   bool      `cbor:"8,keyasint,omitempty"` // by its owner: it has no e-mail any more, and its name is RemovedName
 }
 
 // NormalizeEmail lower-cases and trims an address and checks its shape (one @, a dotted domain, printable ASCII without
@@ -150,6 +134,10 @@ type SignUp struct {
 	PasswordHash string `cbor:"5,keyasint,omitempty"`
 	Roles        Roles  `cbor:"6,keyasint"`
 	Existing     bool   `cbor:"7,keyasint,omitempty"` // an account of that e-mail is the answer, not a fault (bulk import)
+	Verified     bool   `cbor:"8,keyasint,omitempty"` // the e-mail needs no proof
+	// Discreet makes a taken e-mail cost what a free one costs, a committed write, and answers it with the zero User instead of Conflict:
+	// not even the time tells them apart.
+	Discreet bool `cbor:"9,keyasint,omitempty"`
 }
 
 // Credentials is what sign-in needs; it never leaves the node that asked.
@@ -158,39 +146,12 @@ type Credentials struct {
 	PasswordHash string `cbor:"2,keyasint,omitempty"`
 }
 
-// StartSession opens a session for a user who has just proved who they are.
-type StartSession struct {
-	Meta `cbor:"1,keyasint"`
-	User ID `cbor:"2,keyasint"`
-	ID   ID `cbor:"3,keyasint"`
-}
-
-// EndSession ends one session of a user, or all of them when Session is zero. Ending what is over is no fault.
-type EndSession struct {
-	Meta    `cbor:"1,keyasint"`
-	User    ID `cbor:"2,keyasint"`
-	Session ID `cbor:"3,keyasint"`
-}
-
-// RenewSession moves SeenAt, and returns the session and its user; a session that is over is Unauthorized.
-type RenewSession struct {
-	Meta    `cbor:"1,keyasint"`
-	User    ID `cbor:"2,keyasint"`
-	Session ID `cbor:"3,keyasint"`
-}
-
 // SetRoles gives a user exactly these roles.
 type SetRoles struct {
 	Meta  `cbor:"1,keyasint"`
 	By    Principal `cbor:"2,keyasint"`
 	User  ID        `cbor:"3,keyasint"`
 	Roles Roles     `cbor:"4,keyasint"`
-}
-
-// UserSession is a session together with its user.
-type UserSession struct {
-	Session Session `cbor:"1,keyasint"`
-	User    User    `cbor:"2,keyasint"`
 }
 
 // UserService owns accounts and sessions. Every call may fail with Unavailable, after which the outcome is unknown and
@@ -206,9 +167,25 @@ type UserService interface {
 	// User returns an account; NotFound if there is none.
 	User(ctx context.Context, id ID) (User, error)
 	SetRoles(ctx context.Context, c SetRoles) (User, error)
+	SetName(ctx context.Context, c SetName) (User, error)
+	SetDisabled(ctx context.Context, c SetDisabled) (User, error)
+	// RemoveUser takes an account's e-mail, name and password away, and ends its sessions.
+	RemoveUser(ctx context.Context, c RemoveUser) (User, error)
+
 	StartSession(ctx context.Context, c StartSession) (UserSession, error)
 	RenewSession(ctx context.Context, c RenewSession) (UserSession, error)
+	RefreshSession(ctx context.Context, c RefreshSession) (Refreshed, error)
 	EndSession(ctx context.Context, c EndSession) error
 	// Session returns a live session and its user, or Unauthorized.
 	Session(ctx context.Context, user, session ID) (UserSession, error)
+	// Sessions lists a user's live sessions, at most [MaxSessions], in the order in which they began.
+	Sessions(ctx context.Context, user ID) ([]Session, error)
+
+	// SetPassword replaces a password that the caller has proved, ends every session, and opens the one that it carries.
+	SetPassword(ctx context.Context, c SetPassword) (UserSession, error)
+	// StartProof remembers the hash of a token that goes out by mail. A second one of a kind replaces the first.
+	StartProof(ctx context.Context, c StartProof) (User, error)
+	// ResetPassword and VerifyEmail use up a token; one that is unknown, used or too old is Invalid.
+	ResetPassword(ctx context.Context, c ResetPassword) (User, error)
+	VerifyEmail(ctx context.Context, c VerifyEmail) (User, error)
 }

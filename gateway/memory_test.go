@@ -19,6 +19,8 @@ type memory struct {
 	hashes    map[ticketing.ID]string
 	emails    map[string]ticketing.ID
 	sessions  map[ticketing.ID]ticketing.Session
+	refresh   map[ticketing.ID][]byte
+	proofs    map[proofOf]proofHash
 	posts     map[ticketing.ID]*ticketing.Post
 	comments  map[ticketing.ID]*ticketing.Comment
 	order     []ticketing.ID // posts, as created
@@ -43,13 +45,15 @@ type reply struct {
 func newMemory() *memory {
 	return &memory{
 		users: map[ticketing.ID]ticketing.User{}, hashes: map[ticketing.ID]string{}, emails: map[string]ticketing.ID{},
-		sessions: map[ticketing.ID]ticketing.Session{}, posts: map[ticketing.ID]*ticketing.Post{},
+		sessions: map[ticketing.ID]ticketing.Session{}, refresh: map[ticketing.ID][]byte{}, proofs: map[proofOf]proofHash{}, posts: map[ticketing.ID]*ticketing.Post{},
 		comments: map[ticketing.ID]*ticketing.Comment{}, replies: map[ticketing.ID][]ticketing.ID{},
 		done: map[ticketing.CommandID]reply{}, unknown: map[ticketing.ID]bool{}, version: 1,
 	}
 }
 
-func (m *memory) services() Services { return Services{m, m, m, m, m, m, m} }
+func (m *memory) services() Services {
+	return Services{Users: m, Posts: m, Comments: m, Moderation: m, Tickets: m, Plugins: m, Query: m}
+}
 
 // once answers a repeated command as before, and else runs it.
 func once[T any](m *memory, meta ticketing.Meta, do func() (T, error)) (T, error) {
@@ -84,10 +88,12 @@ func (m *memory) SignUp(_ context.Context, c ticketing.SignUp) (ticketing.User, 
 		if id, ok := m.emails[c.Email]; ok {
 			if c.Existing {
 				return m.users[id], nil
+			} else if c.Discreet {
+				return ticketing.User{}, nil
 			}
 			return ticketing.User{}, ticketing.Errorf(ticketing.Conflict, "taken")
 		}
-		u := ticketing.User{ID: c.ID, Email: c.Email, Name: c.Name, Roles: c.Roles, CreatedAt: c.At}
+		u := ticketing.User{ID: c.ID, Email: c.Email, Name: c.Name, Roles: c.Roles, CreatedAt: c.At, Verified: c.Verified}
 		m.users[u.ID], m.hashes[u.ID], m.emails[u.Email] = u, c.PasswordHash, u.ID
 		return u, nil
 	})
@@ -111,67 +117,6 @@ func (m *memory) User(_ context.Context, id ticketing.ID) (ticketing.User, error
 		return u, notFound()
 	}
 	return u, nil
-}
-
-func (m *memory) SetRoles(_ context.Context, c ticketing.SetRoles) (ticketing.User, error) {
-	return once(m, c.Meta, func() (ticketing.User, error) {
-		u, ok := m.users[c.User]
-		if !ok {
-			return u, notFound()
-		}
-		u.Roles = c.Roles
-		m.users[u.ID] = u
-		return u, nil
-	})
-}
-
-func (m *memory) StartSession(_ context.Context, c ticketing.StartSession) (ticketing.UserSession, error) {
-	return once(m, c.Meta, func() (ticketing.UserSession, error) {
-		s := ticketing.Session{ID: c.ID, User: c.User, StartedAt: c.At, SeenAt: c.At}
-		m.sessions[s.ID] = s
-		return ticketing.UserSession{Session: s, User: m.users[c.User]}, nil
-	})
-}
-
-func (m *memory) RenewSession(_ context.Context, c ticketing.RenewSession) (ticketing.UserSession, error) {
-	return once(m, c.Meta, func() (ticketing.UserSession, error) {
-		m.asked++
-		s, ok := m.sessions[c.Session]
-		if m.down {
-			return ticketing.UserSession{}, ticketing.Errorf(ticketing.Unavailable, "down")
-		}
-		if !ok || !s.Alive(c.At) {
-			return ticketing.UserSession{}, unauthorized()
-		}
-		s.SeenAt = c.At
-		m.sessions[s.ID] = s
-		return ticketing.UserSession{Session: s, User: m.users[s.User]}, nil
-	})
-}
-
-func (m *memory) EndSession(_ context.Context, c ticketing.EndSession) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for id, s := range m.sessions {
-		if s.User == c.User && (c.Session.IsZero() || id == c.Session) {
-			delete(m.sessions, id)
-		}
-	}
-	return nil
-}
-
-func (m *memory) Session(_ context.Context, _, session ticketing.ID) (ticketing.UserSession, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.asked++
-	s, ok := m.sessions[session]
-	if m.down {
-		return ticketing.UserSession{}, ticketing.Errorf(ticketing.Unavailable, "down")
-	}
-	if !ok {
-		return ticketing.UserSession{}, unauthorized()
-	}
-	return ticketing.UserSession{Session: s, User: m.users[s.User]}, nil
 }
 
 func (m *memory) CreatePost(_ context.Context, c ticketing.CreatePost) (ticketing.Created, error) {

@@ -28,6 +28,7 @@ type route struct {
 	limit   int // bytes of the body
 	handler func(*Gateway, *call) error
 	timeout time.Duration // for all calls to services together; 0: Config.RequestTimeout
+	proven  bool          // a browser's session must have given the password lately
 	page    bool          // errors are pages, not problem+json; bodies are forms
 	pre     bool          // a page for those who are not signed in yet: its forms' tokens are bound to the pre-session
 	series  *series       // of the metrics
@@ -42,7 +43,10 @@ func routes() []route {
 		{method: "GET", pattern: "/api/users/currentuser", access: anyone, handler: (*Gateway).currentUser},
 		{method: "GET", pattern: "/api/users/me", access: user, handler: (*Gateway).me},
 		{method: "GET", pattern: "/api/csrf", access: user, handler: (*Gateway).csrfToken},
-		{method: "POST", pattern: "/api/users/{id}/roles", access: operator, limit: textLimit, handler: (*Gateway).setRoles},
+		{method: "GET", pattern: "/api/users/me/sessions", access: user, handler: (*Gateway).listSessions},
+		{method: "DELETE", pattern: "/api/users/me/sessions", access: user, limit: textLimit, handler: (*Gateway).endSessions},
+		{method: "DELETE", pattern: "/api/users/me/sessions/{id}", access: user, limit: textLimit, handler: (*Gateway).endSession},
+		{method: "POST", pattern: "/api/users/{id}/roles", access: operator, proven: true, limit: textLimit, handler: (*Gateway).setRoles},
 		{method: "POST", pattern: "/api/token", access: open, limit: textLimit, handler: (*Gateway).token},
 
 		{method: "POST", pattern: "/api/posts", access: user, limit: textLimit, handler: (*Gateway).createPost},
@@ -68,13 +72,13 @@ func routes() []route {
 		{method: "POST", pattern: "/api/tickets/{id}/decide", access: moderator, limit: textLimit, handler: (*Gateway).decideTicket},
 
 		{method: "GET", pattern: "/api/plugins", access: operator, handler: (*Gateway).listPlugins},
-		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, limit: moduleLimit, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
+		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, proven: true, limit: moduleLimit, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
 		{method: "GET", pattern: "/api/plugins/{name}/versions", access: operator, handler: (*Gateway).listVersions},
 		{method: "GET", pattern: "/api/rules", access: operator, handler: (*Gateway).listRules},
 		{method: "GET", pattern: "/api/rules/{name}", access: operator, handler: (*Gateway).getRule},
-		{method: "PUT", pattern: "/api/rules/{name}", access: operator, limit: ruleLimit, handler: (*Gateway).putRule, timeout: importExpiry},
-		{method: "DELETE", pattern: "/api/rules/{name}", access: operator, limit: textLimit, handler: (*Gateway).retireRule, timeout: importExpiry},
-		{method: "POST", pattern: "/api/rules/{name}/rollback", access: operator, limit: textLimit, handler: (*Gateway).rollbackRule, timeout: importExpiry},
+		{method: "PUT", pattern: "/api/rules/{name}", access: operator, proven: true, limit: ruleLimit, handler: (*Gateway).putRule, timeout: importExpiry},
+		{method: "DELETE", pattern: "/api/rules/{name}", access: operator, proven: true, limit: textLimit, handler: (*Gateway).retireRule, timeout: importExpiry},
+		{method: "POST", pattern: "/api/rules/{name}/rollback", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rollbackRule, timeout: importExpiry},
 		{method: "GET", pattern: "/api/decisions", access: user, handler: (*Gateway).listDecisions},
 
 		{method: "POST", pattern: "/api/import", access: operator, limit: importLimit, handler: (*Gateway).importRows, timeout: importExpiry},

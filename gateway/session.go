@@ -33,6 +33,10 @@ func (a access) grants(r ticketing.Roles) bool {
 	return true
 }
 
+// provenLife is how long after the password was given a browser's session may do what routes with proven do. Whoever finds
+// an unlocked screen must not be able to change the rules.
+const provenLife = 15 * time.Minute
+
 // cookieName has the prefix that makes browsers insist on Secure, this host and the whole path.
 func (g *Gateway) cookieName() string {
 	if g.config.Dev {
@@ -93,6 +97,8 @@ func (g *Gateway) authenticate(c *call) error {
 		return unauthorized()
 	case !a.grants(c.who.roles):
 		return ticketing.Errorf(ticketing.Forbidden, "")
+	case c.route.proven && c.use == forBrowser && c.at.Sub(c.who.proven) > provenLife:
+		return ticketing.Errorf(ticketing.Unauthorized, "Sign in again to do this: your password was last checked more than %d minutes ago.", provenLife/time.Minute)
 	}
 	return nil
 }
@@ -136,7 +142,7 @@ func (g *Gateway) renew(c *call, id *identity) (*identity, error) {
 func identityOf(us ticketing.UserSession, now time.Time) *identity {
 	return &identity{
 		user: us.User.ID, session: us.Session.ID, email: us.User.Email, name: us.User.Name, roles: us.User.Roles,
-		known: now, expires: now.Add(tokenLife),
+		verified: us.User.Verified, proven: us.Session.Proven(), known: now, expires: now.Add(tokenLife),
 	}
 }
 
@@ -154,18 +160,32 @@ func (g *Gateway) presentsOperator(h *fasthttp.RequestHeader) bool {
 	return !ended && id.roles.Has(ticketing.RoleOperator)
 }
 
-// begin opens a session for a user who has just proved who they are, and ends the one that the browser came with.
-func (g *Gateway) begin(c *call, user ticketing.ID) (ticketing.UserSession, error) {
+// starting describes the session that a request opens for somebody who has just proved who they are.
+func (g *Gateway) starting(c *call, known ticketing.Credentials) ticketing.StartSession {
+	var secret [8]byte
+	rand.Read(secret[:]) // never fails
+	return ticketing.StartSession{
+		Meta: c.freshMeta(), User: known.User.ID, PasswordHash: known.PasswordHash,
+		ID:    ticketing.NewID(known.User.ID.Slot(), c.at, binary.BigEndian.Uint64(secret[:])),
+		Agent: ticketing.CleanAgent(string(c.Request.Header.UserAgent())), Address: g.addressOf(c),
+	}
+}
+
+// addressOf returns the client's address as text, without the port.
+func (g *Gateway) addressOf(c *call) string { return c.RemoteIP().String() }
+
+// enter opens a session in the browser, and ends the one that the browser came with.
+func (g *Gateway) enter(c *call, known ticketing.Credentials) (ticketing.UserSession, error) {
+	us, err := g.s.Users.StartSession(c.context(), g.starting(c, known))
+	if err != nil {
+		return us, ticketing.Wrap("gateway.enter", err)
+	}
 	if u, token, err := g.presented(&c.Request.Header); err == nil && u == forBrowser && len(token) > 0 {
 		if old, err := g.tokens.verify(u, token); err == nil || errors.Is(err, errExpired) {
 			g.end(c, old) // best effort: it expires anyway
 		}
 	}
-	var secret [8]byte
-	rand.Read(secret[:]) // never fails
-	id := ticketing.NewID(user.Slot(), c.at, binary.BigEndian.Uint64(secret[:]))
-	us, err := g.s.Users.StartSession(c.context(), ticketing.StartSession{Meta: c.freshMeta(), User: user, ID: id})
-	return us, ticketing.Wrap("gateway.begin", err)
+	return us, g.setCookie(c, us)
 }
 
 // end ends a session everywhere, and here at once.

@@ -32,11 +32,13 @@ const (
 // claims are what a token says.
 type claims struct {
 	jwt.RegisteredClaims
-	ID      string   `json:"id"`
-	Email   string   `json:"email"`
-	Name    string   `json:"name"`
-	Roles   []string `json:"roles"`
-	Session string   `json:"sid"`
+	ID       string           `json:"id"`
+	Email    string           `json:"email"`
+	Verified bool             `json:"email_verified,omitempty"`
+	Name     string           `json:"name"`
+	Roles    []string         `json:"roles"`
+	Session  string           `json:"sid"`
+	Proven   *jwt.NumericDate `json:"auth_time,omitempty"` // when the password was last given
 }
 
 // identity is who asks, by a verified token. It is shared between requests: nobody changes one.
@@ -44,6 +46,8 @@ type identity struct {
 	user, session ticketing.ID
 	email, name   string
 	roles         ticketing.Roles
+	verified      bool
+	proven        time.Time // when the password was last given; zero: unknown
 	known         time.Time // since when the roles are known to hold
 	expires       time.Time
 }
@@ -97,7 +101,7 @@ func (t *tokens) issue(u use, us ticketing.UserSession) (string, error) {
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
 		},
 		ID: us.User.ID.String(), Email: us.User.Email, Name: us.User.Name, Roles: us.User.Roles.Names(),
-		Session: us.Session.ID.String(),
+		Session: us.Session.ID.String(), Verified: us.User.Verified, Proven: jwt.NewNumericDate(us.Session.Proven()),
 	})
 	tok.Header["kid"], tok.Header["typ"] = kid, tokenType
 	s, err := tok.SignedString(key)
@@ -172,11 +176,15 @@ func (c *claims) identity() (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &identity{
-		user: user, session: session, email: c.Email, name: c.Name, roles: roles,
+	id := &identity{
+		user: user, session: session, email: c.Email, name: c.Name, roles: roles, verified: c.Verified,
 		known:   c.IssuedAt.Time.Add(-tokenLeeway), // another gateway's clock may be ahead of ours
 		expires: c.ExpiresAt.Time,
-	}, nil
+	}
+	if c.Proven != nil {
+		id.proven = c.Proven.Time
+	}
+	return id, nil
 }
 
 // remember keeps a verified token's identity. When full, it forgets what is over, and if need be an eighth of the rest.
@@ -200,6 +208,7 @@ func (t *tokens) remember(sum [sha256.Size]byte, id *identity) {
 func (t *tokens) refresh(u use, token []byte, old *identity, us ticketing.UserSession) *identity {
 	id := *old
 	id.email, id.name, id.roles, id.known = us.User.Email, us.User.Name, us.User.Roles, t.now()
+	id.verified, id.proven = us.User.Verified, us.Session.Proven()
 	t.remember(t.sum(u, token), &id)
 	return &id
 }

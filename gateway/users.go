@@ -16,15 +16,16 @@ type userView struct {
 	Name      string       `json:"name"`
 	Roles     []string     `json:"roles"`
 	CreatedAt time.Time    `json:"createdAt"`
+	Verified  bool         `json:"verified"` // the e-mail address
 }
 
 func viewUser(u ticketing.User) userView {
-	return userView{u.ID, u.Email, u.Name, u.Roles.Names(), u.CreatedAt.UTC()}
+	return userView{u.ID, u.Email, u.Name, u.Roles.Names(), u.CreatedAt.UTC(), u.Verified}
 }
 
 // viewIdentity shows who asks from the token alone: the ID carries the account's time.
 func viewIdentity(id *identity) userView {
-	return userView{id.user, id.email, id.name, id.roles.Names(), id.user.Time()}
+	return userView{id.user, id.email, id.name, id.roles.Names(), id.user.Time(), id.verified}
 }
 
 type credentials struct {
@@ -81,19 +82,10 @@ func (g *Gateway) register(c *call, in newAccount) (ticketing.User, error) {
 	} else if err != nil {
 		return ticketing.User{}, ticketing.Wrap(op, err)
 	}
-	if _, err := g.enter(c, u.ID); err != nil { // the account is there: the user signs in instead
+	if _, err := g.enter(c, ticketing.Credentials{User: u}); err != nil { // the account is there: the user signs in instead
 		g.log.Warn("no session after sign-up", "request", requestID(c.RequestCtx), "error", err.Error())
 	}
 	return u, nil
-}
-
-// enter opens a session in the browser.
-func (g *Gateway) enter(c *call, user ticketing.ID) (ticketing.UserSession, error) {
-	us, err := g.begin(c, user)
-	if err == nil {
-		err = g.setCookie(c, us)
-	}
-	return us, err
 }
 
 // checkSignUp reports all faults of a sign-up at once and returns the normalized address.
@@ -130,14 +122,14 @@ func (g *Gateway) secretMeta(c *call, email string) (ticketing.Meta, error) {
 }
 
 // prove checks an address and a password. Every path computes one hash, and every failure looks the same.
-func (g *Gateway) prove(c *call, in credentials) (ticketing.User, error) {
+func (g *Gateway) prove(c *call, in credentials) (ticketing.Credentials, error) {
 	const op = "gateway.prove"
 	var known ticketing.Credentials
 	email, err := ticketing.NormalizeEmail(in.Email)
 	if err == nil {
 		known, err = g.s.Users.Credentials(c.context(), email)
 		if err != nil && ticketing.KindOf(err) != ticketing.NotFound {
-			return ticketing.User{}, ticketing.Wrap(op, err)
+			return known, ticketing.Wrap(op, err)
 		}
 	}
 	if n := len(in.Password); n > 4*ticketing.MaxPassword {
@@ -145,12 +137,12 @@ func (g *Gateway) prove(c *call, in credentials) (ticketing.User, error) {
 	}
 	ok, err := g.passwords.verify(c.context(), known.PasswordHash, in.Password)
 	if err != nil {
-		return ticketing.User{}, err
+		return ticketing.Credentials{}, err
 	}
 	if !ok {
-		return ticketing.User{}, ticketing.Errorf(ticketing.Unauthorized, "The e-mail address or the password is wrong.")
+		return ticketing.Credentials{}, ticketing.Errorf(ticketing.Unauthorized, "The e-mail address or the password is wrong.")
 	}
-	return known.User, nil
+	return known, nil
 }
 
 func (g *Gateway) signIn(c *call) error {
@@ -167,11 +159,11 @@ func (g *Gateway) signIn(c *call) error {
 
 // admit opens a session in the browser of somebody who proves who they are.
 func (g *Gateway) admit(c *call, in credentials) (ticketing.UserSession, error) {
-	u, err := g.prove(c, in)
+	known, err := g.prove(c, in)
 	if err != nil {
 		return ticketing.UserSession{}, err
 	}
-	return g.enter(c, u.ID)
+	return g.enter(c, known)
 }
 
 // token starts a session for a program. Refresh tokens come with a later version: then the reply has one more member.
@@ -180,13 +172,13 @@ func (g *Gateway) token(c *call) error {
 	if err := c.json(&in); err != nil {
 		return err
 	}
-	u, err := g.prove(c, in)
+	known, err := g.prove(c, in)
 	if err != nil {
 		return err
 	}
-	us, err := g.begin(c, u.ID)
+	us, err := g.s.Users.StartSession(c.context(), g.starting(c, known))
 	if err != nil {
-		return err
+		return ticketing.Wrap("gateway.token", err)
 	}
 	access, err := g.tokens.issue(forAPI, us)
 	if err != nil {
@@ -212,10 +204,7 @@ func (g *Gateway) leave(c *call) error {
 			return err
 		}
 	}
-	if c.use != forAPI {
-		g.clearCookie(c)
-		c.Response.Header.Set("Clear-Site-Data", `"cache", "storage"`)
-	}
+	g.forgetBrowser(c)
 	return nil
 }
 

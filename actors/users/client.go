@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"ticketing"
@@ -83,4 +84,59 @@ func (c Client) Session(ctx context.Context, user, session ticketing.ID) (ticket
 		return ticketing.UserSession{}, errNoSession
 	}
 	return s, err
+}
+
+// Sessions implements ticketing.UserService.
+func (c Client) Sessions(ctx context.Context, user ticketing.ID) ([]ticketing.Session, error) {
+	all, err := system.Query[[]ticketing.Session](ctx, c.sys, Name, user.Slot(), opSessions, &byID{user})
+	now := time.Now()
+	return slices.DeleteFunc(all, func(s ticketing.Session) bool { return !s.Alive(now) }), err
+}
+
+// RefreshSession implements ticketing.UserService.
+func (c Client) RefreshSession(ctx context.Context, cmd ticketing.RefreshSession) (ticketing.Refreshed, error) {
+	r, _, err := system.Command[ticketing.Refreshed](ctx, c.sys, Name, cmd.User.Slot(), opRefreshSession, &cmd)
+	return r, err
+}
+
+// SetPassword implements ticketing.UserService.
+func (c Client) SetPassword(ctx context.Context, cmd ticketing.SetPassword) (ticketing.UserSession, error) {
+	r, _, err := system.Command[ticketing.UserSession](ctx, c.sys, Name, cmd.User.Slot(), opSetPassword, &cmd)
+	return r, err
+}
+
+// SetName implements ticketing.UserService.
+func (c Client) SetName(ctx context.Context, cmd ticketing.SetName) (ticketing.User, error) {
+	r, _, err := system.Command[ticketing.User](ctx, c.sys, Name, cmd.User.Slot(), opSetName, &cmd)
+	return r, err
+}
+
+// SetDisabled implements ticketing.UserService.
+func (c Client) SetDisabled(ctx context.Context, cmd ticketing.SetDisabled) (ticketing.User, error) {
+	r, _, err := system.Command[ticketing.User](ctx, c.sys, Name, cmd.User.Slot(), opSetDisabled, &cmd)
+	return r, err
+}
+
+// RemoveUser implements ticketing.UserService.
+func (c Client) RemoveUser(ctx context.Context, cmd ticketing.RemoveUser) (ticketing.User, error) {
+	r, _, err := system.Command[ticketing.User](ctx, c.sys, Name, cmd.User.Slot(), opRemoveUser, &cmd)
+	return r, err
+}
+
+// StartProof implements ticketing.UserService.
+func (c Client) StartProof(ctx context.Context, cmd ticketing.StartProof) (ticketing.User, error) {
+	r, _, err := system.Command[ticketing.User](ctx, c.sys, Name, cmd.User.Slot(), opStartProof, &cmd)
+	return r, err
+}
+
+// ResetPassword implements ticketing.UserService.
+func (c Client) ResetPassword(ctx context.Context, cmd ticketing.ResetPassword) (ticketing.User, error) {
+	r, _, err := system.Command[ticketing.User](ctx, c.sys, Name, cmd.User.Slot(), opResetPassword, &cmd)
+	return r, err
+}
+
+// VerifyEmail implements ticketing.UserService.
+func (c Client) VerifyEmail(ctx context.Context, cmd ticketing.VerifyEmail) (ticketing.User, error) {
+	r, _, err := system.Command[ticketing.User](ctx, c.sys, Name, cmd.User.Slot(), opVerifyEmail, &cmd)
+	return r, err
 }

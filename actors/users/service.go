@@ -20,6 +20,15 @@ const (
 	opRenewSession
 	opEndSession
 	opSession
+	opSessions
+	opRefreshSession
+	opSetPassword
+	opSetName
+	opSetDisabled
+	opRemoveUser
+	opStartProof
+	opResetPassword
+	opVerifyEmail
 )
 
 // New returns what the service answers to.
@@ -36,6 +45,15 @@ func New() shard.Spec {
 			shard.Command(opRenewSession, s.renewSession),
 			shard.Command(opEndSession, s.endSession),
 			shard.Query(opSession, s.session),
+			shard.Query(opSessions, s.listSessions),
+			shard.Command(opRefreshSession, s.refreshSession),
+			shard.Command(opSetPassword, s.setPassword),
+			shard.Command(opSetName, s.setName),
+			shard.Command(opSetDisabled, s.setDisabled),
+			shard.Command(opRemoveUser, s.removeUser),
+			shard.Command(opStartProof, s.startProof),
+			shard.Command(opResetPassword, s.resetPassword),
+			shard.Command(opVerifyEmail, s.verifyEmail),
 		},
 		Export: export,
 	}
@@ -45,7 +63,9 @@ func New() shard.Spec {
 const (
 	tableAccount = 'a' // user id → account
 	tableEmail   = 'e' // slot, e-mail → user id
-	tableSession = 's' // user id, session id → Session
+	tableSession = 's' // user id, session id → session
+	tableProof   = 'p' // user id, kind(1) → proof
+	tableTried   = 't' // user id → when somebody last tried to sign up with the e-mail of that account
 )
 
 // account is what is stored of a user. The hash leaves the service only in Credentials.
@@ -59,6 +79,12 @@ func accountKey(id ticketing.ID) shard.Key { return shard.KeyOf(tableAccount, id
 func emailKey(slot ticketing.Slot, email string) shard.Key {
 	return shard.KeyAt(tableEmail, slot, []byte(email))
 }
+
+func proofKey(user ticketing.ID, k ticketing.ProofKind) shard.Key {
+	return shard.KeyOf(tableProof, user, []byte{byte(k)})
+}
+
+func triedKey(user ticketing.ID) shard.Key { return shard.KeyOf(tableTried, user) }
 
 func sessionKey(user, session ticketing.ID) shard.Key {
 	return shard.KeyOf(tableSession, user, session[:])

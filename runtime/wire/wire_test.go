@@ -33,6 +33,8 @@ func golden() map[string]any {
 		new(ticketing.CreatePost), new(ticketing.EditPost), new(ticketing.DeleteItem), new(ticketing.CreateComment), new(ticketing.EditComment),
 		new(ticketing.OpenTicket), new(ticketing.DecideTicket), new(ticketing.UploadPlugin), new(ticketing.SetRule), new(ticketing.Created),
 		new(ticketing.Credentials), new(ticketing.UserSession), new(ticketing.TicketChange), new(ticketing.PostChange), new(ticketing.CommentChange),
+		new(ticketing.RefreshSession), new(ticketing.Refreshed), new(ticketing.SetPassword), new(ticketing.SetName), new(ticketing.SetDisabled),
+		new(ticketing.RemoveUser), new(ticketing.StartProof), new(ticketing.ResetPassword), new(ticketing.VerifyEmail),
 		new(ticketing.Error)} {
 		fill(reflect.ValueOf(c).Elem(), id)
 		values[strings.ToLower(reflect.TypeOf(c).Elem().Name())] = c
