@@ -14,6 +14,7 @@ type Comment struct {
 	Text      string `cbor:"5,keyasint"`
 	Content   `cbor:"6,keyasint"`
 	ShownText string `cbor:"7,keyasint,omitempty"` // the approved text shown while Rev is not approved
+	Answers   ID     `cbor:"8,keyasint,omitzero"`  // the author of the parent, or of the post; zero: the author answers themselves
 }
 
 // Public returns the comment as everybody sees it, and whether they do.

@@ -11,6 +11,9 @@ const (
 	EvSessionEnded
 )
 
+// EvNoticesRead is users', too.
+const EvNoticesRead EventType = 15
+
 const (
 	EvPostCreated EventType = iota + 20
 	EvPostEdited
@@ -43,7 +46,7 @@ const (
 )
 
 var eventNames = map[EventType]string{
-	EvUserSignedUp: "UserSignedUp", EvUserChanged: "UserChanged", EvSessionEnded: "SessionEnded",
+	EvUserSignedUp: "UserSignedUp", EvUserChanged: "UserChanged", EvSessionEnded: "SessionEnded", EvNoticesRead: "NoticesRead",
 	EvPostCreated: "PostCreated", EvPostEdited: "PostEdited", EvPostDeleted: "PostDeleted", EvPostModerated: "PostModerated",
 	EvCommentCreated: "CommentCreated", EvCommentEdited: "CommentEdited", EvCommentDeleted: "CommentDeleted", EvCommentModerated: "CommentModerated",
 	EvModerated: "Moderated", EvWithdrawn: "Withdrawn", EvPostDecided: "PostDecided",
@@ -95,6 +98,11 @@ type (
 		Session ID        `cbor:"2,keyasint,omitzero"`
 		At      time.Time `cbor:"3,keyasint"`
 	}
+	// NoticesRead says up to when a user has read their notices.
+	NoticesRead struct {
+		User ID        `cbor:"1,keyasint"`
+		UpTo time.Time `cbor:"2,keyasint"`
+	}
 )
 
 // The events of posts and comments carry the item as it is after the change.
@@ -113,8 +121,9 @@ type (
 	}
 	// PostModerated says that posts took a decision over.
 	PostModerated struct {
-		Ref    PostRef `cbor:"1,keyasint"`
-		Reason string  `cbor:"2,keyasint,omitempty"`
+		Ref        PostRef   `cbor:"1,keyasint"`
+		Reason     string    `cbor:"2,keyasint,omitempty"`
+		ReviewedAt time.Time `cbor:"3,keyasint,omitzero"`
 	}
 	// CommentCreated says that a comment waits for its first decision.
 	CommentCreated struct {
@@ -137,6 +146,8 @@ type (
 		Moved  uint64 `cbor:"5,keyasint"`
 		Status Status `cbor:"6,keyasint"`
 		Reason string `cbor:"7,keyasint,omitempty"`
+		// ReviewedAt is the comment's after the decision.
+		ReviewedAt time.Time `cbor:"8,keyasint,omitzero"`
 	}
 )
 
@@ -181,6 +192,7 @@ func (e UserChanged) Header() (EventType, ID, ID, uint32) {
 	return EvUserChanged, e.User.ID, e.User.ID, 0
 }
 func (e SessionEnded) Header() (EventType, ID, ID, uint32) { return EvSessionEnded, e.User, e.User, 0 }
+func (e NoticesRead) Header() (EventType, ID, ID, uint32)  { return EvNoticesRead, e.User, e.User, 0 }
 func (e PostCreated) Header() (EventType, ID, ID, uint32) {
 	return EvPostCreated, e.Post.ID, e.Post.Author.ID, e.Post.Rev
 }
@@ -233,6 +245,8 @@ func NewEventData(t EventType) EventData {
 		return new(UserChanged)
 	case EvSessionEnded:
 		return new(SessionEnded)
+	case EvNoticesRead:
+		return new(NoticesRead)
 	case EvPostCreated:
 		return new(PostCreated)
 	case EvPostEdited:

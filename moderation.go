@@ -132,4 +132,6 @@ type ModerationService interface {
 	Decisions(ctx context.Context, author, subject ID) ([]Decision, error)
 	// Recent returns the newest decisions of all shards that the event logs still hold, newest first.
 	Recent(ctx context.Context, limit int) ([]Decision, error)
+	// Record returns what is known of an author, with the last decision about each of the author's subjects (100 at most).
+	Record(ctx context.Context, author ID, subjects []ID) (AuthorRecord, error)
 }

@@ -64,6 +64,16 @@ type Content struct {
 	Deleted   bool      `cbor:"6,keyasint,omitempty"`
 	ShownRev  uint32    `cbor:"7,keyasint,omitempty"` // the revision that everybody sees; 0: none
 	Moved     uint64    `cbor:"8,keyasint,omitempty"` // number of changes so far; the item's ETag
+	// ReviewedAt is when the item was last held or rejected, or decided after that; zero for what never was: most items.
+	ReviewedAt time.Time `cbor:"9,keyasint,omitzero"`
+}
+
+// Reviewed returns what ReviewedAt becomes with a decision at the given time.
+func (c Content) Reviewed(s Status, at time.Time) time.Time {
+	if s == Approved && c.ReviewedAt.IsZero() {
+		return time.Time{}
+	}
+	return at
 }
 
 // Visible reports whether everybody may see some revision of the item.

@@ -1,6 +1,9 @@
 package ticketing
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Bounds of a page.
 const (
@@ -57,11 +60,17 @@ type SearchPage struct {
 
 // TicketFilter selects tickets. Zero fields select all.
 type TicketFilter struct {
-	State  TicketState
-	Opener ID // tickets that this user opened or joined
+	State     TicketState
+	Kind      TicketKind
+	Opener    ID        // tickets that this user opened or joined, or about their own held items
+	Author    ID        // tickets about this user's items
+	Claimant  ID        // tickets that this user has claimed,
+	At        time.Time // with a lease alive at this time
+	Escalated bool
+	Oldest    bool // oldest first; else newest first
 }
 
-// TicketPage is a page of tickets, newest first.
+// TicketPage is a page of tickets.
 type TicketPage struct {
 	Tickets []Ticket
 	Next    string
@@ -69,10 +78,12 @@ type TicketPage struct {
 
 // Totals counts what query holds.
 type Totals struct {
-	Users    uint64            `json:"users"`
-	Posts    map[string]uint64 `json:"posts"` // by status
-	Comments map[string]uint64 `json:"comments"`
-	Tickets  map[string]uint64 `json:"tickets"` // by state
+	Users     uint64            `json:"users"`
+	Posts     map[string]uint64 `json:"posts"` // by status
+	Comments  map[string]uint64 `json:"comments"`
+	Tickets   map[string]uint64 `json:"tickets"`          // by state
+	Open      map[string]uint64 `json:"openTickets"`      // by kind
+	Escalated uint64            `json:"escalatedTickets"` // of the open ones
 }
 
 // QueryService reads this node's projection of all event logs. Items that the viewer may not see are left out or

@@ -12,9 +12,13 @@ const (
 	TicketHeld    TicketKind = iota + 1 // no rule could decide, or a rule wants a human
 	TicketReport                        // a user reported an item
 	TicketSupport                       // a user asks for help
+	TicketAppeal                        // an author asks to look again at what was rejected
 )
 
-var ticketKindNames = [...]string{"", "held", "report", "support"}
+// TicketKinds are all kinds, in the order in which counts name them.
+var TicketKinds = [...]TicketKind{TicketHeld, TicketReport, TicketSupport, TicketAppeal}
+
+var ticketKindNames = [...]string{"", "held", "report", "support", "appeal"}
 
 func (k TicketKind) String() string {
 	if int(k) < len(ticketKindNames) {
@@ -34,7 +38,7 @@ func (k *TicketKind) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return Errorf(Invalid, "There is no ticket kind %q; the kinds are held, report and support.", text)
+	return Errorf(Invalid, "There is no ticket kind %q; the kinds are held, report, support and appeal.", text)
 }
 
 // TicketState is where a ticket stands.
@@ -73,14 +77,16 @@ const (
 	OutcomeApprove    = "approve"    // the item is published
 	OutcomeReject     = "reject"     // the item is not
 	OutcomeAnswered   = "answered"   // nothing was to decide about an item
-	OutcomeSuperseded = "superseded" // a newer revision was judged
+	OutcomeSuperseded = "superseded" // a newer revision was judged, or the same one by another ticket
 	OutcomeWithdrawn  = "withdrawn"  // the item was deleted
 )
 
-// MaxTicketText bounds a ticket's or a note's text, in characters; MaxTicketNotes the notes of a ticket.
+// Bounds of a ticket.
 const (
-	MaxTicketText  = 4_000
-	MaxTicketNotes = 200
+	MaxTicketText    = 4_000            // characters of its text, and of a note or message
+	MaxTicketNotes   = 200              // notes and messages together
+	MaxTicketEntries = 500              // of its timeline; beyond, claims and releases are no longer recorded
+	TicketLease      = 15 * time.Minute // how long a claim holds unless it is renewed
 )
 
 // Ticket is a case for a human. It lives in the slot of the author of the item that it is about; a support ticket in
@@ -102,6 +108,20 @@ type Ticket struct {
 	Note      string      `cbor:"14,keyasint,omitempty"` // what the decider says to the author
 	DecidedBy ID          `cbor:"15,keyasint,omitzero"`
 	Moved     uint64      `cbor:"16,keyasint,omitempty"` // number of changes so far; the ticket's ETag
+	// Who works on it, and until when nobody else may decide it. A lease that is over may be taken; Claimed tells.
+	ClaimedBy    Author    `cbor:"17,keyasint,omitzero"`
+	ClaimedUntil time.Time `cbor:"18,keyasint,omitzero"`
+	EscalatedAt  time.Time `cbor:"19,keyasint,omitzero"`  // a moderator asked for an operator
+	AnsweredAt   time.Time `cbor:"20,keyasint,omitzero"`  // of the last message of a moderator to the opener
+	Origin       ID        `cbor:"21,keyasint,omitzero"`  // the ticket whose outcome an appeal is against, if there was one
+	Entries      uint32    `cbor:"22,keyasint,omitempty"` // of the timeline
+	Notes        uint32    `cbor:"23,keyasint,omitempty"` // notes and messages among them
+	Post         ID        `cbor:"24,keyasint,omitzero"`  // the post of a comment that was reported or appealed for
+}
+
+// Claimed reports whether somebody's lease is alive at the given time.
+func (t Ticket) Claimed(at time.Time) bool {
+	return !t.ClaimedBy.ID.IsZero() && at.Before(t.ClaimedUntil)
 }
 
 // VisibleTo reports whether a user may read the ticket: moderators, the opener, those who reported the same, and the author of a
@@ -118,8 +138,9 @@ func (t Ticket) VisibleTo(p Principal) bool {
 	return false
 }
 
-// OpenTicket asks for a report of an item (Subject and Author set) or a support ticket. A second report of an item joins
-// the first one's ticket while that is open.
+// OpenTicket asks for a report of an item (Subject and Author set), an appeal of its author, or a support ticket. A second report of an
+// item joins the first one's ticket while that is open; a second appeal for the same revision is Conflict. Whether the item was rejected
+// is the caller's to check.
 type OpenTicket struct {
 	Meta    `cbor:"1,keyasint"`
 	By      Principal  `cbor:"2,keyasint"`
@@ -130,6 +151,8 @@ type OpenTicket struct {
 	Rev     uint32     `cbor:"7,keyasint,omitempty"`
 	Author  ID         `cbor:"8,keyasint,omitzero"`
 	Text    string     `cbor:"9,keyasint"`
+	Origin  ID         `cbor:"10,keyasint,omitzero"` // of an appeal
+	Post    ID         `cbor:"11,keyasint,omitzero"` // of a comment
 }
 
 // DecideTicket closes a ticket. Approve and reject also decide about the item's revision; answer only closes.
@@ -155,11 +178,17 @@ func CheckTicketText(field, text string) error {
 	return f.Err()
 }
 
-// TicketService owns tickets. A ticket that the caller may not see is NotFound; deciding is for moderators, else
-// Forbidden; deciding a closed ticket is Conflict.
+// TicketService owns tickets. A ticket that the caller may not see is NotFound; claiming, deciding, escalating and internal notes are for
+// moderators, else Forbidden; changing a closed ticket, or one that somebody else has claimed, is Conflict.
 type TicketService interface {
 	OpenTicket(ctx context.Context, c OpenTicket) (TicketChange, error)
 	DecideTicket(ctx context.Context, c DecideTicket) (TicketChange, error)
+	ClaimTicket(ctx context.Context, c ClaimTicket) (TicketChange, error)
+	ReleaseTicket(ctx context.Context, c ReleaseTicket) (TicketChange, error)
+	NoteTicket(ctx context.Context, c NoteTicket) (TicketChange, error)
+	EscalateTicket(ctx context.Context, c EscalateTicket) (TicketChange, error)
+	// Case returns a ticket with its timeline, whole; the caller decides what to show.
+	Case(ctx context.Context, id ID) (TicketCase, error)
 	// Ticket returns a ticket; the caller decides whether to show it.
 	Ticket(ctx context.Context, id ID) (Ticket, error)
 }

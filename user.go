@@ -188,4 +188,6 @@ type UserService interface {
 	// ResetPassword and VerifyEmail use up a token; one that is unknown, used or too old is Invalid.
 	ResetPassword(ctx context.Context, c ResetPassword) (User, error)
 	VerifyEmail(ctx context.Context, c VerifyEmail) (User, error)
+	// ReadNotices moves the mark up to which a user has read their notices.
+	ReadNotices(ctx context.Context, c ReadNotices) (Position, error)
 }

@@ -35,6 +35,11 @@ type memory struct {
 	unknown   map[ticketing.ID]bool // posts that comments has not heard of
 	down      bool                  // users answers Unavailable
 	asked     int                   // calls of Session and RenewSession
+	timelines map[ticketing.ID][]ticketing.TicketEntry
+	read      map[ticketing.ID]time.Time // notices
+	hints     []ticketing.Hint
+	wake      chan struct{} // closed by the next change
+	watches   int           // that are open
 }
 
 type reply struct {
@@ -48,6 +53,7 @@ func newMemory() *memory {
 		sessions: map[ticketing.ID]ticketing.Session{}, refresh: map[ticketing.ID][]byte{}, proofs: map[proofOf]proofHash{}, posts: map[ticketing.ID]*ticketing.Post{},
 		comments: map[ticketing.ID]*ticketing.Comment{}, replies: map[ticketing.ID][]ticketing.ID{},
 		done: map[ticketing.CommandID]reply{}, unknown: map[ticketing.ID]bool{}, version: 1,
+		timelines: map[ticketing.ID][]ticketing.TicketEntry{}, read: map[ticketing.ID]time.Time{}, wake: make(chan struct{}),
 	}
 }
 
@@ -257,7 +263,7 @@ func (m *memory) judge(id ticketing.ID, s ticketing.Status, reason string) {
 	m.version++
 	d := ticketing.Decision{Subject: id, Status: s, Reason: reason, Rev: 1, At: time.UnixMilli(0).UTC()}
 	apply := func(c *ticketing.Content) {
-		c.Status, c.Reason, c.Moved = s, reason, c.Moved+1
+		c.Status, c.Reason, c.Moved, c.ReviewedAt = s, reason, c.Moved+1, c.Reviewed(s, time.UnixMilli(0).UTC())
 		if s == ticketing.Approved {
 			c.ShownRev = c.Rev
 		}

@@ -33,17 +33,22 @@ func (s *service) create(tx *shard.Tx, c *ticketing.CreateComment) (ticketing.Cr
 		}
 		return ticketing.Created{}, ticketing.Errorf(ticketing.Conflict, "There is a comment of this id already.")
 	}
+	answers := post.Author
 	if !c.Parent.IsZero() {
 		var parent ticketing.Comment
 		if !tx.Get(key(c.Parent), &parent) || parent.Post != c.Post || parent.Deleted {
 			return ticketing.Created{}, ticketing.InvalidField("parentId", "The comment that this one answers is not there.")
 		}
+		answers = parent.Author.ID
+	}
+	if answers == c.Author.ID {
+		answers = ticketing.ID{}
 	}
 	at := tx.At()
 	if !c.Dated.IsZero() {
 		at = c.Dated
 	}
-	n := ticketing.Comment{ID: c.ID, Post: c.Post, Parent: c.Parent, Author: c.Author, Text: c.Text,
+	n := ticketing.Comment{ID: c.ID, Post: c.Post, Parent: c.Parent, Author: c.Author, Text: c.Text, Answers: answers,
 		Content: ticketing.Content{Rev: 1, Status: ticketing.Pending, CreatedAt: at, Moved: 1}}
 	tx.Put(key(n.ID), &n)
 	tx.Emit(&ticketing.CommentCreated{Comment: n})
@@ -117,7 +122,7 @@ func (s *service) decided(tx *shard.Tx, _ *ticketing.Event, e *ticketing.Moderat
 	if !tx.Get(key(d.Subject), &c) || c.Deleted || c.Rev != d.Rev {
 		return nil
 	}
-	c.Status, c.Reason = d.Status, d.Reason
+	c.Status, c.Reason, c.ReviewedAt = d.Status, d.Reason, c.Reviewed(d.Status, tx.At())
 	switch {
 	case d.Status == ticketing.Approved:
 		c.Reason, c.ShownRev, c.ShownText = "", c.Rev, ""
@@ -126,6 +131,7 @@ func (s *service) decided(tx *shard.Tx, _ *ticketing.Event, e *ticketing.Moderat
 	}
 	c.Moved++
 	tx.Put(key(c.ID), &c)
-	tx.Emit(&ticketing.CommentModerated{ID: c.ID, Post: c.Post, Author: c.Author.ID, Rev: c.Rev, Moved: c.Moved, Status: c.Status, Reason: c.Reason})
+	tx.Emit(&ticketing.CommentModerated{ID: c.ID, Post: c.Post, Author: c.Author.ID, Rev: c.Rev, Moved: c.Moved, Status: c.Status, Reason: c.Reason,
+		ReviewedAt: c.ReviewedAt})
 	return nil
 }

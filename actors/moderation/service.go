@@ -28,6 +28,7 @@ func New(engine ticketing.RuleEngine, log *slog.Logger) shard.Spec {
 			shard.Command(opTakeGeneration, s.takeGeneration),
 			shard.Query(opGeneration, s.generation),
 			shard.Query(opDecisions, s.decisions),
+			shard.Query(opRecord, s.record),
 		},
 		Subscriptions: []shard.Subscription{{
 			Producer: "posts", Route: shard.ByAuthor,

@@ -103,7 +103,7 @@ func (s *service) decided(tx *shard.Tx, _ *ticketing.Event, e *ticketing.Moderat
 	if !tx.Get(key(d.Subject), &p) || p.Deleted || p.Rev != d.Rev {
 		return nil
 	}
-	p.Status, p.Reason = d.Status, d.Reason
+	p.Status, p.Reason, p.ReviewedAt = d.Status, d.Reason, p.Reviewed(d.Status, tx.At())
 	switch {
 	case d.Status == ticketing.Approved:
 		p.Reason, p.ShownRev, p.ShownTitle, p.ShownBody = "", p.Rev, "", ""
@@ -112,6 +112,6 @@ func (s *service) decided(tx *shard.Tx, _ *ticketing.Event, e *ticketing.Moderat
 	}
 	p.Moved++
 	tx.Put(key(p.ID), p)
-	tx.Emit(&ticketing.PostModerated{Ref: p.Ref(), Reason: p.Reason})
+	tx.Emit(&ticketing.PostModerated{Ref: p.Ref(), Reason: p.Reason, ReviewedAt: p.ReviewedAt})
 	return nil
 }

@@ -3,6 +3,8 @@
 package tickets
 
 import (
+	"encoding/binary"
+
 	"ticketing"
 	"ticketing/runtime/shard"
 )
@@ -15,6 +17,11 @@ const (
 	opOpen = iota + 1
 	opDecide
 	opTicket
+	opClaim
+	opRelease
+	opNote
+	opEscalate
+	opCase
 )
 
 // New returns what the service answers and listens to.
@@ -26,6 +33,11 @@ func New() shard.Spec {
 			shard.Command(opOpen, s.open),
 			shard.Command(opDecide, s.decide),
 			shard.Query(opTicket, s.ticket),
+			shard.Command(opClaim, s.claim),
+			shard.Command(opRelease, s.release),
+			shard.Command(opNote, s.note),
+			shard.Command(opEscalate, s.escalate),
+			shard.Query(opCase, s.timeline),
 		},
 		Subscriptions: []shard.Subscription{{
 			Producer: "moderation", Route: shard.ByAuthor,
@@ -43,12 +55,22 @@ func New() shard.Spec {
 const (
 	tableTicket = 't' // ticket id → Ticket
 	tableOpen   = 'o' // slot, ticket kind(1), subject id → id of the open ticket about the subject
+	tableEntry  = 'e' // ticket id, number(4) → TicketEntry
+	tableAppeal = 'a' // author id, subject id, revision(4) → id of the appeal
 )
 
 func key(id ticketing.ID) shard.Key { return shard.KeyOf(tableTicket, id) }
 
 func openKey(author ticketing.ID, kind ticketing.TicketKind, subject ticketing.ID) shard.Key {
 	return shard.KeyAt(tableOpen, author.Slot(), []byte{byte(kind)}, subject[:])
+}
+
+func entryKey(ticket ticketing.ID, n uint32) shard.Key {
+	return binary.BigEndian.AppendUint32(shard.KeyOf(tableEntry, ticket), n)
+}
+
+func appealKey(author, subject ticketing.ID, rev uint32) shard.Key {
+	return binary.BigEndian.AppendUint32(shard.KeyOf(tableAppeal, author, subject[:]), rev)
 }
 
 // export emits every ticket as it is, for projections that begin from nothing.

@@ -54,6 +54,7 @@ func New() shard.Spec {
 			shard.Command(opStartProof, s.startProof),
 			shard.Command(opResetPassword, s.resetPassword),
 			shard.Command(opVerifyEmail, s.verifyEmail),
+			shard.Command(opReadNotices, s.readNotices),
 		},
 		Export: export,
 	}
@@ -90,9 +91,13 @@ func sessionKey(user, session ticketing.ID) shard.Key {
 	return shard.KeyOf(tableSession, user, session[:])
 }
 
-// export emits every account, for projections that begin from nothing.
+// export emits every account and what its user has read, for projections that begin from nothing.
 func export(v *shard.View, emit func(ticketing.EventData) error) (err error) {
 	v.Scan(nil, func(k shard.Key, decode func(any)) bool {
+		if k.Table() == tableNotices {
+			err = exportNotices(k, decode, emit)
+			return err == nil
+		}
 		if k.Table() != tableAccount {
 			return true
 		}

@@ -35,7 +35,8 @@ func golden() map[string]any {
 		new(ticketing.Credentials), new(ticketing.UserSession), new(ticketing.TicketChange), new(ticketing.PostChange), new(ticketing.CommentChange),
 		new(ticketing.RefreshSession), new(ticketing.Refreshed), new(ticketing.SetPassword), new(ticketing.SetName), new(ticketing.SetDisabled),
 		new(ticketing.RemoveUser), new(ticketing.StartProof), new(ticketing.ResetPassword), new(ticketing.VerifyEmail),
-		new(ticketing.Error)} {
+		new(ticketing.ClaimTicket), new(ticketing.ReleaseTicket), new(ticketing.NoteTicket), new(ticketing.EscalateTicket), new(ticketing.TicketCase),
+		new(ticketing.ReadNotices), new(ticketing.AuthorRecord), new(ticketing.Error)} {
 		fill(reflect.ValueOf(c).Elem(), id)
 		values[strings.ToLower(reflect.TypeOf(c).Elem().Name())] = c
 	}
