@@ -33,6 +33,9 @@ type Hint struct {
 	State  TicketState // of HintTicket
 }
 
+// MaxResume bounds [Changes].At, in bytes.
+const MaxResume = 8 << 10
+
 // Interest is what somebody watches: what their Viewer may see, and the comments of a post if one is given.
 type Interest struct {
 	Viewer Viewer
@@ -43,13 +46,13 @@ type Interest struct {
 type Changes struct {
 	Hints []Hint // a few hundred at most
 	Reset bool   // more than that is missing: read everything again
-	At    string // where to resume, on any node; at most 1,024 printable ASCII characters
+	At    string // where to resume, on any node; [MaxResume] printable ASCII characters at most
 }
 
 // Watch follows changes for one watcher. It is used by one goroutine.
 type Watch interface {
-	// Next waits for changes. When ctx ends first it returns ctx's error, and may be called again; when the service stops it is
-	// Unavailable.
+	// Next waits for changes. When ctx ends first it returns ctx's error with an At that is as good as the next one, and may be called
+	// again; when the service stops it is Unavailable.
 	Next(ctx context.Context) (Changes, error)
 	// Close ends the watch. It must be called.
 	Close()

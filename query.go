@@ -104,4 +104,5 @@ type QueryService interface {
 	Totals(ctx context.Context) (Totals, error)
 	// Wait returns when this node has applied the position, or Unavailable when ctx ends before.
 	Wait(ctx context.Context, p Position) error
+	OwnQuery
 }

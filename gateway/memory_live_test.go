@@ -121,7 +121,7 @@ func (m *memory) OwnComments(_ context.Context, author ticketing.ID, only ticket
 }
 
 // Notices tells of what was rejected.
-func (m *memory) Notices(_ context.Context, user ticketing.ID, p ticketing.Page) (ticketing.NoticePage, error) {
+func (m *memory) Notices(_ context.Context, user ticketing.ID, _ time.Time, p ticketing.Page) (ticketing.NoticePage, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var all []ticketing.Notice

@@ -17,6 +17,8 @@ type change struct {
 	users    map[ticketing.ID]*userState
 	tickets  map[ticketing.ID]*ticketState
 	counts   map[ticketing.ID]*countsState
+	marks    map[ticketing.ID]int64 // up to when users have read their notices, in ms
+	trimmed  map[ticketing.ID]bool  // users whose notices this change has trimmed
 	totals   totals
 	shows    bool // something changes that Feed shows
 	docs     []document
@@ -48,11 +50,13 @@ type ticketState struct {
 type countsState struct {
 	now   counts
 	dirty bool
+	shown bool // the number of visible comments changes
 }
 
 func newChange(p *Projection) *change {
 	return &change{p: p, comments: map[ticketing.ID]*commentState{}, posts: map[ticketing.ID]*postState{}, users: map[ticketing.ID]*userState{},
-		tickets: map[ticketing.ID]*ticketState{}, counts: map[ticketing.ID]*countsState{}}
+		tickets: map[ticketing.ID]*ticketState{}, counts: map[ticketing.ID]*countsState{},
+		marks: map[ticketing.ID]int64{}, trimmed: map[ticketing.ID]bool{}}
 }
 
 func (c *change) reset() {
@@ -61,6 +65,8 @@ func (c *change) reset() {
 	clear(c.users)
 	clear(c.tickets)
 	clear(c.counts)
+	clear(c.marks)
+	clear(c.trimmed)
 	c.totals, c.shows, c.docs = c.p.totals, false, c.docs[:0]
 }
 
@@ -92,8 +98,12 @@ func (p *Projection) Apply(s Source, from Cursor, events []ticketing.Event, to C
 			return fmt.Errorf("query: %s/%d event %d (%v): %w", s.Service, s.Shard, ev.Seq, ev.Type, err)
 		}
 	}
-	return c.commit(func(b *pebble.Batch) error { return b.Set(sourceKey(kindCursor, s), cursorValue(to), nil) },
+	err := c.commit(func(b *pebble.Batch) error { return b.Set(sourceKey(kindCursor, s), cursorValue(to), nil) },
 		func() { p.moved(s, to) })
+	if err == nil && p.hub.recording() {
+		p.hub.publish(s, to, c)
+	}
+	return err
 }
 
 // Load takes a part of a consistent view of a producer's state, as events that carry whole items. Items that are not later than what is
@@ -122,8 +132,12 @@ func (p *Projection) Loaded(s Source, to Cursor) error {
 		return err
 	}
 	p.change.reset()
-	return p.change.commit(func(b *pebble.Batch) error { return b.Set(sourceKey(kindCursor, s), cursorValue(to), nil) },
+	err := p.change.commit(func(b *pebble.Batch) error { return b.Set(sourceKey(kindCursor, s), cursorValue(to), nil) },
 		func() { p.moved(s, to) })
+	if err == nil {
+		p.hub.restart(p)
+	}
+	return err
 }
 
 // moved publishes a committed cursor. held: write, mu
@@ -164,6 +178,8 @@ func (c *change) event(ev *ticketing.Event) error {
 		return c.putTicket(&d.Ticket)
 	case *ticketing.TicketDecided:
 		return c.putTicket(&d.Ticket)
+	case *ticketing.NoticesRead:
+		return c.putMark(d)
 	}
 	switch ev.Type {
 	case ticketing.EvSessionEnded, ticketing.EvModerated, ticketing.EvWithdrawn, ticketing.EvPostDecided,

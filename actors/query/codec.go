@@ -12,7 +12,7 @@ import (
 // A comment's value, in bytes:
 //
 //	version 1 | flags(1) | status(1) | author(16) | rev uvarint | shown rev uvarint | moved uvarint | created time |
-//	edited time, if flagged | parent(16), if flagged | author's name | reason | text | shown text
+//	edited time, parent(16), reviewed time, answers(16), each if flagged | author's name | reason | text | shown text
 //
 // with times as seconds varint, nanoseconds uvarint, and texts as length uvarint, bytes. ID and post are in the key.
 const commentVersion = 1
@@ -23,6 +23,8 @@ const (
 	flagDeleted
 	flagEdited
 	flagParent
+	flagReviewed
+	flagAnswers
 )
 
 // commentAuthor is where a comment's author is, so that scans need not decode what they skip.
@@ -44,6 +46,12 @@ func appendComment(b []byte, c *ticketing.Comment) []byte {
 	if !c.Parent.IsZero() {
 		flags |= flagParent
 	}
+	if !c.ReviewedAt.IsZero() {
+		flags |= flagReviewed
+	}
+	if !c.Answers.IsZero() {
+		flags |= flagAnswers
+	}
 	b = append(b, commentVersion, flags, byte(c.Status))
 	b = append(b, c.Author.ID[:]...)
 	b = binary.AppendUvarint(b, uint64(c.Rev))
@@ -55,6 +63,12 @@ func appendComment(b []byte, c *ticketing.Comment) []byte {
 	}
 	if flags&flagParent != 0 {
 		b = append(b, c.Parent[:]...)
+	}
+	if flags&flagReviewed != 0 {
+		b = appendTime(b, c.ReviewedAt)
+	}
+	if flags&flagAnswers != 0 {
+		b = append(b, c.Answers[:]...)
 	}
 	b = appendText(b, c.Author.Name)
 	b = appendText(b, c.Reason)
@@ -94,6 +108,12 @@ func decodeComment(post, id ticketing.ID, v []byte) (ticketing.Comment, error) {
 	}
 	if flags&flagParent != 0 {
 		c.Parent = r.id()
+	}
+	if flags&flagReviewed != 0 {
+		c.ReviewedAt = r.time()
+	}
+	if flags&flagAnswers != 0 {
+		c.Answers = r.id()
 	}
 	r.text = string(r.b) // one allocation for all texts
 	c.Author.Name, c.Reason, c.Text, c.ShownText = r.string(), r.string(), r.string(), r.string()
@@ -179,11 +199,14 @@ type totals struct {
 	users           uint64
 	posts, comments [ticketing.Held + 1]uint64
 	tickets         [ticketing.TicketClosed + 1]uint64
+	open            [ticketing.TicketAppeal + 1]uint64 // by kind
+	escalated       uint64                             // of the open ones
 }
 
 func (t *totals) fields(do func(n *uint64)) {
 	do(&t.users)
-	for _, list := range [][]uint64{t.posts[1:], t.comments[1:], t.tickets[1:]} {
+	do(&t.escalated)
+	for _, list := range [][]uint64{t.posts[1:], t.comments[1:], t.tickets[1:], t.open[1:]} {
 		for i := range list {
 			do(&list[i])
 		}

@@ -25,7 +25,7 @@ func cursorValue(c Cursor) []byte {
 func (c *change) commit(cursor func(*pebble.Batch) error, published func()) error {
 	b := c.p.db.NewBatch()
 	defer b.Close()
-	for _, write := range []func(*pebble.Batch) error{c.writeUsers, c.writePosts, c.writeComments, c.writeCounts, c.writeTickets, c.writeLog} {
+	for _, write := range []func(*pebble.Batch) error{c.writeUsers, c.writePosts, c.writeComments, c.writeCounts, c.writeTickets, c.writeMarks, c.writeLog} {
 		if err := write(b); err != nil {
 			return err
 		}
@@ -78,6 +78,9 @@ func (c *change) writePosts(b *pebble.Batch) error {
 			c.docs = append(c.docs, document{at: placeOf(s.now.CreatedAt, id), rev: s.now.ShownRev})
 		}
 		c.shows = c.shows || now.present || s.before.present
+		if err := c.listPost(b, s, now); err != nil {
+			return err
+		}
 		key := feedKey(placeOf(s.now.CreatedAt, id))
 		var err error
 		if now.present {
@@ -116,7 +119,7 @@ func (c *change) writeComments(b *pebble.Batch) error {
 		now := standingOf(&s.now.Content)
 		recount(c.totals.comments[:], s.before, now)
 		if now.visible != s.before.visible {
-			n.dirty = true
+			n.dirty, n.shown = true, true
 			if now.visible {
 				n.now.visible++
 			} else {
@@ -129,6 +132,9 @@ func (c *change) writeComments(b *pebble.Batch) error {
 		}
 		if now.visible && (!s.before.visible || s.before.shown != now.shown) {
 			c.docs = append(c.docs, document{at: s.at, post: s.now.Post, rev: s.now.ShownRev})
+		}
+		if err := c.listComment(b, s, now); err != nil {
+			return err
 		}
 		c.key = appendCommentKey(c.key[:0], s.now.Post, s.at)
 		c.buf = appendComment(c.buf[:0], &s.now)

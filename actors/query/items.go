@@ -37,7 +37,7 @@ func (c *change) moderateComment(d *ticketing.CommentModerated) error {
 	if err != nil || d.Moved <= s.now.Moved {
 		return err
 	}
-	clearShown, err := moderated(&s.now.Content, d.Rev, d.Moved, d.Status, d.Reason)
+	clearShown, err := moderated(&s.now.Content, decided{d.Rev, d.Moved, d.Status, d.Reason, d.ReviewedAt})
 	if clearShown {
 		s.now.ShownText = ""
 	}
@@ -172,7 +172,7 @@ func (c *change) moderatePost(d *ticketing.PostModerated) error {
 		return nil
 	}
 	now := *s.now
-	clearShown, err := moderated(&now.Content, d.Ref.Rev, d.Ref.Moved, d.Ref.Status, d.Reason)
+	clearShown, err := moderated(&now.Content, decided{d.Ref.Rev, d.Ref.Moved, d.Ref.Status, d.Reason, d.ReviewedAt})
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (c *change) putUser(in *ticketing.User) error {
 
 // putTicket merges a ticket as its owner knows it.
 func (c *change) putTicket(in *ticketing.Ticket) error {
-	if in.State > ticketing.TicketClosed {
+	if in.State > ticketing.TicketClosed || in.Kind > ticketing.TicketAppeal {
 		return errData
 	}
 	s := c.tickets[in.ID]

@@ -18,13 +18,17 @@ const (
 	kindTickets  = 'i'
 	kindLog      = 'l'
 	kindMeta     = 'm'
+	kindNotice   = 'n'
 	kindDated    = 'o'
 	kindPost     = 'p'
+	kindRead     = 'r'
 	kindCursor   = 's'
 	kindTicket   = 't'
 	kindUser     = 'u'
 	kindWords    = 'w'
 	kindDocument = 'x'
+	kindOwn      = 'y'
+	kindStopped  = 'z'
 )
 
 // A place is where an item stands in a list: by time, then by ID.
@@ -108,6 +112,10 @@ const (
 	listThread  = 2
 	listSearch  = 3
 	listTickets = 4
+	listOldest  = 5 // tickets, oldest first
+	listPosts   = 6 // of one author
+	listReplies = 7 // comments of one author
+	listNotices = 8
 )
 
 var afterText = base64.RawURLEncoding.Strict()

@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"time"
 
 	"ticketing"
 )
@@ -12,28 +13,43 @@ type standing struct {
 	visible bool
 	status  ticketing.Status
 	shown   uint32
+	// when it was held or rejected, or decided after that, in ms; 0: never
+	reviewed int64
 }
 
 func standingOf(c *ticketing.Content) standing {
-	return standing{!c.Deleted, c.Visible(), c.Status, c.ShownRev}
+	s := standing{present: !c.Deleted, visible: c.Visible(), status: c.Status, shown: c.ShownRev}
+	if !c.ReviewedAt.IsZero() {
+		s.reviewed = c.ReviewedAt.UnixMilli()
+	}
+	return s
 }
 
-// moderated merges a decision that an item's owner took over about revision rev. It reports whether the texts of an older shown
+// decided is a decision that an item's owner took over about a revision.
+type decided struct {
+	rev      uint32
+	moved    uint64
+	status   ticketing.Status
+	reason   string
+	reviewed time.Time
+}
+
+// moderated merges a decision that an item's owner took over. It reports whether the texts of an older shown
 // revision are no longer needed.
-func moderated(c *ticketing.Content, rev uint32, moved uint64, status ticketing.Status, reason string) (clearShown bool, err error) {
-	if rev > c.Rev {
-		return false, fmt.Errorf("a decision about revision %d, but only %d are known", rev, c.Rev)
+func moderated(c *ticketing.Content, d decided) (clearShown bool, err error) {
+	if d.rev > c.Rev {
+		return false, fmt.Errorf("a decision about revision %d, but only %d are known", d.rev, c.Rev)
 	}
-	c.Moved = moved
-	if c.Deleted || rev < c.Rev {
+	c.Moved = d.moved
+	if c.Deleted || d.rev < c.Rev {
 		return false, nil // the owner decides only about the present revision; nothing to show or hide
 	}
-	c.Status, c.Reason = status, reason
+	c.Status, c.Reason, c.ReviewedAt = d.status, d.reason, d.reviewed
 	switch {
-	case status == ticketing.Approved:
-		c.Reason, c.ShownRev = "", rev
+	case d.status == ticketing.Approved:
+		c.Reason, c.ShownRev = "", d.rev
 		return true, nil
-	case c.ShownRev == rev: // a human takes back what was approved
+	case c.ShownRev == d.rev: // a human takes back what was approved
 		c.ShownRev = 0
 	}
 	return false, nil

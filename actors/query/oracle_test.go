@@ -60,6 +60,7 @@ func answersOf(t *testing.T, w *world, p *Projection, limit int) answers {
 			return r.Tickets, r.Next, err
 		})
 	}
+	ownAnswers(t, w, p, limit, a)
 	totals, err := p.Totals(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +76,10 @@ func answersOf(t *testing.T, w *world, p *Projection, limit int) answers {
 
 func filters(w *world) []ticketing.TicketFilter {
 	return []ticketing.TicketFilter{{}, {State: ticketing.TicketOpen}, {State: ticketing.TicketClosed}, {Opener: w.users[1].ID},
-		{Opener: w.users[2].ID, State: ticketing.TicketOpen}}
+		{Opener: w.users[2].ID, State: ticketing.TicketOpen}, {Oldest: true}, {Kind: ticketing.TicketAppeal},
+		{Kind: ticketing.TicketHeld, State: ticketing.TicketOpen, Oldest: true}, {Author: w.users[0].ID}, {Author: w.users[1].ID, Kind: ticketing.TicketReport},
+		{Claimant: w.users[1].ID, At: w.now}, {Claimant: w.users[0].ID, At: w.now.Add(-500 * time.Millisecond), Oldest: true},
+		{Escalated: true}, {Escalated: true, State: ticketing.TicketOpen}, {Escalated: true, State: ticketing.TicketClosed, Opener: w.users[0].ID}}
 }
 
 func pages[T any](t *testing.T, limit int, ask func(ticketing.Page) ([]T, string, error)) []T {
@@ -128,6 +132,7 @@ func (w *world) expected() answers {
 		a["user/"+u.ID.String()] = *u
 	}
 	a["totals"] = w.totals()
+	w.ownExpected(a)
 	return a
 }
 
@@ -227,12 +232,20 @@ func hitAt(h ticketing.SearchHit) (time.Time, ticketing.ID) {
 func (w *world) filtered(f ticketing.TicketFilter) []ticketing.Ticket {
 	list := []ticketing.Ticket{}
 	for _, t := range w.tickets {
-		mine := f.Opener.IsZero() || t.Opener == f.Opener || slices.Contains(t.Reporters, f.Opener)
-		if mine && (f.State == 0 || t.State == f.State) {
+		mine := f.Opener.IsZero() || t.Opener == f.Opener || slices.Contains(t.Reporters, f.Opener) ||
+			t.Kind == ticketing.TicketHeld && t.Author == f.Opener
+		claimed := f.Claimant.IsZero() || t.ClaimedBy.ID == f.Claimant && f.At.Before(t.ClaimedUntil)
+		if mine && claimed && (f.State == 0 || t.State == f.State) && (f.Kind == 0 || t.Kind == f.Kind) &&
+			(f.Author.IsZero() || t.Author == f.Author) && (!f.Escalated || !t.EscalatedAt.IsZero()) {
 			list = append(list, *t)
 		}
 	}
-	slices.SortFunc(list, func(a, b ticketing.Ticket) int { return older(b.CreatedAt, b.ID, a.CreatedAt, a.ID) })
+	slices.SortFunc(list, func(a, b ticketing.Ticket) int {
+		if f.Oldest {
+			a, b = b, a
+		}
+		return older(b.CreatedAt, b.ID, a.CreatedAt, a.ID)
+	})
 	return list
 }
 
@@ -240,7 +253,8 @@ func (w *world) totals() ticketing.Totals {
 	zero := func() map[string]uint64 {
 		return map[string]uint64{"pending": 0, "approved": 0, "rejected": 0, "held": 0}
 	}
-	n := ticketing.Totals{Users: uint64(len(w.users)), Posts: zero(), Comments: zero(), Tickets: map[string]uint64{"open": 0, "closed": 0}}
+	n := ticketing.Totals{Users: uint64(len(w.users)), Posts: zero(), Comments: zero(), Tickets: map[string]uint64{"open": 0, "closed": 0},
+		Open: map[string]uint64{"held": 0, "report": 0, "support": 0, "appeal": 0}}
 	for _, p := range w.posts {
 		if !p.Deleted {
 			n.Posts[p.Status.String()]++
@@ -253,6 +267,12 @@ func (w *world) totals() ticketing.Totals {
 	}
 	for _, t := range w.tickets {
 		n.Tickets[t.State.String()]++
+		if t.State == ticketing.TicketOpen {
+			n.Open[t.Kind.String()]++
+			if !t.EscalatedAt.IsZero() {
+				n.Escalated++
+			}
+		}
 	}
 	return n
 }

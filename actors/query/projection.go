@@ -15,7 +15,8 @@ import (
 var _ ticketing.QueryService = (*Projection)(nil)
 
 // format is the version of everything in the DB.
-const format = 1
+// format 1 had no lists of authors' items and no notices.
+const format = 2
 
 // Bounds of what is kept in memory; see doc.go.
 const (
@@ -24,6 +25,7 @@ const (
 	recentBytes     = 4 << 20
 	countsKept      = 40_000
 	namesKept       = 16_000
+	noticedKept     = 16_000
 	segmentDocs     = 16_384
 	segmentPostings = 400_000
 )
@@ -50,10 +52,11 @@ type Projection struct {
 
 	write sync.Mutex // one change at a time; held before mu
 	// Only changes use these. held: write
-	recent *cache[*ticketing.Comment] // comments that wait for a decision
-	change *change                    // reused
-	logged uint64                     // number of the next key of kindLog
-	cut    chan struct{}              // closed when no segment is being written
+	recent  *cache[*ticketing.Comment] // comments that wait for a decision
+	change  *change                    // reused
+	logged  uint64                     // number of the next key of kindLog
+	noticed *cache[int]                // notices written to users since they were last trimmed
+	cut     chan struct{}              // closed when no segment is being written
 
 	// Only whoever cuts a segment uses these: a goroutine until cut is closed, then the next change.
 	segment   uint32 // id of the next segment
@@ -62,6 +65,7 @@ type Projection struct {
 	posts  *cache[*ticketing.Post] // never modified once in there
 	counts *cache[counts]
 	names  *cache[string] // empty: there is no such user
+	hub    hub
 
 	version atomic.Uint64
 	done    chan struct{} // closed by Close
@@ -94,13 +98,13 @@ func WithSegment(n int) Option { return func(l *limits) { l.segmentDocs = min(ma
 // WithScan bounds how many items that the viewer does not see one page may pass over; 1,000 if not given.
 func WithScan(n int) Option { return func(l *limits) { l.scan = max(n, 1) } }
 
-// Open makes a projection of what the DB holds, and writes the format into an empty one. A DB of a newer version is refused. The DB
-// stays the caller's, who closes it after the projection.
+// Open makes a projection of what the DB holds, and writes the format into an empty one. A DB of an older version is emptied, one of a
+// newer version is refused. The DB stays the caller's, who closes it after the projection.
 func Open(db *pebble.DB, options ...Option) (*Projection, error) {
 	p := &Projection{
 		db: db, limits: limits{windowPosts, segmentDocs, segmentPostings, 1000},
 		recent: newCache[*ticketing.Comment](recentBytes), posts: newCache[*ticketing.Post](postBytes),
-		counts: newCache[counts](countsKept), names: newCache[string](namesKept),
+		counts: newCache[counts](countsKept), names: newCache[string](namesKept), noticed: newCache[int](noticedKept),
 		done: make(chan struct{}), cut: make(chan struct{}), feeds: map[Source]*feed{}, index: newMemIndex(),
 	}
 	for _, o := range options {
@@ -124,10 +128,27 @@ func (p *Projection) openFormat() error {
 	case !ok:
 		return p.db.Set(metaKey("format"), binary.AppendUvarint(nil, format), pebble.NoSync)
 	}
-	if n, used := binary.Uvarint(v); used <= 0 || n != format {
+	n, used := binary.Uvarint(v)
+	switch {
+	case used <= 0 || n == 0 || n > format:
 		return fmt.Errorf("%w: format %d", ErrNewer, n)
+	case n < format:
+		return p.beginAgain()
 	}
 	return nil
+}
+
+// beginAgain empties a DB of an older format: everything in it is built again from the producers.
+func (p *Projection) beginAgain() error {
+	b := p.db.NewBatch()
+	defer b.Close()
+	if err := b.DeleteRange([]byte{0}, []byte{0xff}, nil); err != nil {
+		return err
+	}
+	if err := b.Set(metaKey("format"), binary.AppendUvarint(nil, format), nil); err != nil {
+		return err
+	}
+	return b.Commit(pebble.NoSync)
 }
 
 func (p *Projection) openCursors() error {
@@ -183,6 +204,7 @@ func (p *Projection) Close() error {
 	}
 	p.closed = true
 	close(p.done)
+	p.hub.close()
 	p.mu.Unlock()
 	<-p.cut
 	return p.cutFailed

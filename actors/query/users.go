@@ -42,12 +42,16 @@ func (p *Projection) Totals(ctx context.Context) (ticketing.Totals, error) {
 	p.mu.RLock()
 	n := p.totals
 	p.mu.RUnlock()
-	t := ticketing.Totals{Users: n.users, Posts: map[string]uint64{}, Comments: map[string]uint64{}, Tickets: map[string]uint64{}}
+	t := ticketing.Totals{Users: n.users, Posts: map[string]uint64{}, Comments: map[string]uint64{}, Tickets: map[string]uint64{},
+		Open: map[string]uint64{}, Escalated: n.escalated}
 	for s := ticketing.Pending; s <= ticketing.Held; s++ {
 		t.Posts[s.String()], t.Comments[s.String()] = n.posts[s], n.comments[s]
 	}
 	for s := ticketing.TicketOpen; s <= ticketing.TicketClosed; s++ {
 		t.Tickets[s.String()] = n.tickets[s]
+	}
+	for _, k := range ticketing.TicketKinds {
+		t.Open[k.String()] = n.open[k]
 	}
 	return t, nil
 }

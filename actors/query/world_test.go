@@ -28,12 +28,13 @@ type world struct {
 	posts    []*ticketing.Post
 	comments []*ticketing.Comment
 	tickets  []*ticketing.Ticket
+	read     map[ticketing.ID]time.Time // notices
 	logs     map[Source][]ticketing.Event
 	sources  []Source
 }
 
 func newWorld(seed uint64) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 7)), now: began, logs: map[Source][]ticketing.Event{}}
+	w := &world{rng: rand.New(rand.NewPCG(seed, 7)), now: began, logs: map[Source][]ticketing.Event{}, read: map[ticketing.ID]time.Time{}}
 	for range 4 {
 		w.signUp()
 	}
@@ -123,8 +124,12 @@ func (w *world) createComment() {
 	}
 	at, inID := w.dated()
 	c := &ticketing.Comment{ID: w.id(p.ID.Slot(), inID), Post: p.ID, Author: w.author(), Text: w.text(), Content: fresh(at)}
+	c.Answers = p.Author.ID
 	if parent, ok := pick(w, w.comments); ok && parent.Post == p.ID {
-		c.Parent = parent.ID
+		c.Parent, c.Answers = parent.ID, parent.Author.ID
+	}
+	if c.Answers == c.Author.ID {
+		c.Answers = ticketing.ID{}
 	}
 	w.comments = append(w.comments, c)
 	w.emit("comments", &ticketing.CommentCreated{Comment: *c})
@@ -141,6 +146,7 @@ func (w *world) status() (ticketing.Status, string) {
 // decide does what posts and comments do with a decision.
 func (w *world) decide(c *ticketing.Content) (approved bool) {
 	c.Status, c.Reason = w.status()
+	c.ReviewedAt = c.Reviewed(c.Status, w.now)
 	c.Moved++
 	if c.Status == ticketing.Approved {
 		c.ShownRev = c.Rev
@@ -162,7 +168,7 @@ func (w *world) changePost() {
 		if w.decide(&p.Content) {
 			p.ShownTitle, p.ShownBody = "", ""
 		}
-		w.emit("posts", &ticketing.PostModerated{Ref: p.Ref(), Reason: p.Reason})
+		w.emit("posts", &ticketing.PostModerated{Ref: p.Ref(), Reason: p.Reason, ReviewedAt: p.ReviewedAt})
 	case n < 9:
 		if p.ShownRev == p.Rev {
 			p.ShownTitle, p.ShownBody = p.Title, p.Body
@@ -187,7 +193,8 @@ func (w *world) changeComment() {
 		if w.decide(&c.Content) {
 			c.ShownText = ""
 		}
-		w.emit("comments", &ticketing.CommentModerated{ID: c.ID, Post: c.Post, Author: c.Author.ID, Rev: c.Rev, Moved: c.Moved, Status: c.Status, Reason: c.Reason})
+		w.emit("comments", &ticketing.CommentModerated{ID: c.ID, Post: c.Post, Author: c.Author.ID, Rev: c.Rev, Moved: c.Moved, Status: c.Status, Reason: c.Reason,
+			ReviewedAt: c.ReviewedAt})
 	case n < 9:
 		if c.ShownRev == c.Rev {
 			c.ShownText = c.Text
@@ -204,8 +211,15 @@ func (w *world) changeComment() {
 func (w *world) openTicket() {
 	t := &ticketing.Ticket{ID: w.id(ticketing.Slot(w.rng.IntN(ticketing.Slots)), w.now), Kind: ticketing.TicketReport, State: ticketing.TicketOpen,
 		Opener: w.author().ID, Text: w.text(), CreatedAt: w.now, Moved: 1}
-	if w.rng.IntN(3) == 0 {
-		t.Kind, t.Opener = ticketing.TicketHeld, ticketing.ID{}
+	switch w.rng.IntN(6) {
+	case 0, 1:
+		t.Kind, t.Opener, t.Author = ticketing.TicketHeld, ticketing.ID{}, w.author().ID
+	case 2:
+		t.Kind = ticketing.TicketSupport
+	case 3:
+		t.Kind, t.Author = ticketing.TicketAppeal, t.Opener
+	default:
+		t.Author = w.author().ID
 	}
 	w.tickets = append(w.tickets, t)
 	w.emit("tickets", &ticketing.TicketOpened{Ticket: *t})
@@ -217,13 +231,30 @@ func (w *world) changeTicket() {
 		return
 	}
 	t.Moved++
-	if w.rng.IntN(2) == 0 {
+	switch w.rng.IntN(7) {
+	case 0, 1:
 		t.Reporters = append(t.Reporters[:len(t.Reporters):len(t.Reporters)], w.author().ID)
-		w.emit("tickets", &ticketing.TicketChanged{Ticket: *t})
+	case 2:
+		t.ClaimedBy, t.ClaimedUntil = w.author(), w.now.Add(time.Duration(w.rng.IntN(1000))*time.Millisecond)
+	case 3:
+		t.ClaimedBy, t.ClaimedUntil = ticketing.Author{}, time.Time{}
+	case 4:
+		t.EscalatedAt = w.now
+	case 5:
+		t.AnsweredAt = w.now
+	default:
+		t.State, t.Outcome, t.ClosedAt, t.DecidedBy = ticketing.TicketClosed, "approve", w.now, w.author().ID
+		t.ClaimedBy, t.ClaimedUntil = ticketing.Author{}, time.Time{}
+		w.emit("tickets", &ticketing.TicketDecided{Ticket: *t})
 		return
 	}
-	t.State, t.Outcome, t.ClosedAt = ticketing.TicketClosed, "approve", w.now
-	w.emit("tickets", &ticketing.TicketDecided{Ticket: *t})
+	w.emit("tickets", &ticketing.TicketChanged{Ticket: *t})
+}
+
+func (w *world) readNotices() {
+	user := w.author().ID
+	w.read[user] = w.now
+	w.emit("users", &ticketing.NoticesRead{User: user, UpTo: w.now})
 }
 
 func (w *world) step() {
@@ -243,6 +274,8 @@ func (w *world) step() {
 		w.changeComment()
 	case n < 95:
 		w.openTicket()
+	case n < 96:
+		w.readNotices()
 	default:
 		w.changeTicket()
 	}
@@ -258,6 +291,9 @@ func (w *world) state(s Source) (events []ticketing.Event, to Cursor) {
 	}
 	for _, u := range w.users {
 		add("users", &ticketing.UserSignedUp{User: *u})
+	}
+	for user, at := range w.read {
+		add("users", &ticketing.NoticesRead{User: user, UpTo: at})
 	}
 	for _, p := range w.posts {
 		add("posts", &ticketing.PostCreated{Post: *p})
