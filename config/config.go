@@ -40,6 +40,18 @@ type Config struct {
 	// OperatorEmail and OperatorPassword create the first operator when there is none. Only from the environment or a file.
 	OperatorEmail    string `koanf:"operator.email"`
 	OperatorPassword string `koanf:"operator.password"`
+	// SMTPURL is the mail server: smtp://user:password@host:587 with STARTTLS, smtps://user:password@host:465 with TLS from the first
+	// byte; empty: no mail is sent, and with Dev the links that mails would carry are logged. Only from the environment or a file.
+	SMTPURL string `koanf:"smtp.url"`
+	// SMTPFrom is the sender of mails, such as "Ticketing <noreply@example.org>".
+	SMTPFrom string `koanf:"smtp.from"`
+	// PublicURL is what links in mails begin with, such as https://example.org; with Dev the address of HTTP by default.
+	PublicURL string `koanf:"public.url"`
+	// SignUpStrict makes a sign-up answer the same whether the e-mail has an account or not; the owner gets a mail. An account is signed in
+	// to only after its e-mail is confirmed.
+	SignUpStrict bool `koanf:"signup.strict"`
+	// PasswordMin is how many characters a new password has at least, 8…15.
+	PasswordMin int `koanf:"password.min"`
 	// Log is the lowest level that is logged: debug, info, warn or error.
 	Log string `koanf:"log"`
 }
@@ -47,7 +59,7 @@ type Config struct {
 // Default returns the settings of a node that was told nothing.
 func Default() Config {
 	return Config{Data: "data", Shards: 8, Cache: 32, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
-		Connections: 10_000, Log: "info"}
+		Connections: 10_000, PasswordMin: 8, Log: "info"}
 }
 
 // Address returns HTTP, or its default: loopback for Dev, every interface otherwise.
@@ -98,6 +110,10 @@ func (c Config) Validate() error {
 	if (c.OperatorEmail == "") != (c.OperatorPassword == "") {
 		fault("operator: set both the e-mail and the password, or neither")
 	}
+	between("password.min", c.PasswordMin, 8, 15)
+	for _, f := range c.mailFaults() {
+		fault("%s", f)
+	}
 	if !strings.Contains(" debug info warn error ", " "+c.Log+" ") {
 		fault("log: %q is not debug, info, warn or error", c.Log)
 	}
@@ -117,6 +133,9 @@ func loopback(address string) bool {
 func (c Config) Redacted() Config {
 	if c.OperatorPassword != "" {
 		c.OperatorPassword = "(hidden)"
+	}
+	if c.SMTPURL != "" {
+		c.SMTPURL = "(hidden)"
 	}
 	return c
 }

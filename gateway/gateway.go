@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,8 @@ type Services struct {
 	Tickets    ticketing.TicketService
 	Plugins    ticketing.PluginService
 	Query      ticketing.QueryService
+	Mail       Mailer // nil: there is no mail system
+	Setup      Setup  // nil: operators are made elsewhere
 }
 
 // Keys are the cluster's secrets, the same on every node. All methods are called often and from many goroutines.
@@ -40,6 +43,11 @@ type Keys interface {
 	Signing() (kid string, key ed25519.PrivateKey)
 	// Verifying finds the public half of a key that is still accepted. It must not do more than look the name up.
 	Verifying(kid string) (ed25519.PublicKey, bool)
+	// Published returns the public halves of all keys that are accepted, the newest first.
+	Published() []PublicKey
+	// Rotate makes a new signing key and returns its name; those before are accepted while tokens signed by them can live.
+	// Whoever is no operator is Forbidden.
+	Rotate(ctx context.Context, by ticketing.Principal, m ticketing.Meta) (kid string, err error)
 	// Secret returns 32 bytes, from which the keys for page cursors and the like are derived.
 	Secret() []byte
 }
@@ -60,6 +68,9 @@ type Config struct {
 	IdleTimeout    time.Duration    // between two requests of a connection, 60 s
 	RequestTimeout time.Duration    // for the services to answer, 10 s
 	MaxConns       int              // open connections, by default 10,000 or 80 % of the file limit
+	PublicURL      string           // what links in mails begin with, such as "https://example.org"; with Dev: the listener's by default
+	PasswordMin    int              // characters of a new password, 8
+	SignUpStrict   bool             // a sign-up does not tell whether the address is taken
 	Now            func() time.Time // the clock, time.Now
 }
 
@@ -79,13 +90,20 @@ type Gateway struct {
 	draining  atomic.Bool
 	passwords *passwords
 	tokens    *tokens
+	keys      Keys
 	marks     *marks
 	cursors   *cursors
 	csrf      *csrf
+	refresh   *refreshKey
+	names     *logNames
 	feed      *feedCache
 	assets    *assets
 	pages     *template.Template
 	metrics   *metrics
+	outbox    *outbox
+	// home is what links begin with where the config does not say, a string, once Serve knows its listener.
+	home       atomic.Value
+	warnNoMail sync.Once
 }
 
 // New builds a gateway. It starts nothing: [Gateway.Serve] does.
@@ -111,9 +129,12 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		marks:   newMarks(c.Now),
 		cursors: newCursors(k.Secret()),
 		csrf:    newCSRF(k.Secret()),
+		refresh: newRefreshKey(k.Secret()), names: newLogNames(k.Secret()), keys: k,
 		feed:    newFeedCache(),
 		metrics: newMetrics(),
+		outbox:  newOutbox(log),
 	}
+	g.passwords.least = c.PasswordMin
 	g.conns.fresh = make(map[*conn]struct{})
 	g.setHosts(nil)
 	g.route()
@@ -133,6 +154,9 @@ func (c *Config) complete() error {
 	set(&c.WriteTimeout, 15*time.Second)
 	set(&c.IdleTimeout, 60*time.Second)
 	set(&c.RequestTimeout, 10*time.Second)
+	if c.PasswordMin == 0 {
+		c.PasswordMin = ticketing.MinPassword
+	}
 	if c.MaxConns == 0 {
 		c.MaxConns = defaultMaxConns()
 	}
@@ -176,17 +200,30 @@ func (g *Gateway) setHosts(ln net.Addr) {
 // Serve answers requests on the listener until Shutdown, and closes it.
 func (g *Gateway) Serve(ln net.Listener) error {
 	g.setHosts(ln.Addr())
+	g.setAddress(ln.Addr())
+	g.outbox.start()
 	if err := g.server.Serve(&listener{ln}); err != nil {
 		return ticketing.Wrap("gateway.Serve", err)
 	}
 	return nil
 }
 
+// setAddress says where links lead when the config does not.
+func (g *Gateway) setAddress(ln net.Addr) {
+	if g.config.Dev {
+		g.home.Store("http://" + ln.String())
+	} else if len(g.config.Hosts) > 0 {
+		g.home.Store("https://" + g.config.Hosts[0])
+	}
+}
+
 // Shutdown stops accepting, lets running requests finish, and closes what is left when ctx ends.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.Drain()
 	g.conns.closeFresh()
-	return ticketing.Wrap("gateway.Shutdown", g.server.ShutdownWithContext(ctx))
+	err := g.server.ShutdownWithContext(ctx)
+	g.outbox.stop(ctx)
+	return ticketing.Wrap("gateway.Shutdown", err)
 }
 
 // Drain makes /readyz say no, so that a load balancer looks elsewhere, while requests are still served.

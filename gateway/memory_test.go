@@ -322,3 +322,12 @@ func (k *keyring) Verifying(kid string) (ed25519.PublicKey, bool) {
 }
 
 func (k *keyring) Secret() []byte { return bytes.Repeat([]byte{7}, 32) }
+
+func (k *keyring) Published() []PublicKey {
+	return []PublicKey{{"k2", k.keys["k2"].Public().(ed25519.PublicKey)}, {"k1", k.keys["k1"].Public().(ed25519.PublicKey)}}
+}
+
+func (k *keyring) Rotate(context.Context, ticketing.Principal, ticketing.Meta) (string, error) {
+	k.kid = "k1"
+	return k.kid, nil
+}

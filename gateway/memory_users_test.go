@@ -138,8 +138,11 @@ func (m *memory) RenewSession(_ context.Context, c ticketing.RenewSession) (tick
 func (m *memory) RefreshSession(_ context.Context, c ticketing.RefreshSession) (ticketing.Refreshed, error) {
 	return once(m, c.Meta, func() (ticketing.Refreshed, error) {
 		us, err := m.living(c.Session, c.At)
-		if err != nil || us.Session.Refreshes == 0 {
-			return ticketing.Refreshed{}, unauthorized()
+		if err == nil && us.Session.Refreshes == 0 {
+			err = unauthorized()
+		}
+		if err != nil {
+			return ticketing.Refreshed{}, err
 		}
 		if !bytes.Equal(m.refresh[c.Session], c.Old) {
 			delete(m.sessions, c.Session)

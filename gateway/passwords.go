@@ -37,11 +37,13 @@ type passwords struct {
 	queue   int32
 	dummy   string // the hash of nobody's password: unknown users cost as much as known ones
 	common  map[string]bool
+	least   int          // characters of a new password
+	hashed  atomic.Int64 // hashes computed so far
 }
 
 func newPasswords() *passwords {
 	n := runtime.GOMAXPROCS(0)
-	p := &passwords{slots: make(chan struct{}, n), queue: int32(32 * n), common: make(map[string]bool)}
+	p := &passwords{slots: make(chan struct{}, n), queue: int32(32 * n), common: make(map[string]bool), least: ticketing.MinPassword}
 	for line := range strings.Lines(commonPasswords) {
 		if w := strings.TrimSpace(line); w != "" && w[0] != '#' {
 			p.common[w] = true
@@ -51,17 +53,22 @@ func newPasswords() *passwords {
 	return p
 }
 
-// CheckPassword reports what is wrong with a password for a new account, as Invalid.
-func CheckPassword(password, email string) error { return newPasswords().check(password, email) }
+// CheckPassword reports what is wrong with a password for a new account, as Invalid. It has least characters or more.
+func CheckPassword(password, email string, least int) error {
+	p := newPasswords()
+	p.least = least
+	return p.check("password", password, email)
+}
 
-// check reports what is wrong with a new password, as Invalid. It is taken as it is: nothing is trimmed or cut off.
-func (p *passwords) check(password, email string) error {
+// check reports what is wrong with a new password, as Invalid about the named field. It is taken as it is: nothing is
+// trimmed or cut off.
+func (p *passwords) check(field, password, email string) error {
 	n := utf8.RuneCountInString(password)
 	switch {
-	case n < ticketing.MinPassword || n > ticketing.MaxPassword:
-		return ticketing.InvalidField("password", "A password has %d to %d characters.", ticketing.MinPassword, ticketing.MaxPassword)
+	case n < p.least || n > ticketing.MaxPassword || !utf8.ValidString(password):
+		return ticketing.InvalidField(field, "A password has %d to %d characters.", p.least, ticketing.MaxPassword)
 	case p.isCommon(password), email != "" && strings.EqualFold(password, email):
-		return ticketing.InvalidField("password", "This password is one of the first that anybody would try. Choose another.")
+		return ticketing.InvalidField(field, "This password is one of the first that anybody would try. Choose another.")
 	}
 	return nil
 }
@@ -107,6 +114,7 @@ func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer func() { <-p.slots }()
+	p.hashed.Add(1)
 	return HashPassword(password), nil
 }
 
@@ -132,6 +140,7 @@ func (p *passwords) verify(ctx context.Context, hash, password string) (bool, er
 		return false, err
 	}
 	defer func() { <-p.slots }()
+	p.hashed.Add(1)
 	key := argon2.IDKey([]byte(password), h.salt, h.time, h.memory, h.lanes, uint32(len(h.key)))
 	return subtle.ConstantTimeCompare(key, h.key) == 1 && ok, nil
 }

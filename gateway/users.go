@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"log/slog"
 	"time"
 
 	"ticketing"
@@ -48,10 +50,19 @@ func (g *Gateway) signUp(c *call) error {
 	if err != nil {
 		return err
 	}
+	if u.ID.IsZero() {
+		return c.reply(202, struct {
+			Message string `json:"message"`
+		}{checkMailText})
+	}
 	return c.reply(201, viewUser(u))
 }
 
-// register makes an account and opens a session for it in the browser.
+// checkMailText is the whole answer to a sign-up in strict mode.
+const checkMailText = "Check your mail: we have sent a link to this address."
+
+// register makes an account and opens a session for it in the browser. In strict mode nobody learns here whether the
+// address was free: the user is zero, and the mailbox's owner gets a mail in both cases.
 func (g *Gateway) register(c *call, in newAccount) (ticketing.User, error) {
 	const op = "gateway.register"
 	email, err := g.checkSignUp(in.Email, in.Password, in.Name)
@@ -75,17 +86,38 @@ func (g *Gateway) register(c *call, in newAccount) (ticketing.User, error) {
 		return ticketing.User{}, err
 	}
 	u, err := g.s.Users.SignUp(c.context(), ticketing.SignUp{
-		Meta: meta, ID: id, Email: email, Name: in.Name, PasswordHash: hash, Roles: ticketing.RoleUser,
+		Meta: meta, ID: id, Email: email, Name: in.Name, PasswordHash: hash, Roles: ticketing.RoleUser, Discreet: g.config.SignUpStrict,
 	})
 	if ticketing.KindOf(err) == ticketing.Conflict {
 		return ticketing.User{}, ticketing.InvalidField("email", "This e-mail address is already in use.")
 	} else if err != nil {
 		return ticketing.User{}, ticketing.Wrap(op, err)
 	}
+	g.greet(c, email, u)
+	if g.config.SignUpStrict {
+		return ticketing.User{}, nil
+	}
 	if _, err := g.enter(c, ticketing.Credentials{User: u}); err != nil { // the account is there: the user signs in instead
 		g.log.Warn("no session after sign-up", "request", requestID(c.RequestCtx), "error", err.Error())
 	}
 	return u, nil
+}
+
+// greet mails a new user the link that confirms the address, and the owner of a taken address that somebody tried.
+func (g *Gateway) greet(c *call, email string, u ticketing.User) {
+	if u.ID.IsZero() {
+		g.audit(c, slog.LevelInfo, "sign-up with a taken address", ticketing.ID{}, slog.String("account", g.names.of(email)))
+		if g.canMail() {
+			g.outbox.add("sign-up notice", func(ctx context.Context, _ int) error {
+				return g.mail(ctx, email, takenMail, g.link(resetPath, ""))
+			})
+		}
+		return
+	}
+	g.audit(c, slog.LevelInfo, "signed up", u.ID)
+	if g.canMail() {
+		_ = g.sendVerification(u.ID) // canMail: never an error
+	}
 }
 
 // checkSignUp reports all faults of a sign-up at once and returns the normalized address.
@@ -98,7 +130,7 @@ func (g *Gateway) checkSignUp(email, password, name string) (string, error) {
 	}
 	normal, err := ticketing.NormalizeEmail(email)
 	add(err)
-	add(g.passwords.check(password, normal))
+	add(g.passwords.check("password", password, normal))
 	if name != "" {
 		add(ticketing.CheckName(name))
 	}
@@ -121,6 +153,9 @@ func (g *Gateway) secretMeta(c *call, email string) (ticketing.Meta, error) {
 	}, nil
 }
 
+// errWrong says nothing about which of the two is wrong.
+var errWrong = ticketing.Errorf(ticketing.Unauthorized, "The e-mail address or the password is wrong.")
+
 // prove checks an address and a password. Every path computes one hash, and every failure looks the same.
 func (g *Gateway) prove(c *call, in credentials) (ticketing.Credentials, error) {
 	const op = "gateway.prove"
@@ -132,15 +167,19 @@ func (g *Gateway) prove(c *call, in credentials) (ticketing.Credentials, error) 
 			return known, ticketing.Wrap(op, err)
 		}
 	}
-	if n := len(in.Password); n > 4*ticketing.MaxPassword {
-		in.Password = in.Password[:4*ticketing.MaxPassword+1] // too long for anybody's
-	}
-	ok, err := g.passwords.verify(c.context(), known.PasswordHash, in.Password)
+	ok, err := g.passwords.verify(c.context(), known.PasswordHash, bounded(in.Password))
 	if err != nil {
 		return ticketing.Credentials{}, err
 	}
-	if !ok {
-		return ticketing.Credentials{}, ticketing.Errorf(ticketing.Unauthorized, "The e-mail address or the password is wrong.")
+	// In strict mode an account that nobody has confirmed must not be told from one that is not there: anybody may have
+	// made it, to find out whether the address was free.
+	if !ok || g.config.SignUpStrict && !known.User.Verified {
+		g.audit(c, slog.LevelWarn, "sign-in failed", known.User.ID, slog.String("account", g.names.of(email)))
+		return ticketing.Credentials{}, errWrong
+	}
+	if known.User.Disabled {
+		g.audit(c, slog.LevelWarn, "sign-in to a disabled account", known.User.ID)
+		return ticketing.Credentials{}, ticketing.Errorf(ticketing.Forbidden, "This account has been disabled. Ask an operator of this site.")
 	}
 	return known, nil
 }
@@ -163,31 +202,11 @@ func (g *Gateway) admit(c *call, in credentials) (ticketing.UserSession, error) 
 	if err != nil {
 		return ticketing.UserSession{}, err
 	}
-	return g.enter(c, known)
-}
-
-// token starts a session for a program. Refresh tokens come with a later version: then the reply has one more member.
-func (g *Gateway) token(c *call) error {
-	var in credentials
-	if err := c.json(&in); err != nil {
-		return err
+	us, err := g.enter(c, known)
+	if err == nil {
+		g.audit(c, slog.LevelInfo, "signed in", us.User.ID, sessionAttr(us.Session.ID))
 	}
-	known, err := g.prove(c, in)
-	if err != nil {
-		return err
-	}
-	us, err := g.s.Users.StartSession(c.context(), g.starting(c, known))
-	if err != nil {
-		return ticketing.Wrap("gateway.token", err)
-	}
-	access, err := g.tokens.issue(forAPI, us)
-	if err != nil {
-		return err
-	}
-	return c.reply(200, struct {
-		AccessToken string `json:"accessToken"`
-		ExpiresIn   int    `json:"expiresIn"` // seconds
-	}{access, int(tokenLife / time.Second)})
+	return us, err
 }
 
 func (g *Gateway) signOut(c *call) error {
@@ -203,6 +222,7 @@ func (g *Gateway) leave(c *call) error {
 		if err := g.end(c, c.who); err != nil {
 			return err
 		}
+		g.audit(c, slog.LevelInfo, "signed out", c.who.user, sessionAttr(c.who.session))
 	}
 	g.forgetBrowser(c)
 	return nil
@@ -245,5 +265,6 @@ func (g *Gateway) setRoles(c *call) error {
 		return ticketing.Wrap("gateway.setRoles", err)
 	}
 	g.RoleChanged(id)
+	g.audit(c, slog.LevelWarn, "roles changed", id, slog.String("by", c.who.user.String()), slog.Any("roles", u.Roles.Names()))
 	return c.reply(200, viewUser(u))
 }

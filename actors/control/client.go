@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 
 	"ticketing"
@@ -16,20 +15,6 @@ var _ ticketing.ModuleSource = Client{}
 
 // NewClient makes a client.
 func NewClient(sys *system.System) Client { return Client{sys} }
-
-// Keys returns the cluster's keys, which the first caller makes.
-func (c Client) Keys(ctx context.Context) (Keys, error) {
-	k, err := system.Query[Keys](ctx, c.sys, Name, 0, opKeys, &nothing{})
-	if ticketing.KindOf(err) != ticketing.NotFound {
-		return k, err
-	}
-	secret := func() []byte { b := make([]byte, 32); _, _ = rand.Read(b); return b } // never fails
-	first := Keys{Kid: rand.Text()[:8], Seed: secret(), Slot: secret(), Mac: secret()}
-	if _, _, err := system.Command[struct{}](ctx, c.sys, Name, 0, opPutKeys, &putKeys{Keys: first}); err != nil {
-		return Keys{}, err
-	}
-	return system.Query[Keys](ctx, c.sys, Name, 0, opKeys, &nothing{})
-}
 
 // Register stores a module in parts, and names it. Its validity is the caller's business.
 func (c Client) Register(ctx context.Context, u ticketing.UploadPlugin) (v ticketing.PluginVersion, existed bool, err error) {
@@ -63,7 +48,7 @@ func (c Client) SetRule(ctx context.Context, cmd ticketing.SetRule) (ticketing.R
 
 // Once runs do unless it has succeeded before in this cluster's life. do may run again after a crash: it must bear that.
 func (c Client) Once(ctx context.Context, name string, do func(context.Context) error) error {
-	done, err := system.Query[bool](ctx, c.sys, Name, 0, opMarked, &whichMark{name})
+	done, err := c.Done(ctx, name)
 	if err != nil || done {
 		return err
 	}
@@ -72,6 +57,11 @@ func (c Client) Once(ctx context.Context, name string, do func(context.Context) 
 	}
 	_, _, err = system.Command[struct{}](ctx, c.sys, Name, 0, opMark, &mark{Name: name})
 	return err
+}
+
+// Done reports whether [Client.Once] has succeeded under this name.
+func (c Client) Done(ctx context.Context, name string) (bool, error) {
+	return system.Query[bool](ctx, c.sys, Name, 0, opMarked, &whichMark{name})
 }
 
 // Module implements ticketing.ModuleSource.

@@ -25,6 +25,7 @@ const (
 	opRuleSet
 	opMark
 	opMarked
+	opRotateKeys
 )
 
 // New returns what the service answers to.
@@ -43,6 +44,7 @@ func New() shard.Spec {
 			shard.Query(opRuleSet, s.ruleSet),
 			shard.Command(opMark, s.mark),
 			shard.Query(opMarked, s.marked),
+			shard.Command(opRotateKeys, s.rotateKeys),
 		},
 	}
 }
@@ -63,35 +65,6 @@ func at(table byte, rest ...[]byte) shard.Key { return shard.KeyAt(table, 0, res
 type service struct{}
 
 type nothing struct{}
-
-// Keys are the cluster's secrets. They never leave the nodes.
-type Keys struct {
-	Kid  string `cbor:"1,keyasint"` // names the signing key in tokens
-	Seed []byte `cbor:"2,keyasint"` // Ed25519 seed of the key that signs sessions
-	Slot []byte `cbor:"3,keyasint"` // hashes e-mails to slots; can never change
-	Mac  []byte `cbor:"4,keyasint"` // signs page cursors
-}
-
-type putKeys struct {
-	ticketing.Meta `cbor:"1,keyasint"`
-	Keys           Keys `cbor:"2,keyasint"`
-}
-
-// putKeys stores the cluster's first keys; there is no second time. The reply holds none of them.
-func (s *service) putKeys(tx *shard.Tx, c *putKeys) (struct{}, error) {
-	if !tx.Has(at(tableKeys)) {
-		tx.Put(at(tableKeys), &c.Keys)
-	}
-	return struct{}{}, nil
-}
-
-func (s *service) keys(v *shard.View, _ *nothing) (Keys, error) {
-	var k Keys
-	if !v.Get(at(tableKeys), &k) {
-		return k, ticketing.Errorf(ticketing.NotFound, "The cluster has no keys yet.")
-	}
-	return k, nil
-}
 
 type mark struct {
 	ticketing.Meta `cbor:"1,keyasint"`

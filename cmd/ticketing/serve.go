@@ -59,6 +59,10 @@ func configFlags(f *pflag.FlagSet) {
 	f.Duration("retention", d.Retention, "how long events are kept at least")
 	f.Int("queue", d.Queue, "requests that wait for one shard at most")
 	f.Int("connections", d.Connections, "open HTTP connections at most")
+	f.String("smtp.from", d.SMTPFrom, "sender of mails; the server and its password are smtp.url in the config file, or TICKETING_SMTP_URL")
+	f.String("public.url", d.PublicURL, "what links in mails begin with, such as https://example.org")
+	f.Bool("signup.strict", d.SignUpStrict, "a sign-up does not tell whether the e-mail has an account")
+	f.Int("password.min", d.PasswordMin, "characters of a new password at least, 8 to 15")
 	f.String("log", d.Log, "lowest level that is logged: debug, info, warn or error")
 }
 
@@ -99,6 +103,9 @@ func (a *app) runServer(ctx context.Context, cfg config.Config) error {
 		go func() { failed <- serveAdmin(admin, n) }()
 	}
 	fmt.Fprintf(a.err, "listening on http://%s\n", ln.Addr())
+	if link := n.SetupLink("http://" + ln.Addr().String()); link != "" {
+		fmt.Fprintf(a.err, "there is no operator yet; make one at %s\n", link)
+	}
 	select {
 	case <-ctx.Done():
 		log.Info("stopping")

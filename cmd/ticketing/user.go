@@ -71,6 +71,9 @@ func (a *app) createUser(ctx context.Context, cfg config.Config, o userOptions) 
 		return fmt.Errorf("%w (if a server runs on it, stop it first, or use its API)", err)
 	}
 	u, err := n.CreateUser(ctx, o.email, o.name, password, roles)
+	if err == nil && roles.Has(ticketing.RoleOperator) {
+		err = n.OperatorExists(ctx)
+	}
 	if err = errors.Join(err, n.Close(ctx)); err != nil {
 		return err
 	}

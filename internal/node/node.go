@@ -53,7 +53,9 @@ type Node struct {
 	users    users.Client
 	query    *query.Projection
 	gateway  *gateway.Gateway
-	keys     keys
+	keys     *keys
+	mail     gateway.Mailer // nil: there is no mail system
+	setup    *setup
 	control  control.Client
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -124,9 +126,10 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the cluster's keys: %w", err)
 	}
-	if n.keys, err = newKeys(secrets); err != nil {
+	if n.keys, err = newKeys(n.control, secrets, n.opts.Now, n.log); err != nil {
 		return err
 	}
+	n.running.Go(func() { n.keys.follow(running) })
 	n.users = users.NewClient(n.sys, secrets.Slot)
 	n.rules = &ruleManager{control: n.control, moderation: moderation.NewClient(n.sys), engine: n.host, shards: n.cfg.Shards, log: n.log}
 	// The rules are in place before the first item can arrive: a set without rules holds everything.
@@ -140,13 +143,20 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	if n.query, err = query.Open(n.store.State(queryName)); err != nil {
 		return err
 	}
+	if n.mail, err = newMailer(n.cfg); err != nil {
+		return err
+	}
+	n.setup = &setup{control: n.control, users: n.users}
 	if n.gateway, err = gateway.New(n.gatewayConfig(), n.Services(), n.keys, n, n.log); err != nil {
 		return err
 	}
 	if err := n.follow(ctx, running); err != nil {
 		return err
 	}
-	return n.firstOperator(ctx)
+	if err := n.firstOperator(ctx); err != nil {
+		return err
+	}
+	return n.setup.prepare(ctx)
 }
 
 // Serve answers HTTP on the listener until Close.
@@ -207,5 +217,6 @@ func (n *Node) Services() gateway.Services {
 	return gateway.Services{
 		Users: n.users, Posts: posts.NewClient(n.sys), Comments: comments.NewClient(n.sys), Moderation: n.rules.moderation,
 		Tickets: tickets.NewClient(n.sys), Plugins: n.rules, Query: n.query,
+		Mail: n.mail, Setup: n.setup,
 	}
 }

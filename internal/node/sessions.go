@@ -2,46 +2,12 @@ package node
 
 import (
 	"context"
-	"crypto/ed25519"
-	"fmt"
 	"sync/atomic"
 	"time"
 
 	"ticketing"
-	"ticketing/actors/control"
-	"ticketing/gateway"
 	"ticketing/runtime/shard"
 )
-
-// keys are the cluster's signing keys, as the gateway uses them.
-type keys struct {
-	kid     string
-	private ed25519.PrivateKey
-	mac     []byte
-}
-
-var _ gateway.Keys = keys{}
-
-func newKeys(k control.Keys) (keys, error) {
-	if len(k.Seed) != ed25519.SeedSize || k.Kid == "" || len(k.Mac) < 32 {
-		return keys{}, fmt.Errorf("node: the cluster's keys are incomplete")
-	}
-	return keys{k.Kid, ed25519.NewKeyFromSeed(k.Seed), k.Mac}, nil
-}
-
-// Signing implements gateway.Keys.
-func (k keys) Signing() (string, ed25519.PrivateKey) { return k.kid, k.private }
-
-// Verifying implements gateway.Keys.
-func (k keys) Verifying(kid string) (ed25519.PublicKey, bool) {
-	if kid != k.kid {
-		return nil, false
-	}
-	return k.private.Public().(ed25519.PublicKey), true
-}
-
-// Secret implements gateway.Keys.
-func (k keys) Secret() []byte { return k.mac }
 
 // revocationWindow is how far back revocations matter: a token lives fifteen minutes; the rest is for clocks that differ.
 const revocationWindow = 17 * time.Minute
@@ -96,34 +62,4 @@ func (n *Node) revoke(ev *ticketing.Event) {
 	case *ticketing.UserChanged:
 		n.gateway.RoleChanged(e.User.ID)
 	}
-}
-
-// firstOperator makes the operator that the config names, unless this cluster has had one.
-func (n *Node) firstOperator(ctx context.Context) error {
-	if n.cfg.OperatorEmail == "" {
-		return nil
-	}
-	return n.control.Once(ctx, "operator", func(ctx context.Context) error {
-		_, err := n.CreateUser(ctx, n.cfg.OperatorEmail, "Operator", n.cfg.OperatorPassword, ticketing.RoleOperator)
-		if ticketing.KindOf(err) == ticketing.Conflict {
-			return nil // made before a crash
-		}
-		return err
-	})
-}
-
-// CreateUser makes an account with a password and roles, without signing it in. Errors are those of sign-up.
-func (n *Node) CreateUser(ctx context.Context, email, name, password string, roles ticketing.Roles) (ticketing.User, error) {
-	email, err := ticketing.NormalizeEmail(email)
-	if err != nil {
-		return ticketing.User{}, err
-	}
-	if err := gateway.CheckPassword(password, email); err != nil {
-		return ticketing.User{}, err
-	}
-	id, err := n.users.UserID(ctx, email, n.opts.Now())
-	if err != nil {
-		return ticketing.User{}, err
-	}
-	return n.users.SignUp(ctx, ticketing.SignUp{ID: id, Email: email, Name: name, PasswordHash: gateway.HashPassword(password), Roles: roles | ticketing.RoleUser})
 }
