@@ -40,7 +40,7 @@ func (g *Gateway) export(c *call) (*exported, error) {
 	err = eachPage(func(p ticketing.Page) (string, error) {
 		found, err := g.s.Query.Tickets(c.context(), ticketing.TicketFilter{Opener: c.who.user}, p)
 		for i := range found.Tickets {
-			out.Tickets = append(out.Tickets, viewTicket(&found.Tickets[i], c.viewer()))
+			out.Tickets = append(out.Tickets, viewTicket(&found.Tickets[i], c.viewer(), c.at))
 		}
 		return found.Next, err
 	})

@@ -104,6 +104,7 @@ type Gateway struct {
 	// home is what links begin with where the config does not say, a string, once Serve knows its listener.
 	home       atomic.Value
 	warnNoMail sync.Once
+	streams    *streams
 }
 
 // New builds a gateway. It starts nothing: [Gateway.Serve] does.
@@ -133,6 +134,7 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		feed:    newFeedCache(),
 		metrics: newMetrics(),
 		outbox:  newOutbox(log),
+		streams: newStreams(max(1, c.MaxConns/2)),
 	}
 	g.passwords.least = c.PasswordMin
 	g.conns.fresh = make(map[*conn]struct{})
@@ -140,6 +142,7 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 	g.route()
 	g.server = g.newServer()
 	g.metrics.watch(g.server)
+	g.metrics.watchStreams(g.streams)
 	return g, nil
 }
 
@@ -226,5 +229,8 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	return ticketing.Wrap("gateway.Shutdown", err)
 }
 
-// Drain makes /readyz say no, so that a load balancer looks elsewhere, while requests are still served.
-func (g *Gateway) Drain() { g.draining.Store(true) }
+// Drain makes /readyz say no, so that a load balancer looks elsewhere, and ends streams, while requests are still served.
+func (g *Gateway) Drain() {
+	g.draining.Store(true)
+	g.streams.stop()
+}

@@ -47,6 +47,13 @@ func (m *metrics) watch(s *fasthttp.Server) {
 	}, func() float64 { return float64(s.GetOpenConnectionsCount()) }))
 }
 
+// watchStreams adds how many clients listen.
+func (m *metrics) watchStreams(s *streams) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ticketing_http_streams", Help: "Open streams of server-sent events.",
+	}, func() float64 { return float64(s.number()) }))
+}
+
 // series is a route's metrics, looked up once.
 type series struct {
 	class    [6]prometheus.Counter // 1xx at 1 … 5xx at 5

@@ -41,7 +41,7 @@ func (g *Gateway) dashboardPage(c *call) error {
 	if err != nil {
 		return ticketing.Wrap(op, err)
 	}
-	notices, err := g.notices(c, first)
+	notices, err := g.noticesOf(c, first)
 	if err != nil {
 		return err
 	}
@@ -49,10 +49,10 @@ func (g *Gateway) dashboardPage(c *call) error {
 	return g.render(c, http.StatusOK, "dashboard.html", view{Title: "Dashboard", Tab: "dashboard", Data: &out})
 }
 
-// notices lists the notices that are still shown.
-func (g *Gateway) notices(c *call, p ticketing.Page) (ticketing.NoticePage, error) {
+// noticesOf lists the notices that are still shown.
+func (g *Gateway) noticesOf(c *call, p ticketing.Page) (ticketing.NoticePage, error) {
 	found, err := g.s.Query.Notices(c.context(), c.who.user, c.at.Add(-ticketing.NoticeAge), p)
-	return found, ticketing.Wrap("gateway.notices", err)
+	return found, ticketing.Wrap("gateway.noticesOf", err)
 }
 
 func (g *Gateway) noticesPage(c *call) error {
@@ -63,7 +63,7 @@ func (g *Gateway) noticesPage(c *call) error {
 	if err != nil {
 		return err
 	}
-	found, err := g.notices(c, page)
+	found, err := g.noticesOf(c, page)
 	if err != nil {
 		return err
 	}

@@ -280,31 +280,9 @@ func (g *Gateway) raise(c *call, r *raising) (ticketing.TicketChange, error) {
 		slot = cmd.Author.Slot()
 	}
 	if r.Kind == ticketing.TicketAppeal {
-		if cmd.Author != c.who.user {
-			return ticketing.TicketChange{}, ticketing.Errorf(ticketing.Forbidden, "Only the author may appeal.")
-		}
-		if r.Item.Content.Status != ticketing.Rejected {
-			return ticketing.TicketChange{}, ticketing.Errorf(ticketing.Conflict, "There is nothing to appeal against: this was not rejected.")
-		}
-		if cmd.Origin, err = g.rejectedBy(c, cmd.Author, cmd.Subject, cmd.Rev); err != nil {
-			return ticketing.TicketChange{}, err
-		}
+		return g.lodge(c, cmd)
 	}
 	cmd.ID = c.newID(slot, meta)
 	made, err := g.s.Tickets.OpenTicket(c.context(), cmd)
 	return made, ticketing.Wrap("gateway.raise", err)
-}
-
-// rejectedBy finds the ticket by which a revision was rejected, zero if a rule did it.
-func (g *Gateway) rejectedBy(c *call, author, subject ticketing.ID, rev uint32) (ticketing.ID, error) {
-	all, err := g.s.Moderation.Decisions(c.context(), author, subject)
-	if err != nil {
-		return ticketing.ID{}, ticketing.Wrap("gateway.rejectedBy", err)
-	}
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Rev == rev {
-			return all[i].Ticket, nil
-		}
-	}
-	return ticketing.ID{}, nil
 }

@@ -81,8 +81,21 @@ func routes() []route {
 
 		{method: "POST", pattern: "/api/tickets", access: user, limit: textLimit, handler: (*Gateway).openTicket},
 		{method: "GET", pattern: "/api/tickets", access: user, handler: (*Gateway).listTickets},
+		{method: "GET", pattern: "/api/tickets/counts", access: moderator, handler: (*Gateway).countTickets},
 		{method: "GET", pattern: "/api/tickets/{id}", access: user, handler: (*Gateway).getTicket},
 		{method: "POST", pattern: "/api/tickets/{id}/decide", access: moderator, limit: textLimit, handler: (*Gateway).decideTicket},
+		{method: "POST", pattern: "/api/tickets/{id}/claim", access: moderator, limit: textLimit, handler: (*Gateway).claimTicket},
+		{method: "POST", pattern: "/api/tickets/{id}/release", access: moderator, limit: textLimit, handler: (*Gateway).releaseTicket},
+		{method: "POST", pattern: "/api/tickets/{id}/notes", access: user, limit: textLimit, handler: (*Gateway).noteTicket},
+		{method: "POST", pattern: "/api/tickets/{id}/escalate", access: moderator, limit: textLimit, handler: (*Gateway).escalateTicket},
+		{method: "POST", pattern: "/api/tickets/{id}/appeal", access: user, limit: textLimit, handler: (*Gateway).appealTicket},
+
+		{method: "GET", pattern: "/api/users/me/posts", access: user, handler: (*Gateway).ownPosts},
+		{method: "GET", pattern: "/api/users/me/comments", access: user, handler: (*Gateway).ownComments},
+		{method: "GET", pattern: "/api/users/me/notices", access: user, handler: (*Gateway).notices},
+		{method: "POST", pattern: "/api/users/me/notices/read", access: user, limit: textLimit, handler: (*Gateway).readNotices},
+		{method: "GET", pattern: "/api/users/{id}/history", access: moderator, handler: (*Gateway).authorHistory},
+		{method: "GET", pattern: "/api/events", access: user, handler: (*Gateway).events},
 
 		{method: "GET", pattern: "/api/plugins", access: operator, handler: (*Gateway).listPlugins},
 		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, proven: true, limit: moduleLimit, handler: (*Gateway).uploadPlugin, timeout: importExpiry},

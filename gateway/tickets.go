@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"strconv"
 	"time"
 
 	"ticketing"
@@ -25,12 +24,21 @@ type ticketView struct {
 	Opener      ticketing.ID          `json:"opener,omitzero"`
 	Reporters   []ticketing.ID        `json:"reporters,omitempty"`
 	DecidedBy   ticketing.ID          `json:"decidedBy,omitzero"`
+	PostID      ticketing.ID          `json:"postId,omitzero"` // of a reported comment, or of one that an appeal is for
+
+	// For moderators. A claim that is over is none.
+	ClaimedBy    *ticketing.Author `json:"claimedBy,omitempty"`
+	ClaimedUntil time.Time         `json:"claimedUntil,omitzero"`
+	EscalatedAt  time.Time         `json:"escalatedAt,omitzero"`
+	Origin       ticketing.ID      `json:"origin,omitzero"` // the ticket whose outcome an appeal is against
+	Notes        uint32            `json:"notes,omitzero"`
 }
 
-func viewTicket(t *ticketing.Ticket, v ticketing.Viewer) ticketView {
+// viewTicket is the ticket as a viewer sees it at a time.
+func viewTicket(t *ticketing.Ticket, v ticketing.Viewer, at time.Time) ticketView {
 	out := ticketView{
 		ID: t.ID, Kind: t.Kind, State: t.State, SubjectKind: t.Item.String(), Subject: t.Subject, Revision: t.Rev,
-		Author: t.Author, CreatedAt: t.CreatedAt.UTC(), Outcome: t.Outcome, Note: t.Note,
+		Author: t.Author, CreatedAt: t.CreatedAt.UTC(), Outcome: t.Outcome, Note: t.Note, PostID: t.Post,
 	}
 	if !t.ClosedAt.IsZero() {
 		out.ClosedAt = t.ClosedAt.UTC()
@@ -43,7 +51,13 @@ func viewTicket(t *ticketing.Ticket, v ticketing.Viewer) ticketView {
 		out.Opener = t.Opener
 	}
 	if v.Moderates {
-		out.Reporters, out.DecidedBy = t.Reporters, t.DecidedBy
+		out.Reporters, out.DecidedBy, out.Origin, out.Notes = t.Reporters, t.DecidedBy, t.Origin, t.Notes
+		if t.Claimed(at) {
+			out.ClaimedBy, out.ClaimedUntil = &t.ClaimedBy, t.ClaimedUntil.UTC()
+		}
+		if !t.EscalatedAt.IsZero() {
+			out.EscalatedAt = t.EscalatedAt.UTC()
+		}
 	}
 	return out
 }
@@ -52,7 +66,8 @@ type ticketInput struct {
 	Kind        string             `json:"kind"`
 	SubjectKind ticketing.ItemKind `json:"subjectKind"`
 	Subject     ticketing.ID       `json:"subject"`
-	PostID      ticketing.ID       `json:"postId"` // of a reported comment; may be left out
+	PostID      ticketing.ID       `json:"postId"`    // of a reported comment; may be left out. Of an appeal: the post
+	CommentID   ticketing.ID       `json:"commentId"` // of an appeal
 	Text        string             `json:"text"`
 }
 
@@ -71,6 +86,8 @@ func (g *Gateway) openTicket(c *call) error {
 	cmd := ticketing.OpenTicket{Meta: meta, By: c.who.principal(), Text: in.Text}
 	slot := c.who.user.Slot()
 	switch in.Kind {
+	case "appeal":
+		return g.appealItem(c, &in, meta)
 	case "support":
 		if !in.Subject.IsZero() || in.SubjectKind != 0 {
 			return ticketing.InvalidField("subject", "A support ticket has no subject.")
@@ -78,12 +95,12 @@ func (g *Gateway) openTicket(c *call) error {
 		cmd.Kind = ticketing.TicketSupport
 	case "report":
 		cmd.Kind, cmd.Item, cmd.Subject = ticketing.TicketReport, in.SubjectKind, in.Subject
-		if cmd.Author, cmd.Rev, err = g.reported(c, in.SubjectKind, in.Subject, in.PostID); err != nil {
+		if err = g.reported(c, &cmd, in.PostID); err != nil {
 			return err
 		}
 		slot = cmd.Author.Slot()
 	default:
-		return ticketing.InvalidField("kind", "The kinds are report and support.")
+		return ticketing.InvalidField("kind", "The kinds are report, appeal and support.")
 	}
 	cmd.ID = c.newID(slot, meta)
 	made, err := g.s.Tickets.OpenTicket(c.context(), cmd)
@@ -95,86 +112,38 @@ func (g *Gateway) openTicket(c *call) error {
 }
 
 // reported finds the author and the revision of an item that somebody reports, if they can see it.
-func (g *Gateway) reported(c *call, kind ticketing.ItemKind, subject, post ticketing.ID) (ticketing.ID, uint32, error) {
+func (g *Gateway) reported(c *call, cmd *ticketing.OpenTicket, post ticketing.ID) error {
 	switch {
-	case subject.IsZero():
-		return ticketing.ID{}, 0, ticketing.InvalidField("subject", "Name the post or comment.")
-	case kind == ticketing.KindPost:
-		p, err := g.post(c, subject)
-		return p.Author.ID, p.Rev, err
-	case kind == ticketing.KindComment:
-		m, err := g.s.Comments.Comment(c.context(), subject)
+	case cmd.Subject.IsZero():
+		return ticketing.InvalidField("subject", "Name the post or comment.")
+	case cmd.Item == ticketing.KindPost:
+		p, err := g.post(c, cmd.Subject)
+		cmd.Author, cmd.Rev = p.Author.ID, p.Rev
+		return err
+	case cmd.Item == ticketing.KindComment:
+		m, err := g.s.Comments.Comment(c.context(), cmd.Subject)
 		if err == nil && !post.IsZero() && m.Post != post {
 			err = notFound()
 		}
 		if err == nil {
 			m, err = showComment(m, c.viewer())
 		}
-		return m.Author.ID, m.Rev, ticketing.Wrap("gateway.reported", err)
+		cmd.Author, cmd.Rev, cmd.Post = m.Author.ID, m.Rev, m.Post
+		return ticketing.Wrap("gateway.reported", err)
 	}
-	return ticketing.ID{}, 0, ticketing.InvalidField("subjectKind", "The kinds are post and comment.")
+	return ticketing.InvalidField("subjectKind", "The kinds are post and comment.")
 }
 
 func (g *Gateway) sendTicket(c *call, status int, t ticketing.TicketChange) error {
 	c.setPosition(t.Position)
 	c.setETag(t.Ticket.Moved)
-	return c.reply(status, viewTicket(&t.Ticket, c.viewer()))
-}
-
-// listTickets shows moderators all tickets, and others those that they opened or joined.
-func (g *Gateway) listTickets(c *call) error {
-	if err := c.awaitPosition(); err != nil {
-		return err
-	}
-	var filter ticketing.TicketFilter
-	state, err := c.query("state")
-	if err != nil {
-		return err
-	}
-	if state != "" {
-		if filter.State.UnmarshalText([]byte(state)) != nil {
-			return ticketing.InvalidField("state", "The states are open and closed.")
-		}
-	}
-	v := c.viewer()
-	if !v.Moderates {
-		filter.Opener = v.ID
-	}
-	scope := "tickets/" + strconv.Itoa(int(filter.State))
-	page, err := c.page(scope)
-	if err != nil {
-		return err
-	}
-	found, err := g.s.Query.Tickets(c.context(), filter, page)
-	if err != nil {
-		return ticketing.Wrap("gateway.listTickets", err)
-	}
-	items := make([]ticketView, len(found.Tickets))
-	for i := range found.Tickets {
-		items[i] = viewTicket(&found.Tickets[i], v)
-	}
-	return c.reply(200, list[ticketView]{items, c.next(scope, found.Next)})
+	return c.reply(status, viewTicket(&t.Ticket, c.viewer(), c.at))
 }
 
 // list is a page of a list in JSON.
 type list[T any] struct {
 	Items []T    `json:"items"`
 	Next  string `json:"next,omitempty"`
-}
-
-func (g *Gateway) getTicket(c *call) error {
-	id, err := c.id("id")
-	if err != nil {
-		return err
-	}
-	t, err := g.s.Tickets.Ticket(c.context(), id)
-	if err != nil {
-		return ticketing.Wrap("gateway.getTicket", err)
-	}
-	if !t.VisibleTo(c.who.principal()) {
-		return notFound()
-	}
-	return g.sendTicket(c, 200, ticketing.TicketChange{Ticket: t})
 }
 
 // decideTicket needs no If-Match: deciding a ticket twice is a conflict anyway.

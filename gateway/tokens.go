@@ -236,6 +236,7 @@ func newMarks(now func() time.Time) *marks {
 // Revoke ends a session here, or with a zero session all sessions of the user that began until the given time. The
 // node calls it for every SessionEnded event.
 func (g *Gateway) Revoke(user, session ticketing.ID, at time.Time) {
+	defer g.streams.endSession(user, session, at) // after the mark is set: a stream that opens now sees it
 	m := g.marks
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -255,6 +256,7 @@ func (g *Gateway) Revoke(user, session ticketing.ID, at time.Time) {
 // RoleChanged makes the gateway ask users about this user at the next request. The node calls it for every UserChanged
 // event.
 func (g *Gateway) RoleChanged(user ticketing.ID) {
+	defer g.streams.endUser(user) // after the mark is set
 	m := g.marks
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -60,7 +60,7 @@ func (f *traffic) comment() *ticketing.Comment {
 	f.now = f.now.Add(100 * time.Microsecond)
 	at := f.now.Truncate(time.Millisecond)
 	post := f.ids[f.posts.Uint64()]
-	return &ticketing.Comment{ID: ticketing.NewID(post.Slot(), at, f.rng.Uint64()), Post: post, Author: bob, Text: f.text(),
+	return &ticketing.Comment{ID: ticketing.NewID(post.Slot(), at, f.rng.Uint64()), Post: post, Author: bob, Answers: ann.ID, Text: f.text(),
 		Content: ticketing.Content{Rev: 1, Moved: 1, Status: ticketing.Pending, CreatedAt: at}}
 }
 
