@@ -193,7 +193,7 @@ func (g *Gateway) showReview(c *call, status int, note string, f *faults) error 
 	if q.One, err = g.review(c); err != nil {
 		return err
 	}
-	q.One.Note, q.One.Next = note, "/queue/next"+q.Filter.Query()
+	q.One.Note, q.One.Next = note, withAfter("/queue/next"+q.Filter.Query(), id)
 	v := view{Title: q.One.Title, Tab: "queue", Wide: true, Faults: f, Data: &q}
 	c.links(&v, "/queue"+q.Filter.Query(), ticketing.Page{}, next)
 	return g.render(c, status, "queue.html", v)

@@ -162,6 +162,7 @@
       channel?.postMessage({kind, data});
       tell(namesOf(kind, data));
     });
+    source.addEventListener("ready", () => { body.dataset.live = "leads"; });
     source.addEventListener("end", (e) => {
       if (!e.data.includes('"session"')) return; // the browser comes back by itself
       source.close();
@@ -173,6 +174,7 @@
     if (window.BroadcastChannel && navigator.locks) {
       const channel = new BroadcastChannel(name);
       channel.onmessage = (e) => tell(namesOf(e.data.kind, e.data.data));
+      body.dataset.live = "follows";
       navigator.locks.request(name, () => new Promise(() => follow(channel))); // until this tab closes
     } else follow(null);
   }
