@@ -62,7 +62,9 @@ func furnish(t *testing.T, s *server) world {
 	}
 	say := func(c *client, parent, text string) string {
 		id := c.must(t, 201, "POST", "/api/posts/"+w.post+"/comments", map[string]string{"text": text, "parentId": parent}).str("id")
-		wait(t, "the comment is decided", func() bool { return c.must(t, 200, "GET", "/api/posts/"+w.post+"/comments/"+id, nil).str("status") != "pending" })
+		wait(t, "the comment is decided", func() bool {
+			return c.must(t, 200, "GET", "/api/posts/"+w.post+"/comments/"+id, nil).str("status") != "pending"
+		})
 		return id
 	}
 	write(aylin, "Night trains: which ones are worth it?", "I have taken the one to Vienna twice and liked it. Has anybody tried the new couchettes? I wonder whether they are quieter, and whether two people can sleep in one compartment without getting into each other's way.")
