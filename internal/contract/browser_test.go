@@ -73,6 +73,18 @@ func (s *server) open(t *testing.T) *tab {
 	return b
 }
 
+// another opens a second tab of the same browser.
+func (b *tab) another() *tab {
+	b.t.Helper()
+	o := &tab{t: b.t, url: b.url}
+	o.ctx, o.close = chromedp.NewContext(b.ctx)
+	b.t.Cleanup(o.close)
+	if err := chromedp.Listen(o.ctx, o.hear); err != nil { // the tab lives as long as the context
+		b.t.Fatal(err)
+	}
+	return o
+}
+
 // hear notes complaints: scripts that failed, and what the content policy refused.
 func (b *tab) hear(ev any) {
 	b.mu.Lock()
