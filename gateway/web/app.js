@@ -94,11 +94,14 @@
       button.removeAttribute("aria-busy");
     });
     xhr.addEventListener("load", () => {
+      const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
       if (xhr.status < 300) {
+        // The page has been shown once, to us: what it had to say goes along.
+        const notice = page.querySelector("#notice");
+        if (notice) sessionStorage.setItem("notice", notice.textContent.trim());
         location.assign(xhr.responseURL);
         return;
       }
-      const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
       const faults = page.querySelector("#upload #faults, #detail");
       say(faults ? faults.innerText.trim() : "The upload did not work.", true);
       const fresh = page.querySelector("#upload [name=idempotency_key]");
@@ -179,5 +182,8 @@
     } else follow(null);
   }
 
+  const told = sessionStorage.getItem("notice");
+  sessionStorage.removeItem("notice");
+  if (told) say(told);
   ready(document);
 })();

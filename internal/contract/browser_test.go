@@ -31,6 +31,9 @@ var images = flag.String("images", "", "folder for pictures of every page")
 //go:embed testdata/axe.min.js
 var axe string
 
+// patience is how long a step in the browser may take.
+const patience = 60 * time.Second
+
 // tab is a browser with a profile of its own: nobody is signed in.
 type tab struct {
 	t      *testing.T
@@ -115,7 +118,7 @@ func (b *tab) calm() {
 // run does things in the tab.
 func (b *tab) run(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		b.fatal(err)
@@ -133,7 +136,7 @@ func (b *tab) fatal(err error) {
 // ask evaluates an expression, or a promise, in the page.
 func ask[T any](b *tab, script string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -153,7 +156,7 @@ func command[P any](cmd cdp.Command[P, cdp.Empty], params P) chromedp.Action[chr
 // visit opens a page, and returns where that led and with which status.
 func (b *tab) visit(path string) (at string, status int64) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	resp, err := chromedp.RunResponse(ctx, chromedp.Navigate(b.url+path))
 	if err != nil {
@@ -206,12 +209,6 @@ func (b *tab) fill(name, value string) {
 	if !ask[bool](b, fmt.Sprintf(`(e => { if (e) { e.focus(); e.value = %s; } return e !== null })(document.querySelector(%s))`, quoted(value), quoted(sel))) {
 		b.fatal(fmt.Errorf("there is no field %s", name))
 	}
-}
-
-// text returns what an element says.
-func (b *tab) text(selector string) string {
-	b.t.Helper()
-	return ask[string](b, fmt.Sprintf(`document.querySelector(%s).innerText`, quoted(selector)))
 }
 
 // shows waits until the page has an element, and for a text in it.
