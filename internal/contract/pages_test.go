@@ -116,6 +116,29 @@ func TestSignUpInBrowser(t *testing.T) {
 	b.calm()
 }
 
+// Whoever has the link from the server's first lines makes the first operator.
+func TestSetupInBrowser(t *testing.T) {
+	s := serveWith(t, t.TempDir(), nil)
+	link := "/setup?token=" + setupToken(t, s)
+	b := s.open(t)
+	for _, theme := range []string{"light", "dark"} {
+		for _, width := range []int64{1280, 360} {
+			b.dress(width, theme)
+			b.visit(link)
+			b.inspect(fmt.Sprintf("/setup (%s, %d px)", theme, width))
+			b.picture(fmt.Sprintf("setup-%s-%d", theme, width))
+		}
+	}
+	b.fill("email", operatorEmail)
+	b.fill("name", "Olga")
+	b.fill("password", operatorPassword)
+	b.goes("main form button", "/plugins")
+	b.shows(".who", "Olga")
+	if _, status := b.visit(link); status != 403 {
+		t.Errorf("the link again: %d", status)
+	}
+}
+
 // Everything that matters works when scripts are off.
 func TestPagesWithoutScripts(t *testing.T) {
 	s := serve(t, t.TempDir())
