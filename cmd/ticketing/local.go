@@ -7,8 +7,8 @@ import (
 	"os"
 
 	"ticketing"
+	"ticketing/client"
 	"ticketing/config"
-	"ticketing/internal/client"
 	"ticketing/internal/node"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ticketing/internal/client"
+	"ticketing/client"
 )
 
 // remote is how a command finds its server and proves who asks.

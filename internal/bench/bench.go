@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"ticketing/internal/client"
+	"ticketing/client"
 )
 
 // Options say what to measure.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"ticketing"
-	"ticketing/internal/client"
+	"ticketing/client"
 	"ticketing/internal/youtube"
 )
 
