@@ -100,7 +100,7 @@ func Run(ctx context.Context, o Options, command string) (r *Report, err error) 
 			return nil, err
 		}
 		url = p.url
-		if operator, err = client.New(url, ""); err != nil {
+		if operator, err = client.New(url, client.Options{}); err != nil {
 			return nil, err
 		}
 		if err := operator.SignIn(ctx, email, password); err != nil {
