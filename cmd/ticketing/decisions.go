@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ticketing"
-	"ticketing/internal/client"
+	"ticketing/client"
 )
 
 func (a *app) pluginDecisions() *cobra.Command {

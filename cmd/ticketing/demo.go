@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ticketing"
-	"ticketing/internal/client"
+	"ticketing/client"
 )
 
 // decideTimeout bounds how long the demo waits without anything being decided.

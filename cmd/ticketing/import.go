@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ticketing/internal/client"
+	"ticketing/client"
 )
 
 func (a *app) imports() *cobra.Command {

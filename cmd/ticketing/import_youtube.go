@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ticketing"
-	"ticketing/internal/client"
+	"ticketing/client"
 	"ticketing/internal/youtube"
 )
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"ticketing"
-	"ticketing/internal/client"
+	"ticketing/client"
 )
 
 // A request carries at most this many rows, and about this many bytes of text.

@@ -7,8 +7,8 @@ import (
 	"os"
 
 	"ticketing"
+	"ticketing/client"
 	"ticketing/config"
-	"ticketing/internal/client"
 	"ticketing/internal/node"
 )
 
@@ -46,7 +46,7 @@ func (a *app) openLocal(ctx context.Context, dir string) (l *local, err error) {
 	}
 	go func() { l.served <- l.node.Serve(ln) }()
 	l.url = "http://" + cfg.HTTP
-	if l.api, err = client.New(l.url, ""); err != nil {
+	if l.api, err = client.New(l.url, client.Options{}); err != nil {
 		return nil, err
 	}
 	// A new operator each time: an old directory has others, whose passwords nobody knows here.

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ticketing"
-	"ticketing/internal/client"
+	"ticketing/client"
 )
 
 func (a *app) plugin() *cobra.Command {

@@ -7,11 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ticketing/internal/client"
+	"ticketing/client"
 )
 
 // remote is how a command finds its server and proves who asks.
-type remote struct{ url, token, email string }
+type remote struct{ url, token, email, ca, fingerprint string }
 
 // flags adds the remote's flags. What the environment says is the default; its secrets are not shown in the help.
 func (r *remote) flags(c *cobra.Command) {
@@ -22,6 +22,9 @@ func (r *remote) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&r.url, "url", url, "the server; also TICKETING_URL")
 	f.StringVar(&r.token, "token", "", "bearer token; also TICKETING_TOKEN")
+	f.StringVar(&r.ca, "ca", os.Getenv("TICKETING_CA"), "file with the authority of the server's certificate (PEM); also TICKETING_CA")
+	f.StringVar(&r.fingerprint, "fingerprint", os.Getenv("TICKETING_FINGERPRINT"),
+		"SHA-256 of the server's certificate, which a self-signed server prints at start; also TICKETING_FINGERPRINT")
 	f.StringVar(&r.email, "email", "", "sign in as this account, with the password in TICKETING_PASSWORD")
 }
 
@@ -31,7 +34,15 @@ func (r *remote) connect(ctx context.Context) (*client.Client, error) {
 	if token == "" && r.email == "" {
 		token = os.Getenv("TICKETING_TOKEN")
 	}
-	c, err := client.New(r.url, token)
+	o := client.Options{Token: token, Fingerprint: r.fingerprint}
+	if r.ca != "" {
+		pem, err := os.ReadFile(r.ca)
+		if err != nil {
+			return nil, err
+		}
+		o.CA = pem
+	}
+	c, err := client.New(r.url, o)
 	if err != nil || token != "" {
 		return c, err
 	}

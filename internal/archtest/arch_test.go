@@ -27,13 +27,13 @@ var arrows = map[string][]string{
 	"internal/trace":    {""},
 	"internal/node":     {"", "config", "runtime", "actors", "plugins", "gateway", "internal/mail", "internal/trace"},
 	"internal/mail":     {""},
-	"internal/client":   {""},
+	"client":            {""},
 	"internal/youtube":  {""},
-	"internal/bench":    {"", "internal/client", "internal/youtube"},
-	"cmd/ticketing":     {"", "config", "internal", "gateway"},
+	"internal/bench":    {"", "client", "internal/youtube"},
+	"cmd/ticketing":     {"", "config", "client", "internal", "gateway"},
 	"internal/archtest": {},
 	"internal/mutants":  {},
-	"internal/contract": {"", "config", "runtime", "actors", "plugins", "gateway", "internal"},
+	"internal/contract": {"", "config", "runtime", "actors", "plugins", "gateway", "client", "internal"},
 }
 
 // foreign says who alone may import a third-party module.
@@ -41,7 +41,7 @@ var foreign = map[string][]string{
 	"github.com/asynkron/protoactor-go":   {"runtime/system"},
 	"github.com/tetratelabs/wazero":       {"plugins"},
 	"github.com/hashicorp/raft":           {"runtime/replica"},
-	"github.com/valyala/fasthttp":         {"gateway", "internal/client", "internal/bench"},
+	"github.com/valyala/fasthttp":         {"gateway", "internal/bench"},
 	"github.com/golang-jwt/jwt":           {"gateway"},
 	"github.com/wneessen/go-mail":         {"internal/mail"},
 	"github.com/emersion/go-smtp":         {"internal/mail"},

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"ticketing/internal/client"
+	"ticketing/client"
 )
 
 // Options say what to measure.
@@ -100,7 +100,7 @@ func Run(ctx context.Context, o Options, command string) (r *Report, err error) 
 			return nil, err
 		}
 		url = p.url
-		if operator, err = client.New(url, ""); err != nil {
+		if operator, err = client.New(url, client.Options{}); err != nil {
 			return nil, err
 		}
 		if err := operator.SignIn(ctx, email, password); err != nil {

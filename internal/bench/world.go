@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"ticketing"
-	"ticketing/internal/client"
+	"ticketing/client"
 	"ticketing/internal/youtube"
 )
 
@@ -69,7 +69,7 @@ func newWorld(ctx context.Context, url string, operator *client.Client, o Option
 	}
 	run := strings.ToLower(rand.Text()[:10])
 	for i := range o.Users {
-		api, err := client.New(url, "")
+		api, err := client.New(url, client.Options{})
 		if err != nil {
 			return nil, err
 		}

@@ -11,47 +11,30 @@ import (
 	"ticketing"
 )
 
-// Item is a post or a comment as the API shows it.
-type Item struct {
-	ID        ticketing.ID     `json:"id"`
-	PostID    ticketing.ID     `json:"postId"` // of a comment
-	Author    ticketing.Author `json:"author"`
-	Title     string           `json:"title"` // of a post
-	Body      string           `json:"body"`
-	Text      string           `json:"text"` // of a comment
-	Status    ticketing.Status `json:"status"`
-	Reason    string           `json:"reason"`
-	CreatedAt time.Time        `json:"createdAt"`
-}
-
-// CreatePost writes a post. The key makes a repetition harmless; it has 8 to 128 visible characters.
-func (c *Client) CreatePost(ctx context.Context, key, title, body string) (Item, error) {
-	var p Item
-	in := map[string]string{"title": title, "body": body}
-	_, err := c.send(ctx, request{method: http.MethodPost, path: "/api/posts", key: key}, in, &p)
-	return p, err
-}
-
-// Thread returns the first page of a post's comments.
-func (c *Client) Thread(ctx context.Context, post ticketing.ID, limit int) ([]Item, error) {
-	var out struct {
-		Comments []Item `json:"comments"`
-	}
-	err := c.get(ctx, fmt.Sprintf("/api/feed/%s?limit=%d", post, limit), &out)
-	return out.Comments, err
-}
-
 // Stats counts what the server holds; for moderators.
 func (c *Client) Stats(ctx context.Context) (ticketing.Totals, error) {
 	var t ticketing.Totals
-	err := c.get(ctx, "/api/stats", &t)
+	_, err := c.get(ctx, "/api/stats", nil, &t)
 	return t, err
+}
+
+// Healthy reports whether the server answers at all.
+func (c *Client) Healthy(ctx context.Context) bool {
+	_, err := c.once(ctx, request{method: http.MethodGet, path: "/healthz", anonymous: true}, "", nil)
+	return err == nil
 }
 
 // Ready reports whether the server can serve.
 func (c *Client) Ready(ctx context.Context) bool {
-	_, err := c.once(ctx, request{method: http.MethodGet, path: "/readyz"}, "", nil)
+	_, err := c.once(ctx, request{method: http.MethodGet, path: "/readyz", anonymous: true}, "", nil)
 	return err == nil
+}
+
+// Description returns the server's OpenAPI document.
+func (c *Client) Description(ctx context.Context) (json.RawMessage, error) {
+	var out json.RawMessage
+	_, err := c.get(ctx, "/openapi.json", nil, &out)
+	return out, err
 }
 
 // Row is a line of an import. References are keys of rows in the same request, or ids.

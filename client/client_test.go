@@ -1,15 +1,21 @@
 package client
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+
+	"ticketing"
 )
 
 // answers is a server that gives its answers in turn, and notes what it was asked.
@@ -34,7 +40,7 @@ func serve(t *testing.T, steps ...func(http.ResponseWriter, *http.Request)) (*Cl
 	a := &answers{t: t, steps: steps}
 	s := httptest.NewServer(a)
 	t.Cleanup(s.Close)
-	c, err := New(s.URL, "")
+	c, err := New(s.URL, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,13 +58,13 @@ func problem(status int, body string, header ...string) func(http.ResponseWriter
 	}
 }
 
-func ok(body string) func(http.ResponseWriter, *http.Request) { return problem(200, body) }
+func ok(body string) http.HandlerFunc { return problem(200, body) }
 
 var busy = problem(503, `{"detail":"Busy."}`, "Retry-After", "0")
 
 func TestNew(t *testing.T) {
 	for _, url := range []string{"", "127.0.0.1:8080", "ftp://x", "http://", "http://x/api", "http://u:p@x"} {
-		if _, err := New(url, ""); err == nil {
+		if _, err := New(url, Options{}); err == nil {
 			t.Errorf("New(%q) is no error", url)
 		}
 	}
@@ -89,8 +95,24 @@ func TestRepeatsWhatIsSafe(t *testing.T) {
 		t.Errorf("with a key: %v after %d", err, a.asked)
 	}
 	c, a = serve(t, busy)
-	if _, err := c.Rollback(t.Context(), "spam"); err == nil || a.asked != 1 {
-		t.Errorf("without a key: %v after %d", err, a.asked)
+	if err := c.RemoveMe(t.Context(), "secret"); err == nil || a.asked != 1 {
+		t.Errorf("what takes no key: %v after %d", err, a.asked)
+	}
+	var keys []string
+	note := func(next http.HandlerFunc) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			keys = append(keys, r.Header.Get("Idempotency-Key"))
+			next(w, r)
+		}
+	}
+	c, _ = serve(t, note(busy), note(ok(`{}`)), note(ok(`{}`)))
+	for range 2 {
+		if _, err := c.Rollback(t.Context(), "spam"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(keys[0]) < 8 || keys[0] != keys[1] || keys[1] == keys[2] {
+		t.Errorf("the keys are %q", keys)
 	}
 }
 
@@ -169,7 +191,7 @@ func TestRefreshes(t *testing.T) {
 		ok(fmt.Sprintf(`{"accessToken":%q,"refreshToken":%q}`, good, refresh))(w, r)
 	}))
 	defer s.Close()
-	c, err := New(s.URL, "")
+	c, err := New(s.URL, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,6 +221,106 @@ func TestRefreshes(t *testing.T) {
 	}
 }
 
+func TestRefreshTokensRotate(t *testing.T) {
+	trade := func(old, next string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			var in map[string]string
+			if json.NewDecoder(r.Body).Decode(&in) != nil || len(in) != 1 || in["refreshToken"] != old || r.Header.Get("Idempotency-Key") == "" {
+				t.Errorf("%v", in)
+			}
+			fmt.Fprintf(w, `{"accessToken":"a-%s","refreshToken":%q}`, next, next)
+		}
+	}
+	expired := problem(401, `{}`)
+	c, _ := serve(t, expired, trade("r1", "r2"), ok(`{"users":1}`), expired, trade("r2", "r3"), ok(`{}`), expired, expired)
+	var kept []Tokens
+	c.tokens, c.renewed = Tokens{"a-r1", "r1"}, func(k Tokens) { kept = append(kept, k) }
+	for range 2 {
+		if _, err := c.Stats(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(kept) != 2 || kept[1] != (Tokens{"a-r3", "r3"}) {
+		t.Errorf("%v", kept)
+	}
+	var e *Error
+	if _, err := c.Stats(t.Context()); !errors.As(err, &e) || e.Status != 401 {
+		t.Errorf("a session that is over: %v", err)
+	}
+}
+
+func TestRenewalIsDoneOnce(t *testing.T) {
+	c, a := serve(t, ok(`{"accessToken":"new","refreshToken":"r2"}`))
+	c.tokens = Tokens{"old", "r1"}
+	for range 3 { // three requests were refused with the old token
+		if err := c.renew(t.Context(), "old"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a.asked != 1 || c.Token() != "new" {
+		t.Errorf("asked %d times, %q", a.asked, c.Token())
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	s := httptest.NewTLSServer(ok(`{"users":1}`))
+	t.Cleanup(s.Close)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	sum := sha256.Sum256(s.Certificate().Raw)
+	good := hex.EncodeToString(sum[:])
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	for name, tc := range map[string]struct {
+		o    Options
+		good bool
+	}{
+		"nothing":           {Options{}, false},
+		"fingerprint":       {Options{Fingerprint: good}, true},
+		"with colons":       {Options{Fingerprint: strings.ToUpper(good[:2] + ":" + good[2:])}, true},
+		"wrong fingerprint": {Options{Fingerprint: strings.Repeat("0", 64)}, false},
+		"authority":         {Options{CA: authority}, true},
+	} {
+		c, err := New(s.URL, tc.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Stats(t.Context()); (err == nil) != tc.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, o := range []Options{{Fingerprint: "abc"}, {CA: []byte("x")}} {
+		if _, err := New(s.URL, o); err == nil {
+			t.Errorf("%+v is no error", o)
+		}
+	}
+}
+
+func TestEventsResume(t *testing.T) {
+	lost := errors.New("enough")
+	c, a := serve(t,
+		ok("retry: 3000\nevent: ready\ndata: {\"type\":\"ready\"}\n\n: ping\nid: 1.A\n\nid: 1.B\nevent: notice\ndata: {\"type\":\"notice\"}\n\nid: 1.C\nevent: feed\ndata: {"),
+		func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Last-Event-ID") != "1.B" || r.URL.RawQuery != "" {
+				t.Errorf("resumes at %q", r.Header.Get("Last-Event-ID"))
+			}
+			_, _ = io.WriteString(w, "id: 1.C\nevent: feed\ndata: {\"type\":\"feed\"}\n\n")
+		})
+	var types []string
+	err := c.Events(t.Context(), ticketing.ID{}, func(e Event) error {
+		if types = append(types, e.Type); e.Type == "feed" {
+			return lost
+		}
+		return nil
+	})
+	if !errors.Is(err, lost) || strings.Join(types, " ") != "ready notice feed" || a.asked != 2 {
+		t.Errorf("%v: %v after %d", err, types, a.asked)
+	}
+	var e *Error
+	c, _ = serve(t, problem(401, `{}`))
+	if err := c.Events(t.Context(), ticketing.ID{}, nil); !errors.As(err, &e) || e.Status != 401 {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestImport(t *testing.T) {
 	c, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
@@ -219,7 +341,7 @@ func TestImport(t *testing.T) {
 }
 
 func TestNoServer(t *testing.T) {
-	c, err := New("http://127.0.0.1:1", "")
+	c, err := New("http://127.0.0.1:1", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
