@@ -5,7 +5,7 @@ DATA  ?= data
 SEEDS ?= 1000
 BENCH ?= --duration 15s
 
-.PHONY: run demo test check lint-api bench chaos rules build deps fuzz mutants
+.PHONY: run demo test check lint-api bench chaos rules build deps fuzz mutants screenshots
 
 ## build: the one binary, in bin/
 build:
@@ -43,6 +43,10 @@ rules: deps
 ## test: everything, one package after another: tests of clusters and kills want the processor for themselves
 test: deps check rules build
 	$(GO) test -race -p 1 -timeout 20m ./...
+
+## screenshots: pictures of every page, light and dark, narrow and wide, in docs/images, of which git keeps those that the docs show
+screenshots: deps build
+	$(GO) test -count=1 -run TestEveryPageIsAccessible ./internal/contract -args -images $(CURDIR)/docs/images
 
 ## bench: speed, in one run on this machine
 bench: build

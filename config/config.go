@@ -42,6 +42,10 @@ type Config struct {
 	Proxies []string `koanf:"proxies"`
 	// Limits scales the rate limits: 2 allows twice as much, 0 turns them off but for the back-off after wrong passwords.
 	Limits float64 `koanf:"limits"`
+	// TraceEndpoint is the URL of an OpenTelemetry collector that takes OTLP over HTTP; empty: no traces.
+	TraceEndpoint string `koanf:"trace.endpoint"`
+	// TraceRatio is the part of the requests that is traced, 0 to 1.
+	TraceRatio float64 `koanf:"trace.ratio"`
 	// Access turns the access log on, a line for every request.
 	Access bool `koanf:"access"`
 	// Shards is the number of shards of every service: a power of two, 1…64, fixed when the cluster is created. 0: what the cluster has,
@@ -81,7 +85,7 @@ type Config struct {
 // Default returns the settings of a node that was told nothing.
 func Default() Config {
 	return Config{Data: "data", Cache: 32, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
-		Connections: 10_000, TLSMin: "1.2", Limits: 1, PasswordMin: 8, Log: "info"}
+		Connections: 10_000, TLSMin: "1.2", Limits: 1, TraceRatio: 0.01, PasswordMin: 8, Log: "info"}
 }
 
 // Address returns HTTP, or its default: loopback for Dev, every interface otherwise.

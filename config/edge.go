@@ -38,6 +38,12 @@ func (c Config) validateEdge(fault func(format string, args ...any)) {
 	if _, err := c.ProxyNetworks(); err != nil {
 		fault("proxies: %v; write networks, such as 10.0.0.0/8", err)
 	}
+	if u, err := url.Parse(c.TraceEndpoint); c.TraceEndpoint != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		fault("trace.endpoint: %q is not an http or https URL", c.TraceEndpoint)
+	}
+	if !(c.TraceRatio >= 0 && c.TraceRatio <= 1) {
+		fault("trace.ratio: %v is not between 0 and 1", c.TraceRatio)
+	}
 	if c.Limits < 0 || c.Limits > 1e6 {
 		fault("limits: %v is not between 0 and 1000000", c.Limits)
 	}

@@ -21,10 +21,15 @@ func (g *Gateway) confirm(c *call, field, password string) (ticketing.Credential
 	if known.User.ID != c.who.user {
 		known = ticketing.Credentials{}
 	}
+	try, err := g.attemptInSession(c)
+	if err != nil {
+		return known, err
+	}
 	ok, err := g.passwords.verify(c.context(), known.PasswordHash, bounded(password))
 	if err != nil {
 		return known, err
 	}
+	try.ended(ok)
 	if !ok {
 		g.audit(c, slog.LevelWarn, "password not confirmed", c.who.user, sessionAttr(c.who.session))
 		return known, ticketing.InvalidField(field, "This is not your password.")

@@ -17,7 +17,7 @@ type attempt struct {
 }
 
 // attempt asks whether a password may be tried for the account of a normalized e-mail address, known or not. Whoever gets no error says
-// afterwards how it went: failed or succeeded.
+// afterwards how it went, by ended.
 //
 // A browser that has signed in to the account before is counted by itself: others who guess at the account's password do not keep its owner
 // out. Its cookie only names the count; it opens nothing.
@@ -30,11 +30,31 @@ func (g *Gateway) attempt(c *call, email string) (attempt, error) {
 			a = own
 		}
 	}
+	return a, a.begin(c)
+}
+
+// attemptInSession asks whether a session may try the password of its own account once more. Who stole a session must not guess it, and
+// sign-ins that fail elsewhere are not held against it.
+func (g *Gateway) attemptInSession(c *call) (attempt, error) {
+	a := attempt{g.limits, limitKey{class: auth, kind: 's', who: c.who.session}}
+	return a, a.begin(c)
+}
+
+func (a attempt) begin(c *call) error {
 	wait := a.wait()
 	if wait == 0 {
 		a.reserve()
 	}
-	return a, c.limited(quota{"passwords", freeFailures, time.Minute}, wait)
+	return c.limited(quota{"passwords", freeFailures, time.Minute}, wait)
+}
+
+// ended counts how the attempt went.
+func (a attempt) ended(ok bool) {
+	if ok {
+		a.succeeded()
+	} else {
+		a.failed()
+	}
 }
 
 // wait returns how long the next attempt has to wait.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"ticketing"
 )
@@ -27,13 +28,18 @@ type call struct {
 	at     time.Time // UTC, to the millisecond: the time of everything that the request makes
 	ctx    context.Context
 	cancel context.CancelFunc
+	span   trace.Span // nil: the request is not traced
 }
 
 // context returns the context for calls to services. It is not the request's own: that one is reused afterwards, and
 // never ends before the server does.
 func (c *call) context() context.Context {
 	if c.ctx == nil {
-		c.ctx, c.cancel = context.WithTimeout(context.Background(), c.route.timeout)
+		parent := context.Background()
+		if c.span != nil {
+			parent = trace.ContextWithSpan(parent, c.span)
+		}
+		c.ctx, c.cancel = context.WithTimeout(parent, c.route.timeout)
 	}
 	return c.ctx
 }

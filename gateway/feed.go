@@ -10,7 +10,7 @@ import (
 // maxFeedPages bounds the rendered pages that are kept.
 const maxFeedPages = 512
 
-// feedCache keeps pages of the public feed as they are sent, until anything in the feed changes.
+// feedCache keeps pages of the feed as they are sent, until anything in the feed changes for anybody.
 type feedCache struct {
 	mu      sync.RWMutex
 	version uint64
@@ -18,6 +18,7 @@ type feedCache struct {
 }
 
 type feedKey struct {
+	viewer ticketing.Viewer
 	cursor string
 	limit  int
 }
@@ -49,13 +50,6 @@ func (g *Gateway) listFeed(c *call) error {
 	if err := c.awaitPosition(); err != nil {
 		return err
 	}
-	if c.who != nil {
-		b, err := g.renderFeed(c)
-		if err == nil {
-			c.send(200, b)
-		}
-		return err
-	}
 	limit, err := c.limit()
 	if err != nil {
 		return err
@@ -65,13 +59,17 @@ func (g *Gateway) listFeed(c *call) error {
 		return err
 	}
 	// The version is read before the page is made: at worst a page is made once more.
-	version, key := g.s.Query.FeedVersion(), feedKey{cursor, limit}
-	b := g.feed.get(version, key)
+	version, key := g.s.Query.FeedVersion(), feedKey{c.viewer(), cursor, limit}
+	cache := g.feed
+	if c.who != nil { // apart, so that they do not push the public's pages out
+		cache = g.viewersFeed
+	}
+	b := cache.get(version, key)
 	if b == nil {
 		if b, err = g.renderFeed(c); err != nil {
 			return err
 		}
-		g.feed.put(version, key, b)
+		cache.put(version, key, b)
 	}
 	c.send(200, b)
 	return nil

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"ticketing"
 )
@@ -74,6 +75,7 @@ type Config struct {
 	Proxies        []netip.Prefix   // whose X-Forwarded-For and X-Forwarded-Proto are believed
 	Limits         float64          // scale of the rate limits, 1; negative: none but the back-off after wrong passwords
 	Access         bool             // log every request
+	Tracer         trace.Tracer     // makes the spans of requests; nil: none
 	MaxConns       int              // open connections, 10,000, at most what the limit on open files leaves
 	PublicURL      string           // what links in mails begin with, such as "https://example.org"; with Dev: the listener's by default
 	PasswordMin    int              // characters of a new password, 8
@@ -105,10 +107,12 @@ type Gateway struct {
 	names     *logNames
 	limits    *limits
 	feed      *feedCache
-	assets    *assets
-	pages     *template.Template
-	metrics   *metrics
-	outbox    *outbox
+
+	viewersFeed *feedCache
+	assets      *assets
+	pages       *template.Template
+	metrics     *metrics
+	outbox      *outbox
 	// home is what links begin with where the config does not say, a string, once Serve knows its listener.
 	home       atomic.Value
 	warnNoMail sync.Once
@@ -139,9 +143,9 @@ func New(c Config, s Services, k Keys, h Health, log *slog.Logger) (*Gateway, er
 		tokens:  newTokens(k, c.Now),
 		marks:   newMarks(c.Now),
 		cursors: newCursors(k.Secret()),
-		refresh: newRefreshKey(k.Secret()), names: newLogNames(k.Secret()), keys: k,
 		limits:  newLimits(c.Limits, c.Dev, k.Secret(), c.Now),
-		feed:    newFeedCache(),
+		refresh: newRefreshKey(k.Secret()), names: newLogNames(k.Secret()), keys: k,
+		feed: newFeedCache(), viewersFeed: newFeedCache(),
 		metrics: newMetrics(),
 		outbox:  newOutbox(log),
 		streams: newStreams(max(1, c.MaxConns/2)),

@@ -31,8 +31,8 @@ func newMailSite(t *testing.T, change ...func(*Config)) (*site, *mailtest.Server
 	return s, server
 }
 
-// linked returns the token of a mail's link.
-func linked(t *testing.T, m mailtest.Mail, path string) string {
+// mailedToken returns the token of a mail's link.
+func mailedToken(t *testing.T, m mailtest.Mail, path string) string {
 	t.Helper()
 	_, rest, ok := strings.Cut(m.Text, "https://tickets.example.org"+path+"?token=")
 	if !ok {
@@ -53,11 +53,11 @@ func TestVerifyEmail(t *testing.T) {
 		t.Errorf("%+v", first)
 	}
 	c.do("POST", "/api/users/verify", "").want(202)
-	token := linked(t, mails.Next(), verifyPath)
+	token := mailedToken(t, mails.Next(), verifyPath)
 	confirm := func(token string) answer {
 		return s.anonymous().do("POST", "/api/users/verify/confirm", `{"token":`+quote(token)+`}`)
 	}
-	confirm(linked(t, first, verifyPath)).want(400) // the second one took its place
+	confirm(mailedToken(t, first, verifyPath)).want(400) // the second one took its place
 	s.clock.advance(time.Second)
 	if a := confirm(token).want(200); a.json()["verified"] != true {
 		t.Errorf("%s", a.Body)
@@ -82,7 +82,7 @@ func TestResetPassword(t *testing.T) {
 	if string(known.Body) != string(unknown.Body) {
 		t.Errorf("%s\n%s", known.Body, unknown.Body)
 	}
-	token := linked(t, mails.Next(), resetPath)
+	token := mailedToken(t, mails.Next(), resetPath)
 	confirm := func(token, password string) answer {
 		return s.anonymous().do("POST", "/api/users/reset/confirm", `{"token":`+quote(token)+`,"password":`+quote(password)+`}`)
 	}
@@ -100,7 +100,7 @@ func TestResetPassword(t *testing.T) {
 	s.anonymous().do("POST", "/api/users/signin", `{"email":"ann@example.org","password":"another long one"}`).want(200)
 
 	s.anonymous().do("POST", "/api/users/reset", `{"email":"ann@example.org"}`).want(202)
-	late := linked(t, mails.Next(), resetPath)
+	late := mailedToken(t, mails.Next(), resetPath)
 	s.clock.advance(ticketing.ResetLife)
 	confirm(late, "a third long one").want(400)
 	if mails.Waiting() != 0 {
@@ -153,7 +153,7 @@ func TestStrictSignUp(t *testing.T) {
 	if string(a.Body) != string(b.Body) {
 		t.Errorf("%s\n%s", a.Body, b.Body)
 	}
-	s.anonymous().do("POST", "/api/users/verify/confirm", `{"token":`+quote(linked(t, welcome, verifyPath))+`}`).want(200)
+	s.anonymous().do("POST", "/api/users/verify/confirm", `{"token":`+quote(mailedToken(t, welcome, verifyPath))+`}`).want(200)
 	s.anonymous().do("POST", "/api/users/signin", signInAnn).want(200)
 }
 
@@ -163,7 +163,7 @@ func TestMailIsTriedAgain(t *testing.T) {
 	s.g.outbox.delays = []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond}
 	mails.Fail(450, 451)
 	s.anonymous().do("POST", "/api/users/signup", signUpAnn).want(201)
-	token := linked(t, mails.Next(), verifyPath)
+	token := mailedToken(t, mails.Next(), verifyPath)
 	if s.m.proved != 1 { // every try carries the same token: a mail that was taken for lost is good, too
 		t.Errorf("%d tokens were made", s.m.proved)
 	}

@@ -83,6 +83,9 @@ func (g *Gateway) toSignIn(c *call) {
 		next = localPart(string(c.Request.Header.Referer()))
 	}
 	to := "/login?next=" + url.QueryEscape(g.safeNext(next))
+	if c.who != nil {
+		to += "&again=1" // the session is good, but the password was given too long ago
+	}
 	if c.Request.Header.Peek("HX-Request") != nil {
 		c.Response.Header.Set("HX-Redirect", to)
 		c.SetStatusCode(fasthttp.StatusUnauthorized)

@@ -32,6 +32,13 @@ func newPages(a *assets) (*template.Template, error) {
 		"excerpt": excerpt,
 		"count":   count,
 		"field":   newField,
+		"exact":   func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+		"brief":   brief,
+		"title":   func(t ticketing.Ticket) string { return ticketTitle(&t) },
+		"outcome": outcomeWord,
+		"kind":    kindWord,
+		"entry":   entryWord,
+		"notice":  noticeWord,
 	}).ParseFS(web, "web/*.html")
 	return t, ticketing.Wrap("gateway.newPages", err)
 }
@@ -89,6 +96,8 @@ type view struct {
 	Leave  string // for the form that signs out
 	Key    string // makes a form count once
 	Notice string // what the step before did
+	Wide   bool   // uses the whole width
+	Charts bool   // loads the script for charts
 	Faults *faults
 	Next   string // link to the next page
 	First  string // link to the first page, on the others
@@ -229,8 +238,8 @@ func (g *Gateway) failPage(c *call, status int, detail string) {
 // again reports whether an error is about what somebody entered, so that the form is shown once more, with the status
 // and the faults. Every other error has a page of its own.
 func (g *Gateway) again(c *call, err error) (status int, f *faults, ok bool) {
-	var e *ticketing.Error
-	if !errors.As(err, &e) {
+	e, ok := asError(err)
+	if !ok {
 		return 0, nil, false
 	}
 	switch e.Kind {
@@ -262,6 +271,11 @@ func (g *Gateway) again(c *call, err error) (status int, f *faults, ok bool) {
 	return status, f, true
 }
 
+func asError(err error) (e *ticketing.Error, ok bool) {
+	ok = errors.As(err, &e)
+	return e, ok
+}
+
 // showAgain shows a form once more if the error is about what was entered, and passes every other error on.
 func (g *Gateway) showAgain(c *call, err error, show func(status int, f *faults) error) error {
 	if status, f, ok := g.again(c, err); ok {
@@ -280,6 +294,10 @@ var notices = map[string]string{
 	"asked":       "Your ticket is open. A moderator will answer it.",
 	"appealed":    "Your appeal is open. A moderator will look at it again.",
 	"noted":       "Your note is saved.",
+	"escalated":   "The ticket is escalated to the operators.",
+	"reset":       "Your new password is set. Sign in with it.",
+	"sent":        "A mail with a link is on its way.",
+	"removed":     removedText,
 	"claimed":     "The ticket is yours for a while.",
 	"released":    "The ticket is free again.",
 	"decided":     "The ticket is decided.",
@@ -290,7 +308,6 @@ var notices = map[string]string{
 	"password":    "Your password is changed. Other sessions are over.",
 	"name":        "Your name is changed.",
 	"verified":    "Your e-mail address is confirmed.",
-	"mailed":      "If there is an account with that address, a message is on its way to it.",
 	"uploaded":    "The version is uploaded. It judges nothing until you activate it.",
 	"uploaded-as": "These bytes are known already: nothing changed.",
 	"activated":   "The rule is active on every node.",

@@ -89,3 +89,35 @@ func TestTreeKeepsEveryComment(t *testing.T) {
 		t.Errorf("%s", order)
 	}
 }
+
+// Every page can be shown, empty and not.
+func TestEveryPage(t *testing.T) {
+	s := newSite(t)
+	ann, op := s.signedIn("ann", 0), s.signedIn("op", ticketing.RoleOperator)
+	all := func(c *client, paths ...string) {
+		t.Helper()
+		for _, p := range paths {
+			if a := c.do("GET", p, ""); a.Status != 200 || !strings.Contains(string(a.Body), "</html>") {
+				t.Errorf("%s: %d %s\n%s", p, a.Status, a.Body, s.logs)
+			}
+		}
+	}
+	lists := []string{"/", "/search", "/new", "/dashboard", "/dashboard/posts", "/dashboard/posts?status=held", "/dashboard/comments", "/dashboard/notices", "/account", "/tickets", "/tickets?state=open", "/ask"}
+	all(ann, lists...)
+	all(op, "/queue", "/queue?kind=report", "/queue?mine=1", "/queue?escalated=1", "/plugins")
+	all(s.anonymous(), "/", "/login", "/signup", "/reset", "/reset?token=x", "/verify?token=x", "/search?q=a")
+	post := ann.post("A post")
+	comment := ann.comment(post, "A comment")
+	s.m.judge(comment, ticketing.Rejected, "Because.")
+	path := "/posts/" + post.String()
+	ticket := ann.do("POST", "/api/tickets", `{"kind":"support","text":"Help!"}`).want(201).str("id")
+	report := op.do("POST", "/api/tickets", `{"kind":"report","subjectKind":"post","subject":"`+post.String()+`","text":"Look!"}`).want(201).str("id")
+	all(ann, lists...)
+	all(ann, path, path+"?reply="+comment.String(), path+"?comment="+comment.String(), path+"/edit", path+"/delete", path+"/comments/"+comment.String()+"/edit",
+		path+"/comments/"+comment.String()+"/delete", "/report?post="+post.String(), "/appeal?post="+post.String()+"&comment="+comment.String(), "/tickets/"+ticket)
+	op.do("POST", "/api/plugins/links/versions", "\x00asm\x01\x00\x00\x00", "Content-Type", "application/wasm").want(201)
+	all(op, "/queue", "/queue/"+report, "/queue/"+ticket+"?kind=support", "/plugins", "/plugins/links")
+	ann.do("GET", "/queue", "").want(403)
+	ann.do("GET", "/plugins", "").want(403)
+	ann.do("GET", "/tickets/"+report, "").want(404)
+}

@@ -177,12 +177,18 @@ func (g *Gateway) serve(rt *route) fasthttp.RequestHandler {
 				c.cancel()
 			}
 		}()
+		if g.config.Tracer != nil {
+			c.beginSpan()
+		}
 		if err := g.run(c); err != nil {
 			g.fail(c, err)
 		}
 		status := ctx.Response.StatusCode()
 		took := g.now().Sub(now)
 		rt.series.observe(status, took)
+		if c.span != nil {
+			c.endSpan(status)
+		}
 		if g.log.Enabled(context.Background(), g.accessLevel()) {
 			g.logAccess(c, status, took)
 		}

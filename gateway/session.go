@@ -172,7 +172,7 @@ func (g *Gateway) starting(c *call, known ticketing.Credentials) ticketing.Start
 }
 
 // addressOf returns the client's address as text, without the port.
-func (g *Gateway) addressOf(c *call) string { return c.RemoteIP().String() }
+func (g *Gateway) addressOf(c *call) string { return g.clientAddr(c.RequestCtx).String() }
 
 // enter opens a session in the browser, and ends the one that the browser came with.
 func (g *Gateway) enter(c *call, known ticketing.Credentials) (ticketing.UserSession, error) {

@@ -112,12 +112,22 @@ func (g *Gateway) appealItem(c *call, in *ticketInput, meta ticketing.Meta) erro
 	return g.appeal(c, cmd)
 }
 
-// appeal opens an appeal against the last decision about an item of the caller's own.
+// appeal answers with the appeal that was lodged.
 func (g *Gateway) appeal(c *call, cmd ticketing.OpenTicket) error {
-	const op = "gateway.appeal"
+	made, err := g.lodge(c, cmd)
+	if err != nil {
+		return err
+	}
+	c.setLocation("/api/tickets/", made.Ticket.ID)
+	return g.sendTicket(c, 201, made)
+}
+
+// lodge opens an appeal against the last decision about an item of the caller's own.
+func (g *Gateway) lodge(c *call, cmd ticketing.OpenTicket) (none ticketing.TicketChange, err error) {
+	const op = "gateway.lodge"
 	hit, content, err := g.item(c, cmd.Item, cmd.Subject)
 	if err != nil {
-		return ticketing.Wrap(op, err)
+		return none, ticketing.Wrap(op, err)
 	}
 	if hit.Post != nil {
 		cmd.Author = hit.Post.Author.ID
@@ -126,24 +136,20 @@ func (g *Gateway) appeal(c *call, cmd ticketing.OpenTicket) error {
 	}
 	switch {
 	case content.Deleted || !c.viewer().Sees(cmd.Author) && !content.Visible():
-		return notFound()
+		return none, notFound()
 	case cmd.Author != c.who.user:
-		return ticketing.Errorf(ticketing.Forbidden, "Only the author may appeal.")
+		return none, ticketing.Errorf(ticketing.Forbidden, "Only the author may appeal.")
 	case content.Status != ticketing.Rejected:
-		return ticketing.Errorf(ticketing.Conflict, "You can appeal when it was rejected; it is %s.", content.Status)
+		return none, ticketing.Errorf(ticketing.Conflict, "You can appeal when it was rejected; it is %s.", content.Status)
 	}
 	decided, err := g.s.Moderation.Decisions(c.context(), cmd.Author, cmd.Subject)
 	if err != nil {
-		return ticketing.Wrap(op, err)
+		return none, ticketing.Wrap(op, err)
 	}
 	if n := len(decided); n > 0 {
 		cmd.Origin = decided[n-1].Ticket
 	}
 	cmd.Kind, cmd.Rev, cmd.By, cmd.ID = ticketing.TicketAppeal, content.Rev, c.who.principal(), c.newID(cmd.Author.Slot(), cmd.Meta)
 	made, err := g.s.Tickets.OpenTicket(c.context(), cmd)
-	if err != nil {
-		return ticketing.Wrap(op, err)
-	}
-	c.setLocation("/api/tickets/", made.Ticket.ID)
-	return g.sendTicket(c, 201, made)
+	return made, ticketing.Wrap(op, err)
 }

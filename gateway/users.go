@@ -177,12 +177,12 @@ func (g *Gateway) prove(c *call, in credentials) (ticketing.Credentials, error) 
 	}
 	// In strict mode an account that nobody has confirmed must not be told from one that is not there: anybody may have
 	// made it, to find out whether the address was free.
-	if !ok || g.config.SignUpStrict && !known.User.Verified {
-		try.failed()
+	ok = ok && (!g.config.SignUpStrict || known.User.Verified)
+	try.ended(ok)
+	if !ok {
 		g.audit(c, slog.LevelWarn, "sign-in failed", known.User.ID, slog.String("account", g.names.of(email)))
 		return ticketing.Credentials{}, errWrong
 	}
-	try.succeeded()
 	if known.User.Disabled {
 		g.audit(c, slog.LevelWarn, "sign-in to a disabled account", known.User.ID)
 		return ticketing.Credentials{}, ticketing.Errorf(ticketing.Forbidden, "This account has been disabled. Ask an operator of this site.")

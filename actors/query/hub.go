@@ -24,7 +24,7 @@ type hint struct {
 type hub struct {
 	on atomic.Bool
 
-	mu       sync.RWMutex
+	mu       sync.RWMutex // held before Projection.mu
 	closed   bool
 	watchers int
 	linger   int // hints still to be recorded without a watcher

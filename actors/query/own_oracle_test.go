@@ -90,7 +90,10 @@ func (w *world) ownExpected(a answers) {
 func (w *world) ownPosts(author ticketing.ID, s ticketing.Status) []ticketing.FeedPost {
 	list := []ticketing.FeedPost{}
 	for _, p := range w.posts {
-		if fp, ok := w.feedPost(ticketing.Viewer{ID: author}, p); ok && p.Author.ID == author && (s == 0 || p.Status == s) {
+		if p.Author.ID != author || s != 0 && p.Status != s {
+			continue
+		}
+		if fp, ok := w.feedPost(ticketing.Viewer{ID: author}, p); ok {
 			list = append(list, fp)
 		}
 	}

@@ -204,8 +204,8 @@ func (p *Projection) Close() error {
 	}
 	p.closed = true
 	close(p.done)
-	p.hub.close()
 	p.mu.Unlock()
+	p.hub.close() // not under mu: whoever holds the hub's lock reads cursors
 	<-p.cut
 	return p.cutFailed
 }

@@ -367,3 +367,25 @@ func TestOlderFormat(t *testing.T) {
 		t.Errorf("a newer copy: %v", err)
 	}
 }
+
+// TestWatchAndClose: watches that begin while the projection is closed neither hang nor keep it from closing.
+func TestWatchAndClose(t *testing.T) {
+	for range 200 {
+		p := withPost(t)
+		began := make(chan struct{})
+		for range 4 {
+			go func() {
+				if w, err := p.Watch(ticketing.Interest{}, ""); err == nil {
+					w.Close()
+				}
+				began <- struct{}{}
+			}()
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			<-began
+		}
+	}
+}

@@ -58,6 +58,8 @@ func configFlags(f *pflag.FlagSet) {
 	f.String("redirect", d.Redirect, "address of a plain HTTP listener that sends pages to HTTPS, host:port")
 	f.StringSlice("proxies", d.Proxies, "networks (CIDR) of proxies in front, whose X-Forwarded headers are believed")
 	f.Float64("limits", d.Limits, "scale of the rate limits; 0: none but the back-off after wrong passwords")
+	f.String("trace.endpoint", d.TraceEndpoint, "URL of an OpenTelemetry collector (OTLP over HTTP)")
+	f.Float64("trace.ratio", d.TraceRatio, "part of the requests that is traced, 0 to 1")
 	f.Bool("access", d.Access, "log every request")
 	f.Int("shards", d.Shards, "shards of every service, fixed when the cluster is created; 0: 4 on up to four cores, else 8")
 	f.Int("cache", d.Cache, "block cache of all databases, MiB")

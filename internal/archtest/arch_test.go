@@ -24,7 +24,8 @@ var arrows = map[string][]string{
 	"actors":            {"", "config", "runtime"},
 	"plugins":           {"", "config", "plugins"},
 	"gateway":           {"", "config", "gateway"},
-	"internal/node":     {"", "config", "runtime", "actors", "plugins", "gateway", "internal/mail"},
+	"internal/trace":    {""},
+	"internal/node":     {"", "config", "runtime", "actors", "plugins", "gateway", "internal/mail", "internal/trace"},
 	"internal/mail":     {""},
 	"client":            {""},
 	"internal/youtube":  {""},
@@ -47,6 +48,7 @@ var foreign = map[string][]string{
 	"github.com/spf13/cobra":              {"cmd/ticketing"},
 	"github.com/knadh/koanf":              {"config"},
 	"github.com/cockroachdb/pebble":       {"runtime", "actors/query", "internal/node", "internal/contract"},
+	"go.opentelemetry.io/otel":            {"gateway", "internal/trace"},
 	"github.com/prometheus/client_golang": {"gateway", "cmd/ticketing", "internal/node"},
 }
 

@@ -27,7 +27,12 @@ func (s *server) browser() *browser { return &browser{client: s.client(), t: s.t
 // ask sends a request with the cookie, and takes a new one.
 func (b *browser) ask(want int, method, path string, body any) reply {
 	b.t.Helper()
-	r := b.must(b.t, want, method, path, body, "Cookie", "session="+b.cookie)
+	headers := []string{"Cookie", "session=" + b.cookie}
+	if b.cookie != "" && method != "GET" { // as a script of a page would
+		token := b.must(b.t, 200, "GET", "/api/csrf", nil, headers...).str("csrfToken")
+		headers = append(headers, "X-CSRF-Token", token)
+	}
+	r := b.must(b.t, want, method, path, body, headers...)
 	for _, line := range r.header.Values("Set-Cookie") {
 		if k, err := http.ParseSetCookie(line); err == nil && k.Name == "session" {
 			b.cookie = k.Value

@@ -228,6 +228,24 @@ func TestStalledReaders42(t *testing.T) {
 func TestStopUnderLoad79(t *testing.T) {
 	s := serve(t, t.TempDir())
 	gather(t, s.address(), 50, "")
+	user := s.signUp("ada")
+	streams := make(chan error, 4)
+	for range cap(streams) {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/api/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+user.token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("a stream: %v %v", resp, err)
+		}
+		go func() {
+			_, err := io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			streams <- err
+		}()
+	}
 	type flight struct {
 		nc   net.Conn
 		r    *bufio.Reader
@@ -274,6 +292,11 @@ func TestStopUnderLoad79(t *testing.T) {
 		t.Errorf("the server did not stop well: %v\n%s", err, s.log)
 	}
 	s.ended = true
+	for range cap(streams) {
+		if err := <-streams; err != nil {
+			t.Errorf("a stream was cut: %v", err)
+		}
+	}
 	if took := time.Since(begin); took > 15*time.Second {
 		t.Errorf("the stop took %v", took)
 	}

@@ -17,8 +17,8 @@ import (
 // gatewayConfig is the part of the config that the gateway needs.
 func (n *Node) gatewayConfig() (gateway.Config, error) {
 	c := gateway.Config{Dev: n.cfg.Dev, HTTP: n.cfg.Address(), Hosts: n.cfg.Hosts, MaxConns: n.cfg.Connections, Now: n.opts.Now,
-		PublicURL: strings.TrimRight(n.cfg.PublicURL, "/"), PasswordMin: n.cfg.PasswordMin, SignUpStrict: n.cfg.SignUpStrict,
-		Access: n.cfg.Access, Limits: n.cfg.Limits}
+		Access: n.cfg.Access, Limits: n.cfg.Limits, Tracer: n.opts.Trace.Tracer(),
+		PublicURL: strings.TrimRight(n.cfg.PublicURL, "/"), PasswordMin: n.cfg.PasswordMin, SignUpStrict: n.cfg.SignUpStrict}
 	if n.cfg.Limits == 0 {
 		c.Limits = -1
 	}

@@ -24,6 +24,7 @@ import (
 	"ticketing/config"
 	"ticketing/gateway"
 	"ticketing/gateway/certificate"
+	"ticketing/internal/trace"
 	"ticketing/plugins/host"
 	"ticketing/runtime/store"
 	"ticketing/runtime/system"
@@ -38,6 +39,7 @@ type Options struct {
 	Log   *slog.Logger
 	Fatal func(error) // told about a storage error or an impossible state; must not return in production
 	Now   func() time.Time
+	Trace *trace.Tracer // default: by the config
 }
 
 // Node is a running node.
@@ -98,6 +100,9 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	running, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	n.sys = system.New(n.log)
+	if err := n.openTrace(ctx); err != nil {
+		return n, err
+	}
 	n.control = control.NewClient(n.sys)
 	n.host = host.New(n.control, host.Options{Log: n.log})
 	// Control leads before moderation opens its rules, whose modules control holds.
@@ -196,6 +201,7 @@ func (n *Node) Close(ctx context.Context) error {
 		if n.host != nil {
 			n.host.Close()
 		}
+		errs = append(errs, n.opts.Trace.Close(ctx))
 		if n.store != nil && running == nil {
 			errs = append(errs, n.store.Close())
 		}

@@ -15,6 +15,7 @@ import (
 	"ticketing/actors/query"
 	"ticketing/actors/tickets"
 	"ticketing/actors/users"
+	"ticketing/internal/trace"
 	"ticketing/runtime/replica"
 	"ticketing/runtime/shard"
 	"ticketing/runtime/store"
@@ -34,7 +35,7 @@ type serviceSpec struct {
 
 // services lists the Raft services, control first.
 func (n *Node) services() []serviceSpec {
-	judged := func() shard.Spec { return moderation.New(n.host, n.log) }
+	judged := func() shard.Spec { return moderation.New(n.opts.Trace.Engine(n.host), n.log) }
 	return []serviceSpec{
 		{control.Name, 0, control.Shards, control.New},
 		{users.Name, 1, n.cfg.Shards, users.New},
@@ -92,7 +93,7 @@ func (n *Node) openGroup(s serviceSpec, index int, create bool) (*group, error) 
 		return nil, err
 	}
 	g.actor = shard.NewActor(shard.Config{Shard: id, Index: index, Shards: s.shards, Log: g.replica, Machine: machine, Spec: s.spec,
-		Source: source{n.sys}, Consumers: n.consumers(s.name), Retention: n.cfg.Retention, MaxQueue: n.cfg.Queue, Now: n.opts.Now,
+		Source: n.newSource(), Consumers: n.consumers(s.name), Retention: n.cfg.Retention, MaxQueue: n.cfg.Queue, Now: n.opts.Now,
 		Fatal: n.fatal, Logger: n.log})
 	return g, nil
 }
@@ -136,7 +137,7 @@ func (n *Node) follow(ctx, running context.Context) error {
 	for _, service := range projected {
 		for _, sh := range n.sys.Shards(service) {
 			heads[sh] = sh.Actor.Feed().Head()
-			n.running.Go(func() { shard.Follow(running, projection{n.query}, queryName, sh.Actor, n.log) })
+			n.running.Go(func() { shard.Follow(running, projection{n.query, n.opts.Trace}, queryName, sh.Actor, n.log) })
 		}
 	}
 	for i, sh := range n.sys.Shards(users.Name) {
@@ -156,7 +157,10 @@ func (n *Node) follow(ctx, running context.Context) error {
 }
 
 // projection lets query follow shards.
-type projection struct{ *query.Projection }
+type projection struct {
+	*query.Projection
+	trace *trace.Tracer
+}
 
 func (p projection) Cursor(producer string, index int) (shard.Cursor, bool) {
 	c, ok := p.Projection.Cursor(query.Source{Service: producer, Shard: index})
@@ -164,6 +168,9 @@ func (p projection) Cursor(producer string, index int) (shard.Cursor, bool) {
 }
 
 func (p projection) Apply(producer string, index int, from shard.Cursor, evs []ticketing.Event, to shard.Cursor) error {
+	if done := p.trace.Delivered(producer, queryName, false, evs); done != nil {
+		defer done()
+	}
 	return p.Projection.Apply(query.Source{Service: producer, Shard: index}, query.Cursor(from), evs, query.Cursor(to))
 }
 

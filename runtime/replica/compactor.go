@@ -49,12 +49,13 @@ func (r *Replica) startCompaction() {
 		return
 	}
 	go func() {
-		defer r.running.Store(false)
 		err := r.compact()
+		_, last := r.log.bounds()
+		r.running.Store(false)
 		if err == nil {
+			r.grown(last, 0) // meanwhile, enough for the next may have come, and nothing may come after it
 			return
 		}
-		_, last := r.log.bounds()
 		r.retry.Store(last + r.cfg.SnapshotThreshold/16 + 1)
 		if !errors.Is(err, raft.ErrRaftShutdown) {
 			r.cfg.Logger.Debug("the log was not compacted", "group", r.cfg.Name, "error", err)

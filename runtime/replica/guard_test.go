@@ -194,6 +194,26 @@ func TestCompaction(t *testing.T) {
 	}
 }
 
+// TestGrowthDuringCompaction: what the log grows by while it is compacted is compacted, too, if nothing comes after it.
+func TestGrowthDuringCompaction(t *testing.T) {
+	begun, release := make(chan struct{}, 100), make(chan struct{})
+	s := openSingle(t, vfs.NewMem(), func(c *Config) {
+		c.SnapshotThreshold, c.TrailingLogs = 50, 10
+		c.hooks = &hooks{point: func(point string) {
+			if point == "persist before flush" {
+				begun <- struct{}{}
+				<-release
+			}
+		}}
+	})
+	defer s.close()
+	s.propose(1, 60)
+	<-begun
+	s.propose(61, 400)
+	close(release)
+	eventually(t, "the log is compacted", func() bool { first, _ := s.log.bounds(); return first > 350 })
+}
+
 // TestSnapshotAfterMembership: a configuration entry counts as applied, so the log can be compacted behind it.
 func TestSnapshotAfterMembership(t *testing.T) {
 	s := openSingle(t, vfs.NewMem(), nil)

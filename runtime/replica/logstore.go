@@ -130,7 +130,7 @@ func (s *logStore) StoreLogs(ls []*raft.Log) error {
 	defer b.Close()
 	size, err := s.add(b, ls)
 	if err == nil {
-		err = b.Commit(s.sync)
+		err = s.commit(b)
 	}
 	if err != nil {
 		s.fatal(fmt.Errorf("appending to the log: %w", err))
@@ -139,6 +139,22 @@ func (s *logStore) StoreLogs(ls []*raft.Log) error {
 	s.appended(ls)
 	s.grown(ls[len(ls)-1].Index, size)
 	return nil
+}
+
+// commit makes a batch durable.
+func (s *logStore) commit(b *pebble.Batch) error {
+	return logged(func() error { return b.Commit(s.sync) })
+}
+
+// logged writes to the log's database. Pebble panics in whoever writes next when its write-ahead log has failed, on a full disk for
+// example: a storage error like any other, which ends the process with one clear line.
+func logged(write func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the write-ahead log: %v", p)
+		}
+	}()
+	return write()
 }
 
 // add puts entries into a batch and returns the bytes of their values.
@@ -170,7 +186,7 @@ func (s *logStore) appended(ls []*raft.Log) {
 // because whatever raft appends after a truncation is synced behind it in the same write-ahead log.
 func (s *logStore) DeleteRange(lo, hi uint64) error {
 	from, to := store.LogRange(s.shard, lo, hi)
-	if err := s.db.DeleteRange(from, to, pebble.NoSync); err != nil {
+	if err := logged(func() error { return s.db.DeleteRange(from, to, pebble.NoSync) }); err != nil {
 		s.fatal(fmt.Errorf("truncating the log: %w", err))
 		return err
 	}
@@ -191,7 +207,7 @@ func (s *logStore) deleted(lo, hi uint64) error {
 
 // Set implements raft.StableStore.
 func (s *logStore) Set(k, v []byte) error {
-	if err := s.db.Set(store.StableKey(s.shard, k), v, s.sync); err != nil {
+	if err := logged(func() error { return s.db.Set(store.StableKey(s.shard, k), v, s.sync) }); err != nil {
 		s.fatal(fmt.Errorf("writing %s: %w", k, err))
 		return err
 	}
@@ -238,7 +254,7 @@ func (s *stagedStore) StoreLog(l *raft.Log) error {
 	if _, err := s.add(s.batch, []*raft.Log{l}); err != nil {
 		return err
 	}
-	if err := s.batch.Commit(s.sync); err != nil {
+	if err := s.commit(s.batch); err != nil {
 		s.fatal(fmt.Errorf("creating the group: %w", err))
 		return err
 	}

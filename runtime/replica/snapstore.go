@@ -105,7 +105,7 @@ func (s *snapStore) put(m *meta, received bool, gen uint64) error {
 		lo, hi := store.LogRange(s.r.cfg.Shard, 0, m.Index)
 		err = errors.Join(err, b.DeleteRange(lo, hi, nil))
 	}
-	if err = errors.Join(err, b.Commit(s.r.log.sync)); err != nil {
+	if err = errors.Join(err, s.r.log.commit(b)); err != nil {
 		s.r.fatal(fmt.Errorf("writing the snapshot's metadata: %w", err))
 		return err
 	}

@@ -24,10 +24,8 @@ type counter = atomic.Int64
 var errUnknown error = &ticketing.Error{Kind: ticketing.Unavailable, RetryAfter: time.Second,
 	Msg: "The service did not answer in time. Whether the request took effect is unknown; it may safely be sent again with the same Idempotency-Key."}
 
-// Ask sends a command or query to the shard that owns the slot, and waits for the reply. What was not evaluated, or whose outcome is
-// unknown, is sent again with the same command id after a back-off of milliseconds, until ctx or ten seconds end; then the error is
-// Unavailable. A full queue is Unavailable at once. cmd must be a pointer; nobody may change what it points to from now on.
-func (s *System) Ask(ctx context.Context, service string, slot ticketing.Slot, code uint16, cmd any) (shard.Reply, error) {
+// route is Ask without anybody watching.
+func (s *System) route(ctx context.Context, service string, slot ticketing.Slot, code uint16, cmd any) (shard.Reply, error) {
 	shards := s.Shards(service)
 	if len(shards) == 0 {
 		return shard.Reply{}, ticketing.Errorf(ticketing.Unavailable, "This node does not know the service %s.", service)

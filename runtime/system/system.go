@@ -20,6 +20,7 @@ import (
 type System struct {
 	actors *actor.ActorSystem
 	log    *slog.Logger
+	tracer Tracer                              // nil: nobody watches
 	shards atomic.Pointer[map[string][]*Shard] // by service; replaced whole, because pullers look while shards are still being spawned
 }
 

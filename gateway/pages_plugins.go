@@ -1,0 +1,349 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"ticketing"
+)
+
+// recentLength is how many decisions the page of the plugins shows.
+const recentLength = 50
+
+// pluginCard is a plugin: its versions, and the rule by which it judges, if there is one.
+type pluginCard struct {
+	Name     string
+	Versions []ticketing.PluginVersion // newest first
+	Rule     *ticketing.Rule
+	Config   string // the rule's, as people read it
+}
+
+// pluginsView is what the page of the plugins shows.
+type pluginsView struct {
+	Generation uint64
+	At         time.Time
+	Plugins    []pluginCard
+	Recent     []ticketing.Decision
+	Chart      string // counts of the recent decisions, for the script
+	Name       string // what the form for uploads holds
+	Proven     bool   // the password was given lately enough to change the rules
+	Here       string
+}
+
+func (g *Gateway) pluginsPage(c *call) error { return g.showPlugins(c, http.StatusOK, "", nil) }
+
+func (g *Gateway) showPlugins(c *call, status int, name string, f *faults) error {
+	cards, set, err := g.pluginCards(c)
+	if err != nil {
+		return err
+	}
+	recent, err := g.s.Moderation.Recent(c.context(), recentLength)
+	if err != nil {
+		return ticketing.Wrap("gateway.showPlugins", err)
+	}
+	chart, err := chartOf(recent)
+	if err != nil {
+		return err
+	}
+	out := pluginsView{set.Generation, set.At, cards, recent, chart, name, c.proven(), "/plugins"}
+	return g.render(c, status, "plugins.html", view{Title: "Plugins", Tab: "plugins", Faults: f, Charts: chart != "", Data: &out})
+}
+
+// proven reports whether who asks may change the rules without giving the password again.
+func (c *call) proven() bool { return c.use != forBrowser || c.at.Sub(c.who.proven) <= provenLife }
+
+// pluginCards lists the plugins, the active ones first.
+func (g *Gateway) pluginCards(c *call) ([]pluginCard, ticketing.RuleSet, error) {
+	const op = "gateway.pluginCards"
+	set, err := g.s.Plugins.RuleSet(c.context())
+	if err != nil {
+		return nil, set, ticketing.Wrap(op, err)
+	}
+	all, err := g.s.Plugins.Plugins(c.context())
+	if err != nil {
+		return nil, set, ticketing.Wrap(op, err)
+	}
+	var cards []pluginCard
+	for _, v := range all {
+		if n := len(cards); n == 0 || cards[n-1].Name != v.Name {
+			card := pluginCard{Name: v.Name, Config: "{}"}
+			if card.Rule = findRule(&set, v.Name); card.Rule != nil && len(card.Rule.Config) > 0 {
+				card.Config = readable(card.Rule.Config)
+			}
+			cards = append(cards, card)
+		}
+		card := &cards[len(cards)-1]
+		card.Versions = slices.Insert(card.Versions, 0, v)
+	}
+	slices.SortStableFunc(cards, func(a, b pluginCard) int { return b.rank() - a.rank() })
+	return cards, set, nil
+}
+
+func (p *pluginCard) rank() int {
+	switch {
+	case p.Rule == nil:
+		return 0
+	case p.Rule.Active.IsZero():
+		return 1
+	}
+	return 2
+}
+
+// Active reports whether a version judges.
+func (p *pluginCard) Active(d ticketing.Digest) bool { return p.Rule != nil && p.Rule.Active == d }
+
+// Applies reports whether the rule judges items of a kind, for the boxes of its form.
+func (p *pluginCard) Applies(kind string) bool {
+	if p.Rule == nil || len(p.Rule.Scope) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(p.Rule.Scope, func(k ticketing.ItemKind) bool { return k.String() == kind })
+}
+
+// readable indents a config.
+func readable(conf []byte) string {
+	v := jsontext.Value(slices.Clone(conf))
+	if err := v.Indent(jsontext.WithIndent("  ")); err != nil {
+		return string(conf)
+	}
+	return string(v)
+}
+
+// chartOf counts decisions by quarters of an hour: times in seconds, and how many were approved, held and rejected.
+func chartOf(recent []ticketing.Decision) (string, error) {
+	const step = 900
+	counts := map[int64]*[3]int{}
+	for i := range recent {
+		at := recent[i].At.Unix() / step * step
+		if counts[at] == nil {
+			counts[at] = new([3]int)
+		}
+		switch recent[i].Status {
+		case ticketing.Approved:
+			counts[at][0]++
+		case ticketing.Held:
+			counts[at][1]++
+		case ticketing.Rejected:
+			counts[at][2]++
+		}
+	}
+	if len(counts) < 2 {
+		return "", nil // a point is no chart
+	}
+	times := make([]int64, 0, len(counts))
+	for at := range counts {
+		times = append(times, at)
+	}
+	slices.Sort(times)
+	data := [4][]int64{times}
+	for _, at := range times {
+		for k, n := range counts[at] {
+			data[k+1] = append(data[k+1], int64(n))
+		}
+	}
+	b, err := json.Marshal(data)
+	return string(b), ticketing.Wrap("gateway.chartOf", err)
+}
+
+func (g *Gateway) uploadForm(c *call) error {
+	f, err := c.form()
+	if err != nil {
+		return err
+	}
+	name := f.get("name")
+	existed, err := g.takeModule(c, name, f.file)
+	if err != nil {
+		return g.showAgain(c, inField("file", err), func(status int, fs *faults) error { return g.showPlugins(c, status, name, fs) })
+	}
+	if existed {
+		return c.seeNotice("/plugins/"+name, "uploaded-as")
+	}
+	return c.seeNotice("/plugins/"+name, "uploaded")
+}
+
+// inField says beside which field a fault stands that names none.
+func inField(name string, err error) error {
+	var f ticketing.Fields
+	if e, ok := asError(err); ok && (e.Kind == ticketing.Invalid || e.Kind == ticketing.TooLarge) && len(e.Fields) == 0 {
+		f.Add(name, "%s", e.Msg)
+		return f.Err()
+	}
+	return err
+}
+
+// takeModule registers a module that a form has sent.
+func (g *Gateway) takeModule(c *call, name string, module []byte) (existed bool, err error) {
+	switch {
+	case !validName(name):
+		return false, ticketing.InvalidField("name", "A name has 1 to 63 lower-case letters, digits, dashes, dots and underscores.")
+	case len(module) == 0:
+		return false, ticketing.InvalidField("file", "Choose a Wasm module.")
+	}
+	meta, err := c.meta()
+	if err != nil {
+		return false, err
+	}
+	_, existed, err = g.s.Plugins.Upload(c.context(), ticketing.UploadPlugin{Meta: meta, By: c.who.principal(), Name: name, Module: module})
+	return existed, ticketing.Wrap("gateway.takeModule", err)
+}
+
+// pluginView is what the page of one plugin shows.
+type pluginView struct {
+	pluginCard
+	Chosen    string // digest of the version in the form
+	Config    string // text in the form
+	OnFailure string
+	Scope     []string // kinds in the form
+	Proven    bool
+	Here      string
+	Policies  []string
+	Kinds     []string
+}
+
+// Has reports whether the form asks for a kind.
+func (p *pluginView) Has(kind string) bool { return slices.Contains(p.Scope, kind) }
+
+var (
+	policies  = []string{"hold", "allow", "reject"}
+	ruleKinds = []string{"post", "comment"}
+)
+
+func (g *Gateway) pluginPage(c *call) error { return g.showPlugin(c, http.StatusOK, nil, nil) }
+
+// showPlugin shows a plugin with the form of its rule; sent is a form that could not be taken.
+func (g *Gateway) showPlugin(c *call, status int, sent *form, f *faults) error {
+	name, err := c.name()
+	if err != nil {
+		return err
+	}
+	cards, _, err := g.pluginCards(c)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(cards, func(p pluginCard) bool { return p.Name == name })
+	if i < 0 {
+		return notFound()
+	}
+	out := pluginView{pluginCard: cards[i], Config: cards[i].Config, OnFailure: "hold", Proven: c.proven(),
+		Here: "/plugins/" + name, Policies: policies, Kinds: ruleKinds}
+	for _, k := range ruleKinds {
+		if out.Applies(k) {
+			out.Scope = append(out.Scope, k)
+		}
+	}
+	if r := out.Rule; r != nil {
+		out.OnFailure = r.OnFailure.String()
+		if !r.Active.IsZero() {
+			out.Chosen = r.Active.String()
+		}
+	}
+	if sent != nil {
+		out.Chosen, out.Config, out.OnFailure, out.Scope = sent.get("active"), sent.get("config"), sent.get("onFailure"), sent.values["scope"]
+	}
+	return g.render(c, status, "plugin.html", view{Title: name, Tab: "plugins", Faults: f, Data: &out})
+}
+
+// ruleForm changes a plugin's rule, and shows the form again if it cannot.
+func (g *Gateway) ruleForm(c *call, done string, fill func(*form, *ticketing.RuleSet, *ticketing.SetRule) error) error {
+	name, err := c.name()
+	if err != nil {
+		return err
+	}
+	f, err := c.form()
+	if err != nil {
+		return err
+	}
+	err = g.applyRule(c, name, f, fill)
+	if err != nil {
+		return g.showAgain(c, inField("config", err), func(status int, fs *faults) error {
+			if f.get("active") == "" {
+				f = nil
+			}
+			return g.showPlugin(c, status, f, fs)
+		})
+	}
+	return c.seeNotice("/plugins/"+name, done)
+}
+
+func (g *Gateway) applyRule(c *call, name string, f *form, fill func(*form, *ticketing.RuleSet, *ticketing.SetRule) error) error {
+	meta, err := c.meta()
+	if err != nil {
+		return err
+	}
+	set, err := g.s.Plugins.RuleSet(c.context())
+	if err != nil {
+		return ticketing.Wrap("gateway.applyRule", err)
+	}
+	cmd := ticketing.SetRule{Meta: meta, By: c.who.principal(), Name: name}
+	if err := fill(f, &set, &cmd); err != nil {
+		return err
+	}
+	_, err = g.s.Plugins.SetRule(c.context(), cmd)
+	return ticketing.Wrap("gateway.applyRule", err)
+}
+
+// version reads which state of the rule the form was made for.
+func version(f *form, cmd *ticketing.SetRule) error {
+	var in struct{ Version uint64 }
+	if err := json.Unmarshal([]byte(`{"Version":`+f.get("version")+`}`), &in); err != nil {
+		return ticketing.Errorf(ticketing.BadRequest, "The form does not say which version it changes.")
+	}
+	cmd.IfMatch = in.Version
+	return nil
+}
+
+func (g *Gateway) activateForm(c *call) error {
+	return g.ruleForm(c, "activated", func(f *form, _ *ticketing.RuleSet, cmd *ticketing.SetRule) error {
+		in := ruleInput{Config: jsontext.Value(strings.TrimSpace(f.get("config")))}
+		if err := in.Active.UnmarshalText([]byte(f.get("active"))); err != nil {
+			return ticketing.InvalidField("active", "Choose a version.")
+		}
+		if len(in.Config) > 0 && !in.Config.IsValid() {
+			return ticketing.InvalidField("config", "This is not valid JSON.")
+		}
+		if err := in.check(); err != nil {
+			return err
+		}
+		if err := in.OnFailure.UnmarshalText([]byte(f.get("onFailure"))); err != nil {
+			return ticketing.InvalidField("onFailure", "Choose what happens when the rule fails.")
+		}
+		for _, s := range f.values["scope"] {
+			var k ticketing.ItemKind
+			if !slices.Contains(ruleKinds, s) || k.UnmarshalText([]byte(s)) != nil {
+				return ticketing.InvalidField("scope", "The kinds are post and comment.")
+			}
+			in.Scope = append(in.Scope, k)
+		}
+		if len(in.Scope) == 0 {
+			return ticketing.InvalidField("scope", "Choose what the rule looks at.")
+		}
+		if len(in.Scope) == len(ruleKinds) {
+			in.Scope = nil // every kind
+		}
+		cmd.Active, cmd.Config, cmd.OnFailure, cmd.Scope = in.Active, in.Config, in.OnFailure, in.Scope
+		return version(f, cmd)
+	})
+}
+
+func (g *Gateway) rollBackForm(c *call) error {
+	return g.ruleForm(c, "rolled-back", func(f *form, _ *ticketing.RuleSet, cmd *ticketing.SetRule) error {
+		cmd.Rollback = true
+		return version(f, cmd)
+	})
+}
+
+func (g *Gateway) retireForm(c *call) error {
+	return g.ruleForm(c, "retired", func(f *form, set *ticketing.RuleSet, cmd *ticketing.SetRule) error {
+		r := findRule(set, cmd.Name)
+		if r == nil {
+			return notFound()
+		}
+		cmd.Config, cmd.OnFailure, cmd.Scope = r.Config, r.OnFailure, r.Scope
+		return version(f, cmd)
+	})
+}
