@@ -92,7 +92,7 @@ func (c *Client) trade(ctx context.Context, in map[string]string) error {
 	if _, err := c.send(ctx, r, in, &out); err != nil {
 		return err
 	}
-	c.keep(Tokens{out.Access, out.Refresh})
+	c.keep(Tokens(out))
 	return nil
 }
 

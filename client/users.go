@@ -81,7 +81,7 @@ func (c *Client) SetPassword(ctx context.Context, current, password string) erro
 		c.password = password
 	}
 	c.mu.Unlock()
-	c.keep(Tokens{out.Access, out.Refresh})
+	c.keep(Tokens(out))
 	return nil
 }
 

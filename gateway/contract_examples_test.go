@@ -35,6 +35,7 @@ type world struct {
 	*site
 	author, mod, op *client
 	comment         ticketing.ID
+	people          int               // who were made up
 	real            *strings.Replacer // from the examples' names to what there is
 }
 

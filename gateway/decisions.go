@@ -11,14 +11,22 @@ func (g *Gateway) listDecisions(c *call) error {
 	if err != nil {
 		return err
 	}
+	kind, err := c.decisionKind()
+	if err != nil {
+		return err
+	}
+	limit, err := c.limit()
+	if err != nil {
+		return err
+	}
 	if text == "" {
-		return g.recentDecisions(c)
+		return g.recentDecisions(c, limit)
 	}
 	subject, err := ticketing.ParseID(text)
 	if err != nil {
 		return ticketing.InvalidField("subject", "This is not an id.")
 	}
-	author, err := g.authorOf(c, subject)
+	author, err := g.authorOf(c, kind, subject)
 	if err != nil {
 		return err
 	}
@@ -37,13 +45,9 @@ func (g *Gateway) listDecisions(c *call) error {
 	return c.reply(200, list[ticketing.Decision]{Items: orEmpty(found)})
 }
 
-func (g *Gateway) recentDecisions(c *call) error {
+func (g *Gateway) recentDecisions(c *call, limit int) error {
 	if !c.who.roles.Moderates() {
 		return ticketing.Errorf(ticketing.Forbidden, "Name a subject of your own.")
-	}
-	limit, err := c.limit()
-	if err != nil {
-		return err
 	}
 	found, err := g.s.Moderation.Recent(c.context(), limit)
 	if err != nil {
@@ -52,15 +56,17 @@ func (g *Gateway) recentDecisions(c *call) error {
 	return c.reply(200, list[ticketing.Decision]{Items: orEmpty(found)})
 }
 
-// authorOf finds the author of a post or a comment, deleted ones included. ?kind= spares the second question.
-func (g *Gateway) authorOf(c *call, id ticketing.ID) (ticketing.ID, error) {
+// decisionKind reads ?kind=; "" if it is not given.
+func (c *call) decisionKind() (string, error) {
 	kind, err := c.query("kind")
-	if err != nil {
-		return ticketing.ID{}, err
+	if err == nil && kind != "" && kind != "post" && kind != "comment" {
+		err = ticketing.InvalidField("kind", "The kinds are post and comment.")
 	}
-	if kind != "" && kind != "post" && kind != "comment" {
-		return ticketing.ID{}, ticketing.InvalidField("kind", "The kinds are post and comment.")
-	}
+	return kind, err
+}
+
+// authorOf finds the author of a post or a comment, deleted ones included. A kind spares the second question.
+func (g *Gateway) authorOf(c *call, kind string, id ticketing.ID) (ticketing.ID, error) {
 	if kind != "comment" {
 		p, err := g.s.Posts.Post(c.context(), id)
 		if ticketing.KindOf(err) != ticketing.NotFound || kind == "post" {

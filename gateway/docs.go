@@ -47,5 +47,5 @@ func (g *Gateway) docs(c *call, slug string) error {
 		}
 		title = "API: " + p.Subject.Name
 	}
-	return g.render(c, 200, "docs.html", view{Title: title, Tab: "docs", Data: p})
+	return g.render(c, 200, "docs.html", view{Title: title, Tab: "docs", Wide: true, Data: p})
 }

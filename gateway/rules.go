@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"time"
 
@@ -132,6 +133,9 @@ func (g *Gateway) putRule(c *call) error {
 func (in *ruleInput) check() error {
 	if in.Active.IsZero() {
 		return ticketing.InvalidField("active", "Name the version by its digest. DELETE retires a rule.")
+	}
+	if slices.Contains(in.Scope, 0) { // null is no kind
+		return ticketing.InvalidField("scope", "The kinds are post, comment and ticket.")
 	}
 	if len(in.Config) > ticketing.MaxRuleConfig {
 		return ticketing.InvalidField("config", "A config has at most %d bytes.", ticketing.MaxRuleConfig)

@@ -258,6 +258,9 @@ func (g *Gateway) setRoles(c *call) error {
 	if err := c.json(&in); err != nil {
 		return err
 	}
+	if in.Roles == nil { // forgotten: nobody loses their roles for that
+		return ticketing.InvalidField("roles", "Name all roles that the user shall have; an empty list leaves none but user.")
+	}
 	roles, err := ticketing.ParseRoles(in.Roles)
 	if err != nil {
 		return err
