@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // raw sends bytes and returns the statuses of all replies until the server closes the connection or stops answering.
@@ -129,6 +131,19 @@ func TestShutdownDoesNotWaitForSilentConnections(t *testing.T) {
 	}
 	if took := time.Since(start); took > 3*time.Second {
 		t.Errorf("shutdown took %v", took)
+	}
+}
+
+// One that is accepted only while the server stops is not waited for, either.
+func TestShutdownClosesLateConnections(t *testing.T) {
+	var set connSet
+	set.fresh = make(map[*conn]struct{})
+	set.closeFresh()
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	set.state(&conn{Conn: ours}, fasthttp.StateNew)
+	if _, err := theirs.Write([]byte("x")); err == nil {
+		t.Error("the connection is open")
 	}
 }
 

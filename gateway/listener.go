@@ -68,8 +68,9 @@ type secureConn struct {
 
 // connSet holds the connections that never carried a request: fasthttp's shutdown would wait five seconds for them.
 type connSet struct {
-	mu    sync.Mutex
-	fresh map[*conn]struct{}
+	mu      sync.Mutex
+	fresh   map[*conn]struct{}
+	closing bool // what is accepted from now on is closed at once
 }
 
 func (s *connSet) state(nc net.Conn, state fasthttp.ConnState) {
@@ -86,7 +87,11 @@ func (s *connSet) state(nc net.Conn, state fasthttp.ConnState) {
 	case fasthttp.StateNew:
 		s.mu.Lock()
 		s.fresh[c] = struct{}{}
+		closing := s.closing
 		s.mu.Unlock()
+		if closing {
+			c.Close()
+		}
 	case fasthttp.StateActive, fasthttp.StateClosed:
 		if !c.used.Swap(true) {
 			s.mu.Lock()
@@ -99,6 +104,7 @@ func (s *connSet) state(nc net.Conn, state fasthttp.ConnState) {
 func (s *connSet) closeFresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closing = true
 	for c := range s.fresh {
 		c.Close()
 	}
