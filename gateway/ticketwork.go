@@ -61,31 +61,30 @@ func (g *Gateway) noteTicket(c *call) error {
 	return g.answerTicket(c, "gateway.noteTicket", t, err)
 }
 
-func (g *Gateway) escalateTicket(c *call) error {
+// wordsOnTicket reads a request that says something about a ticket, and nothing else.
+func (c *call) wordsOnTicket() (id ticketing.ID, meta ticketing.Meta, text string, err error) {
 	var in struct {
 		Text string `json:"text"`
 	}
-	id, meta, err := c.onTicket(&in)
+	if id, meta, err = c.onTicket(&in); err == nil {
+		err = ticketing.CheckTicketText("text", in.Text)
+	}
+	return id, meta, in.Text, err
+}
+
+func (g *Gateway) escalateTicket(c *call) error {
+	id, meta, text, err := c.wordsOnTicket()
 	if err != nil {
 		return err
 	}
-	if err := ticketing.CheckTicketText("text", in.Text); err != nil {
-		return err
-	}
-	t, err := g.s.Tickets.EscalateTicket(c.context(), ticketing.EscalateTicket{Meta: meta, By: c.who.principal(), ID: id, Text: in.Text})
+	t, err := g.s.Tickets.EscalateTicket(c.context(), ticketing.EscalateTicket{Meta: meta, By: c.who.principal(), ID: id, Text: text})
 	return g.answerTicket(c, "gateway.escalateTicket", t, err)
 }
 
 // appealTicket appeals for the item of a ticket that its author can see.
 func (g *Gateway) appealTicket(c *call) error {
-	var in struct {
-		Text string `json:"text"`
-	}
-	id, meta, err := c.onTicket(&in)
+	id, meta, text, err := c.wordsOnTicket()
 	if err != nil {
-		return err
-	}
-	if err := ticketing.CheckTicketText("text", in.Text); err != nil {
 		return err
 	}
 	t, err := g.s.Tickets.Ticket(c.context(), id)
@@ -97,7 +96,7 @@ func (g *Gateway) appealTicket(c *call) error {
 	case t.Subject.IsZero():
 		return ticketing.Errorf(ticketing.Conflict, "There is nothing to appeal against: this ticket is not about a post or comment.")
 	}
-	return g.appeal(c, ticketing.OpenTicket{Meta: meta, Item: t.Item, Subject: t.Subject, Text: in.Text})
+	return g.appeal(c, ticketing.OpenTicket{Meta: meta, Item: t.Item, Subject: t.Subject, Text: text})
 }
 
 // appealItem appeals for an item that a ticket may never have been about.

@@ -73,9 +73,19 @@ func TestTraceOfAPost(t *testing.T) {
 				return false
 			}
 		}
-		_, ok := find("deliver posts to query")
-		return ok
+		for _, name := range []string{"deliver posts to query", "commit posts", "commit moderation"} {
+			if _, ok := find(name); !ok {
+				return false
+			}
+		}
+		return true
 	})
+	for commit, cause := range map[string]string{"commit posts": "ask posts", "commit moderation": "rules"} {
+		s, _ := find(commit)
+		if parent, _ := find(cause); s.Parent.SpanID() != parent.SpanContext.SpanID() || !s.EndTime.After(s.StartTime) {
+			t.Errorf("%s does not follow %s, or takes no time", commit, cause)
+		}
+	}
 	for i, name := range path {
 		s, _ := find(name)
 		if i == 0 {

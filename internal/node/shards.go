@@ -94,7 +94,7 @@ func (n *Node) openGroup(s serviceSpec, index int, create bool) (*group, error) 
 	}
 	g.actor = shard.NewActor(shard.Config{Shard: id, Index: index, Shards: s.shards, Log: g.replica, Machine: machine, Spec: s.spec,
 		Source: n.newSource(), Consumers: n.consumers(s.name), Retention: n.cfg.Retention, MaxQueue: n.cfg.Queue, Now: n.opts.Now,
-		Fatal: n.fatal, Logger: n.log})
+		Fatal: n.fatal, Logger: n.log, Committed: n.opts.Trace.Commits(s.name)})
 	return g, nil
 }
 

@@ -1,5 +1,5 @@
-// Package trace follows a request through the node with OpenTelemetry: the gateway's span, what it asked of shards (which ends when the
-// entry is committed and applied), the delivery of the events to their consumers, and the rules that judged them. Where the parts meet
+// Package trace follows a request through the node with OpenTelemetry: the gateway's span, what it asked of shards, the
+// commit of the entry, the delivery of its events to their consumers, and the rules that judged them. Where the parts meet
 // only by an event, the context is found by the item that the event is about, in a small memory of this node: nothing travels in commands
 // or events, and nothing is stored.
 package trace
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -148,6 +149,26 @@ func (t *Tracer) Delivered(producer, consumer string, judges bool, evs []ticketi
 	return func() {
 		for _, s := range spans {
 			s.End()
+		}
+	}
+}
+
+// Commits returns what makes spans for a service's entries: from the proposal until they are committed and applied, in the trace of each
+// event's cause. Nil if there are no traces.
+func (t *Tracer) Commits(service string) func(proposed time.Time, evs []ticketing.Event) {
+	if t == nil {
+		return nil
+	}
+	name := "commit " + service
+	return func(proposed time.Time, evs []ticketing.Event) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for i := range evs {
+			if parent, ok := t.asked.at[evs[i].Subject]; ok {
+				_, span := t.tracer.Start(trace.ContextWithSpanContext(context.Background(), parent), name, trace.WithTimestamp(proposed),
+					trace.WithAttributes(attribute.Int("ticketing.entry.events", len(evs))))
+				span.End()
+			}
 		}
 	}
 }

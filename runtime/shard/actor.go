@@ -60,6 +60,8 @@ type Config struct {
 	Now       func() time.Time
 	Fatal     func(error)
 	Logger    *slog.Logger
+	// Committed, if set, is told about every entry with events that has committed, and when it was proposed. It must not block.
+	Committed func(proposed time.Time, events []ticketing.Event)
 }
 
 // Stats counts what an actor did since it started. All fields only grow, except Queue.

@@ -15,16 +15,17 @@ const headerRoom = 1 + 4*binary.MaxVarintLen64
 
 // A batch is what becomes one entry: the joined writes of the commands that succeeded.
 type batch struct {
-	base    Meta
-	now     int64 // ms, the entry's time
-	body    []byte
-	overlay map[string][]byte // kind + key → newest value, nil: deleted
-	recent  *recent           // what is known of committed values
-	events  []ticketing.Event // typed, for consumers in this process
-	answers []answer
-	began   time.Time
-	scratch []byte
-	serial  uint64
+	base     Meta
+	now      int64 // ms, the entry's time
+	body     []byte
+	overlay  map[string][]byte // kind + key → newest value, nil: deleted
+	recent   *recent           // what is known of committed values
+	events   []ticketing.Event // typed, for consumers in this process
+	answers  []answer
+	began    time.Time
+	proposed time.Time // only kept if somebody wants to know
+	scratch  []byte
+	serial   uint64
 }
 
 // answer is a reply that waits for the commit.

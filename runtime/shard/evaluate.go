@@ -60,6 +60,9 @@ func (a *Actor) evaluate() {
 	a.forget(b)
 	a.lastSize = b.size()
 	entry := b.entry()
+	if a.cfg.Committed != nil {
+		b.proposed = a.cfg.Now()
+	}
 	a.cfg.Machine.typed.Store(&typedEvents{&entry[0], b.events})
 	go func() {
 		res, index, err := a.log.Propose(entry)
@@ -148,6 +151,9 @@ func (a *Actor) settle(c committed) {
 			a.recent.commit(c.b, c.index)
 			a.Stats.Entries.Add(1)
 			a.Stats.Events.Add(uint64(len(c.b.events)))
+			if a.cfg.Committed != nil && len(c.b.events) > 0 {
+				a.cfg.Committed(c.b.proposed, c.b.events)
+			}
 		}
 		for _, w := range c.b.answers {
 			a.reply(w.req, w.reply)
