@@ -114,37 +114,53 @@ func readable(conf []byte) string {
 	return string(v)
 }
 
-// chartOf counts decisions by quarters of an hour: times in seconds, and how many were approved, held and rejected.
+// chartSteps are how much time a step of a chart may stand for, in seconds; maxSteps is how many fit.
+var chartSteps = [...]int64{900, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}
+
+const maxSteps = 60
+
+// chartOf counts decisions by steps of time: the steps' beginnings in seconds, and how many were approved, held and rejected. Empty if all
+// of them are within one quarter of an hour: a point is no chart. The last step's counts stand twice, at its beginning and its end.
 func chartOf(recent []ticketing.Decision) (string, error) {
-	const step = 900
-	counts := map[int64]*[3]int{}
+	if len(recent) == 0 {
+		return "", nil
+	}
+	first, last := recent[0].At.Unix(), recent[0].At.Unix()
 	for i := range recent {
-		at := recent[i].At.Unix() / step * step
-		if counts[at] == nil {
-			counts[at] = new([3]int)
-		}
-		switch recent[i].Status {
-		case ticketing.Approved:
-			counts[at][0]++
-		case ticketing.Held:
-			counts[at][1]++
-		case ticketing.Rejected:
-			counts[at][2]++
+		first, last = min(first, recent[i].At.Unix()), max(last, recent[i].At.Unix())
+	}
+	step := chartSteps[0]
+	for _, step = range chartSteps {
+		if last/step-first/step < maxSteps {
+			break
 		}
 	}
-	if len(counts) < 2 {
-		return "", nil // a point is no chart
+	from := max(first/step, last/step-maxSteps+1) // what is older than the longest chart is left out
+	steps := int(last/step-from) + 1
+	if steps < 2 {
+		return "", nil
 	}
-	times := make([]int64, 0, len(counts))
-	for at := range counts {
-		times = append(times, at)
+	var data [4][]int64
+	for k := range data {
+		data[k] = make([]int64, steps+1)
 	}
-	slices.Sort(times)
-	data := [4][]int64{times}
-	for _, at := range times {
-		for k, n := range counts[at] {
-			data[k+1] = append(data[k+1], int64(n))
+	for i := range recent {
+		if at := int(recent[i].At.Unix()/step - from); at >= 0 {
+			switch recent[i].Status {
+			case ticketing.Approved:
+				data[1][at]++
+			case ticketing.Held:
+				data[2][at]++
+			case ticketing.Rejected:
+				data[3][at]++
+			}
 		}
+	}
+	for i := range data[0] {
+		data[0][i] = (from + int64(i)) * step
+	}
+	for k := 1; k < len(data); k++ {
+		data[k][steps] = data[k][steps-1]
 	}
 	b, err := json.Marshal(data)
 	return string(b), ticketing.Wrap("gateway.chartOf", err)

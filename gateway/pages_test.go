@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"ticketing"
 )
@@ -120,4 +122,39 @@ func TestEveryPage(t *testing.T) {
 	ann.do("GET", "/queue", "").want(403)
 	ann.do("GET", "/plugins", "").want(403)
 	ann.do("GET", "/tickets/"+report, "").want(404)
+}
+
+// A chart has a step for every quarter of an hour, also for those in which nothing was decided, and longer ones for longer times.
+func TestChart(t *testing.T) {
+	at := func(d time.Duration, s ticketing.Status) ticketing.Decision {
+		return ticketing.Decision{At: time.Unix(0, 0).Add(d), Status: s}
+	}
+	for _, tc := range []struct {
+		name   string
+		recent []ticketing.Decision
+		want   string
+	}{
+		{"nothing", nil, ""},
+		{"one quarter", []ticketing.Decision{at(0, ticketing.Approved), at(time.Minute, ticketing.Held)}, ""},
+		{"a gap", []ticketing.Decision{at(31*time.Minute, ticketing.Rejected), at(time.Minute, ticketing.Held), at(0, ticketing.Held)},
+			"[[0,900,1800,2700],[0,0,0,0],[2,0,0,0],[0,0,1,1]]"},
+		{"two days", []ticketing.Decision{at(40*time.Hour, ticketing.Approved), at(0, ticketing.Approved)},
+			"[[" + steps(41, 3600) + "],[1" + strings.Repeat(",0", 39) + ",1,1],[0" + strings.Repeat(",0", 41) + "],[0" + strings.Repeat(",0", 41) + "]]"},
+	} {
+		if got, err := chartOf(tc.recent); err != nil || got != tc.want {
+			t.Errorf("%s: %s, %v, want %s", tc.name, got, err, tc.want)
+		}
+	}
+	long := []ticketing.Decision{at(100_000*time.Hour, ticketing.Approved), at(0, ticketing.Approved)}
+	if got, err := chartOf(long); err != nil || strings.Count(got, ",") > 4*(maxSteps+2) {
+		t.Errorf("%d numbers, %v", strings.Count(got, ","), err)
+	}
+}
+
+func steps(last, step int) string {
+	out := "0"
+	for i := 1; i <= last; i++ {
+		out += "," + strconv.Itoa(i*step)
+	}
+	return out
 }

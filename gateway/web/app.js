@@ -47,13 +47,13 @@
       const ink = getComputedStyle(body).color;
       const line = getComputedStyle(document.documentElement).getPropertyValue("--line");
       const axis = {stroke: ink, grid: {stroke: line, width: 1}, ticks: {stroke: line, width: 1}};
-      const bars = uPlot.paths.bars({size: [0.6, 40]});
+      const paths = uPlot.paths.stepped({align: 1}), points = {show: false};
       const plot = new uPlot({
         width: e.clientWidth - 32, height: 220, cursor: {drag: {x: false, y: false}},
         scales: {y: {range: (_, low, high) => [0, Math.max(4, high)]}},
         axes: [axis, {...axis, size: 36, incrs: [1, 2, 5, 10, 20, 50]}],
-        series: [{label: "Time"}, {label: "Approved", stroke: "#2f8f4e", width: 2, paths: bars, fill: "#2f8f4e55"},
-          {label: "Held", stroke: "#b7791f", width: 2}, {label: "Rejected", stroke: "#c9372c", width: 2}],
+        series: [{label: "Time"}, {label: "Approved", stroke: "#2f8f4e", width: 2, paths, points, fill: "#2f8f4e33"},
+          {label: "Held", stroke: "#b7791f", width: 2, paths, points}, {label: "Rejected", stroke: "#c9372c", width: 2, paths, points}],
       }, data, e);
       addEventListener("resize", () => plot.setSize({width: e.clientWidth - 32, height: 220}));
     }

@@ -24,13 +24,21 @@ import (
 // openNode opens a node in this process, on an empty disk in memory, and serves it.
 func openNode(t *testing.T, tracer *trace.Tracer) (url string, stop func()) {
 	t.Helper()
+	return openNodeWith(t, func(_ *config.Config, o *node.Options) { o.Trace = tracer })
+}
+
+// openNodeWith opens a node of another config.
+func openNodeWith(t *testing.T, change func(*config.Config, *node.Options)) (url string, stop func()) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := config.Default()
 	cfg.Dev, cfg.Data, cfg.HTTP = true, "/data", ln.Addr().String()
-	n, err := node.Open(t.Context(), cfg, node.Options{FS: vfs.NewMem(), Log: slog.New(slog.DiscardHandler), Trace: tracer, Fatal: func(err error) { t.Error(err) }})
+	opts := node.Options{FS: vfs.NewMem(), Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }}
+	change(&cfg, &opts)
+	n, err := node.Open(t.Context(), cfg, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
