@@ -168,3 +168,21 @@ func FuzzPHC(f *testing.F) {
 		}
 	})
 }
+
+// What a refresh token or a mailed one is read from is as its client sent it.
+func FuzzSecretText(f *testing.F) {
+	k := newRefreshKey(make([]byte, 32))
+	whole := k.text(refreshToken{ticketing.ID{1}, ticketing.ID{2}, 3})
+	mailed, _ := newMailed(ticketing.ID{1})
+	for _, s := range []string{whole, whole[1:], whole + "=", strings.Repeat("\n", 60) + whole[:36], mailed, mailed[:20] + "\n" + mailed[20:], ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if token, ok := k.open(text); ok && k.text(token) != text {
+			t.Errorf("%q is read as %q", text, k.text(token))
+		}
+		if user, _, err := openMailed(text); err == nil && user.Slot() >= ticketing.Slots {
+			t.Errorf("%q is of slot %d", text, user.Slot())
+		}
+	})
+}

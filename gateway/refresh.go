@@ -57,7 +57,7 @@ func (k *refreshKey) open(text string) (t refreshToken, ok bool) {
 		return t, false
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
+	if err != nil || len(raw) != refreshSize {
 		return t, false
 	}
 	copy(t.user[:], raw)

@@ -104,6 +104,7 @@ func TestRefreshRefusals(t *testing.T) {
 		"other secret":   forged(func(b []byte) { b[71] ^= 1 }),
 		"access token":   c.bearer,
 		"long":           strings.Repeat("a", 100_000),
+		"line breaks":    strings.Repeat("\n", 60) + first[:36], // which base64 leaves out: there is less in it than it seems
 	} {
 		if a := s.trade(token); a.Status != 401 {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
