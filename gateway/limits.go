@@ -215,7 +215,11 @@ func (c *call) limited(q quota, wait time.Duration) error {
 	h := &c.Response.Header
 	h.Set("RateLimit-Policy", strconv.Quote(q.name)+";q="+strconv.FormatInt(allowed, 10)+";w="+strconv.FormatInt(int64(q.period/time.Second), 10))
 	h.Set("RateLimit", strconv.Quote(q.name)+";r=0;t="+strconv.FormatInt(seconds, 10))
-	err := ticketing.Errorf(ticketing.Limited, "Too many requests. Try again in %d seconds.", seconds)
+	when := "in a second"
+	if seconds > 1 {
+		when = "in " + strconv.FormatInt(seconds, 10) + " seconds"
+	}
+	err := ticketing.Errorf(ticketing.Limited, "Too many requests. Try again %s.", when)
 	if e, ok := err.(*ticketing.Error); ok {
 		e.RetryAfter = wait
 	}
