@@ -59,6 +59,12 @@ func (b *batch) lookup(kind store.Kind, k []byte) ([]byte, bool) {
 	return v, ok
 }
 
+// learned remembers what the store said of a key.
+func (b *batch) learned(kind store.Kind, k, val []byte) {
+	b.scratch = append(append(b.scratch[:0], byte(kind)), k...)
+	b.recent.put(string(b.scratch), val)
+}
+
 func (b *batch) each(kind store.Kind, prefix []byte, fn func(write)) {
 	for k, v := range b.overlay {
 		if k[0] == byte(kind) && bytes.HasPrefix([]byte(k[1:]), prefix) {

@@ -162,6 +162,32 @@ func TestRecentValuesAreOfTheState(t *testing.T) {
 	}
 }
 
+// What was only read is remembered, too, and goes as well when somebody else has written.
+func TestReadValuesAreOfTheState(t *testing.T) {
+	fs := vfs.NewMem()
+	w := start(t, fs, nil, notes)
+	w.ask("notes", opSet, w.set(1, "a"))
+	w.close()
+	w = start(t, fs, nil, notes) // nothing is remembered
+	if n := w.count("notes", 1); n != 1 {
+		t.Fatalf("%d", n)
+	}
+	a := w.actors["notes"]
+	key := append([]byte{byte(store.KindState)}, KeyOf('n', ticketing.ID{0, 0, 1})...)
+	if _, ok := a.recent.young[string(key)]; !ok {
+		t.Error("what was read is not remembered")
+	}
+	now := a.cfg.Machine.Meta()
+	b := wire.AppendEntryHeader(nil, wire.EntryHeader{Base: now.Base, Time: now.Time, Head: now.Head})
+	other := wire.AppendSet(b, byte(store.KindState), KeyOf('n', ticketing.ID{0, 0, 1}), wire.Marshal(99))
+	if res, _, err := w.logs["notes"].Propose(other); err != nil || res.(result).stale {
+		t.Fatal(res, err)
+	}
+	if n := w.count("notes", 1); n != 99 {
+		t.Errorf("after another leader's entry: %d", n)
+	}
+}
+
 // A value that is deleted stays so, and the bound on what is remembered loses nothing.
 func TestRecentForgetsInOrder(t *testing.T) {
 	var r recent

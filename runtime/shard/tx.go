@@ -100,7 +100,14 @@ func (v *View) read(kind store.Kind, k []byte, use func([]byte)) bool {
 			return val != nil
 		}
 	}
-	return v.stored(kind, k, use)
+	if v.batch == nil || !cached(kind) {
+		return v.stored(kind, k, use)
+	}
+	return v.stored(kind, k, func(val []byte) {
+		val = bytes.Clone(val) // the store's own bytes are gone after this call
+		v.batch.learned(kind, k, val)
+		use(val)
+	})
 }
 
 // stored finds the committed value of a key.
