@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -45,6 +46,36 @@ func TestSignUpSignInSignOut(t *testing.T) {
 	if strings.Contains(s.logs.String(), "correct horse") || strings.Contains(s.logs.String(), before.cookie) {
 		t.Error("a secret is in the log")
 	}
+}
+
+// The seed's last diagram, as a program walks it: refused with a generic error, whatever is wrong; signed in; tried again.
+func TestSignInStoryOfAProgram(t *testing.T) {
+	s := newSite(t)
+	c := s.anonymous()
+	c.do("POST", "/api/users/signup", signUpAnn).want(201)
+	c.do("GET", "/api/tickets", "").want(200)
+	gone := *c
+	c.do("POST", "/api/users/signout", "").want(200)
+	generic := func(a answer) string {
+		body := a.want(401).json()
+		delete(body, "requestId")
+		b, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	nobody := generic(s.anonymous().do("GET", "/api/tickets", ""))
+	for name, a := range map[string]answer{
+		"an ended session": gone.do("GET", "/api/tickets", ""),
+		"nonsense":         s.anonymous().do("GET", "/api/tickets", "", "Authorization", "Bearer x"),
+	} {
+		if got := generic(a); got != nobody {
+			t.Errorf("%s: %s, without a session %s", name, got, nobody)
+		}
+	}
+	c.do("POST", "/api/users/signin", signInAnn).want(200)
+	c.do("GET", "/api/tickets", "").want(200)
 }
 
 func TestSecureCookie(t *testing.T) {
