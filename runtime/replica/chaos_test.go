@@ -105,8 +105,10 @@ func chaos(t *testing.T, seed uint64, sum *tally) error {
 	if err := r.start(); err != nil {
 		return err
 	}
+	for range chaosGroups {
+		r.acked = append(r.acked, map[uint64]bool{}) // all of them before the first writer
+	}
 	for g := range chaosGroups {
-		r.acked = append(r.acked, map[uint64]bool{})
 		for range 2 {
 			r.wg.Go(func() { r.write(g) })
 		}
