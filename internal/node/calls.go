@@ -20,6 +20,7 @@ const (
 	callStatus
 	callSetMember
 	callFreeze
+	callReached
 )
 
 type nothing struct{}

@@ -56,3 +56,6 @@ func (a *Actor) Decode(code uint16, payload []byte) (any, error) {
 	}
 	return c, nil
 }
+
+// Applied returns the index of the last entry that is applied and visible here.
+func (a *Actor) Applied() uint64 { return a.log.Applied() }
