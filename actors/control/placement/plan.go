@@ -38,7 +38,7 @@ const (
 	Assign Step = iota + 1
 	// AddLearner adds the replica to its Raft group, without a vote. The leader does it.
 	AddLearner
-	// Promote gives the replica a vote. The leader does it.
+	// Promote gives the replica a vote. The leader does it, and refuses if the replica is not a learner of the group.
 	Promote
 	// SetStage moves the replica in the map from From to To ([ticketing.StageReplica]).
 	SetStage
@@ -75,4 +75,40 @@ type Action struct {
 	From, To ticketing.ReplicaStage
 	// Incarnation is the member's, for FinishRemoval.
 	Incarnation uint64
+}
+
+// Plan returns what may be done next, in an order in which it may be done. m must have been read, by a node that certainly leads control,
+// after the reports came in: what is in a group and not in the map is taken out of the group. reports are those of the nodes that are
+// alive, by name. The plan is the same for the same input.
+func Plan(m ticketing.ClusterMap, reports map[string]ticketing.NodeReport, limits Limits) []Action {
+	pl := newPlanner(m, reports, limits)
+	for _, s := range pl.shards {
+		pl.change(s)
+	}
+	pl.fill()
+	pl.shrink()
+	pl.spread()
+	pl.evacuate()
+	pl.balance()
+	pl.finish()
+	return pl.out
+}
+
+// finish forgets members that are to go and that no shard has a replica on.
+func (pl *planner) finish() {
+	for i := range pl.m.Members {
+		m := &pl.m.Members[i]
+		if m.State.Stays() {
+			continue
+		}
+		left := false
+		for _, s := range pl.shards {
+			for _, r := range s.p.Replicas {
+				left = left || r.Node == m.Node
+			}
+		}
+		if !left {
+			pl.out = append(pl.out, Action{Step: FinishRemoval, Node: m.Node, Incarnation: m.Incarnation})
+		}
+	}
 }
