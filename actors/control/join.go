@@ -170,13 +170,17 @@ func (s *service) announce(tx *shard.Tx, c *ticketing.AnnounceMember) (struct{},
 	if !c.Formats.Includes(h.Format) {
 		return none, ticketing.Errorf(ticketing.Conflict, "This cluster is of format %d; the program on %s knows the formats %d to %d.", h.Format, c.Node, c.Formats.Oldest, c.Formats.Newest)
 	}
-	if m.Address == c.Address && m.Version == c.Version && m.Formats == c.Formats {
+	drained := m.State == ticketing.MemberDraining // a drain is for a restart, and this is it
+	if m.Address == c.Address && m.Version == c.Version && m.Formats == c.Formats && !drained {
 		return none, nil
 	}
 	if err := free(tx, c.Node, c.Address); err != nil {
 		return none, err
 	}
 	m.Address, m.Version, m.Formats = c.Address, c.Version, c.Formats
+	if drained {
+		m.State = ticketing.MemberUp
+	}
 	tx.Put(memberKey(c.Node), &m)
 	h.changed(tx)
 	return none, nil

@@ -160,3 +160,9 @@ func keyPEM(key *ecdsa.PrivateKey) []byte {
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
+
+// ClusterOf returns the ID of the cluster that an authority's certificate is of.
+func ClusterOf(caPEM []byte) (string, error) {
+	_, cluster, err := parseAuthority(caPEM)
+	return cluster, err
+}

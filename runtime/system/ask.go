@@ -188,7 +188,7 @@ func Command[R any](ctx context.Context, s *System, service string, slot ticketi
 	return ask[R](ctx, s, service, slot, code, c)
 }
 
-// Query asks a query of a service: q is a pointer. With [AllowStale] in ctx, a query that no leader answers is answered from this node's
+// Query asks a query of a service: q is a pointer. With [ticketing.AllowStale] in ctx, a query that no leader answers is answered from this node's
 // own replica.
 func Query[R any](ctx context.Context, s *System, service string, slot ticketing.Slot, code uint16, q any) (R, error) {
 	r, _, err := ask[R](ctx, s, service, slot, code, q)

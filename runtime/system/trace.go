@@ -20,8 +20,8 @@ func (s *System) Trace(t Tracer) { s.tracer = t }
 // outcome is unknown, is sent again with the same command id after a back-off of milliseconds, until ctx or ten seconds end; then the
 // error is Unavailable. A full queue is Unavailable at once. cmd must be a pointer; nobody may change what it points to from now on.
 func (s *System) Ask(ctx context.Context, service string, slot ticketing.Slot, code uint16, cmd any) (shard.Reply, error) {
-	if wanted := staleWanted(ctx); wanted != nil {
-		return s.askStale(ctx, wanted, service, slot, code, cmd)
+	if use := ticketing.StaleAllowed(ctx); use != nil {
+		return s.askStale(ctx, use, service, slot, code, cmd)
 	}
 	return s.ask(ctx, service, slot, code, cmd)
 }
