@@ -121,6 +121,25 @@ func diskFree(dir string) uint64 {
 	return s.Bavail * uint64(s.Bsize)
 }
 
+// silences notes which nodes fall silent and come back, so that the log says so once.
+func (n *Node) silences(live map[string]ticketing.NodeReport, silent map[string]bool) {
+	m, ok := n.members.current()
+	if !ok {
+		return
+	}
+	for _, member := range m.Members {
+		_, alive := live[member.Node]
+		switch {
+		case member.State == ticketing.MemberRemoved || alive != silent[member.Node]:
+		case alive:
+			n.log.Info("a node answers again", "node", member.Node)
+		default:
+			n.log.Warn("a node does not answer", "node", member.Node)
+		}
+		silent[member.Node] = !alive
+	}
+}
+
 // runReports tells control's leader how this node is, until running ends.
 func (n *Node) runReports(running context.Context) {
 	t := time.NewTicker(reportEvery)

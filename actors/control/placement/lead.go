@@ -67,14 +67,15 @@ func (pl *planner) evacuate() {
 	}
 }
 
-// balance moves leaderships from nodes that lead much to nodes that lead little; the difference must be two at least.
+// balance moves leaderships from nodes that lead much to nodes that lead little; the difference must be two at least. Control's stays where
+// it is: its leader is little work, and a new one has to hear of all nodes first.
 func (pl *planner) balance() {
 	for range pl.limits.Transfers {
 		var best *shardState
 		var to *ticketing.ReplicaPlace
 		leads, gain := pl.leads(), [2]int{1, 0}
 		for _, s := range pl.shards {
-			if s.busy {
+			if s.busy || s.p.Service == ticketing.ServiceControl {
 				continue
 			}
 			heir := pl.heir(s)
