@@ -9,7 +9,7 @@ import (
 func (pl *planner) change(s *shardState) {
 	s.busy = s.leader == nil || !pl.steady(s)
 	if s.leader != nil {
-		_ = pl.expel(s) || pl.reconcile(s) || pl.remove(s) || pl.advance(s)
+		_ = pl.expel(s) || pl.reconcile(s) || pl.remove(s) || pl.advance(s) || s.busy && pl.bury(s)
 	}
 }
 
@@ -85,6 +85,19 @@ func (pl *planner) remove(s *shardState) bool {
 			if r.Stage == ticketing.StageLeaving && in && (s.groups[r.ID] != nil) == running && pl.oust(s, m) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// bury begins to take away a voter whose node was removed while another change of the shard waits. That change may wait for just this: as
+// long as the dead count, the living cannot be spared.
+func (pl *planner) bury(s *shardState) bool {
+	for i := range s.p.Replicas {
+		r := &s.p.Replicas[i]
+		if r.Stage == ticketing.StageVoter && !pl.keeps(r.Node) && s.groups[r.ID] == nil && pl.replaced(s, r.Node) && pl.spare(s, r) {
+			pl.leave(s, r)
+			return true
 		}
 	}
 	return false

@@ -48,7 +48,10 @@ func (pl *planner) count() {
 		}
 	}
 	for _, s := range pl.shards {
-		if !s.control && pl.kept(s) > pl.replication(s) {
+		switch {
+		case s.control && pl.goodVoters(s) > pl.replication(s):
+			s.victim = pl.pick(s) // which comes back as a learner
+		case !s.control && pl.kept(s) > pl.replication(s):
 			if s.victim = pl.pick(s); s.victim != nil {
 				pl.load.add(s.victim.Node, s.p.Service, -1)
 			}
