@@ -283,7 +283,7 @@ func TestReplicas(t *testing.T) {
 	_, err = assign("posts", 1, "n2")
 	refused(t, err, ticketing.Conflict, "already")
 	_, err = assign("posts", 1, "n3")
-	refused(t, err, ticketing.Conflict, "one is changed at a time")
+	refused(t, err, ticketing.Conflict, "one comes at a time")
 	_, err = assign("posts", 2, "n3")
 	refused(t, err, ticketing.NotFound, "no shard 2")
 	_, err = assign("posts", -1, "n3")

@@ -53,7 +53,7 @@ func (w *world) round() []placement.Action {
 	w.read()
 	plan := placement.Plan(w.m, said, w.limits)
 	w.check(plan)
-	for _, a := range plan {
+	for _, a := range w.carryOutLate(plan) {
 		w.carryOut(a)
 	}
 	w.read()

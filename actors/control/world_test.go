@@ -64,6 +64,7 @@ type world struct {
 	step     int
 	tokens   int
 	actions  map[placement.Step]int
+	late     []placement.Action // planned in an earlier round and not carried out yet
 }
 
 func newWorld(t testing.TB, seed uint64, services ...ticketing.ServiceShards) *world {
@@ -316,6 +317,28 @@ func diff(a, b config) (n int) {
 		}
 	}
 	return n
+}
+
+// carryOutLate does what a node planned that was held up for a while, and may lead control no longer. What changes votes is not
+// among it: whether the group can bear that is known only when it is planned.
+func (w *world) carryOutLate(plan []placement.Action) (now []placement.Action) {
+	var waiting []placement.Action
+	for _, a := range w.late {
+		if w.chance(70) {
+			waiting = append(waiting, a)
+		} else {
+			w.carryOut(a)
+		}
+	}
+	w.late = waiting
+	for _, a := range plan {
+		if a.Step != placement.Promote && a.Step != placement.Remove && a.Step != placement.Drop && w.chance(10) {
+			w.late = append(w.late, a)
+		} else {
+			now = append(now, a)
+		}
+	}
+	return now
 }
 
 // carryOut does what an action says. Sometimes it is lost, or only half of it happens.

@@ -26,7 +26,9 @@ type shardState struct {
 	leader  *ticketing.GroupReport            // nil: none that can be believed
 	node    string                            // where it is
 	truth   []ticketing.GroupMember           // the group's members, if there is a leader
+	coming  bool                              // a replica is on its way in
 	busy    bool                              // it is being changed, or about to be by this plan
+	planned bool                              // this plan has an action for it
 	victim  *ticketing.ReplicaPlace           // of a shard with too many replicas: the one to go
 }
 
@@ -163,6 +165,6 @@ func (pl *planner) do(s *shardState, a Action) {
 	case AddLearner, Promote, Remove, Drop, TransferLeader:
 		a.Leader = s.node
 	}
-	s.busy = true
+	s.busy, s.planned = true, true
 	pl.out = append(pl.out, a)
 }
