@@ -284,3 +284,37 @@ func TestStatus(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A plan is made every second on one node: it must cost next to nothing, also for many shards.
+func BenchmarkPlan(b *testing.B) {
+	m, reports := ticketing.ClusterMap{Replication: 3}, map[string]ticketing.NodeReport{}
+	name := func(i int) string { return fmt.Sprint("n", i%9) }
+	for i := range 9 {
+		m.Members = append(m.Members, ticketing.Member{Node: name(i), Incarnation: 1, State: ticketing.MemberUp})
+		reports[name(i)] = ticketing.NodeReport{Node: name(i), Incarnation: 1}
+	}
+	for i := range 6 * 60 {
+		p := ticketing.Placement{Service: fmt.Sprint("s", i%6), Shard: i / 6}
+		var members []ticketing.GroupMember
+		for j := range 3 {
+			p.Replicas = append(p.Replicas, ticketing.ReplicaPlace{Node: name(i + j), ID: name(i + j), Stage: ticketing.StageVoter})
+			members = append(members, ticketing.GroupMember{ID: name(i + j), Node: name(i + j), Voter: true})
+		}
+		for j := range 3 {
+			g := ticketing.GroupReport{Service: p.Service, Shard: p.Shard, ID: name(i + j), State: ticketing.GroupFollower, Leader: name(i), Term: 1}
+			if j == 0 {
+				g.State, g.Members = ticketing.GroupLeader, members
+			}
+			r := reports[name(i+j)]
+			r.Groups = append(r.Groups, g)
+			reports[name(i+j)] = r
+		}
+		m.Placements = append(m.Placements, p)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if plan := Plan(m, reports, DefaultLimits()); len(plan) > 0 {
+			b.Fatal(plan)
+		}
+	}
+}

@@ -187,7 +187,7 @@ func (pl *planner) spread() {
 	for pl.moving < pl.limits.Moves {
 		var best *shardState
 		var from, to string
-		gain := [2]int{1, 0}
+		var gain [2]int
 		for _, s := range pl.shards {
 			if s.busy || s.control || s.victim != nil || !s.whole() || pl.kept(s) != len(s.p.Replicas) || pl.kept(s) != pl.replication(s) {
 				continue
@@ -196,7 +196,7 @@ func (pl *planner) spread() {
 			if v == nil || c == "" || !pl.up(v.Node) {
 				continue
 			}
-			if g := pl.load.gap(s.p.Service, v.Node, c); slices.Compare(g[:], gain[:]) > 0 && g[0] > 1 {
+			if g := pl.load.gap(s.p.Service, v.Node, c); g[0] > 1 && slices.Compare(g[:], gain[:]) > 0 {
 				best, from, to, gain = s, v.Node, c, g
 			}
 		}
