@@ -64,7 +64,7 @@ func (c grpcCredentials) serve(raw net.Conn) (*accepted, error) {
 	switch a.ConnectionState().NegotiatedProtocol {
 	case protoActors:
 		if err := c.p.cfg.Admit(a.node, Actors); err != nil {
-			return nil, refusef("not admitted: "+Actors, "%w", err)
+			return nil, refusef("not admitted: "+a.node+" "+Actors, "%w", err)
 		}
 		return a, nil
 	case protoStream:
