@@ -83,7 +83,7 @@ func info(conn *tls.Conn, node string) Info {
 
 // Info implements credentials.TransportCredentials.
 func (c grpcCredentials) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "tls", SecurityVersion: "1.3"}
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
 }
 
 // Clone implements credentials.TransportCredentials.
