@@ -96,6 +96,7 @@ type view struct {
 	Leave  string // for the form that signs out
 	Key    string // makes a form count once
 	Notice string // what the step before did
+	Stale  bool   // what is on it may be old
 	Wide   bool   // uses the whole width
 	Charts bool   // loads the script for charts
 	Faults *faults
@@ -173,7 +174,7 @@ func (g *Gateway) render(c *call, status int, name string, v view) error {
 	if v.Token == "" {
 		v.Token = g.formToken(c)
 	}
-	v.Leave = v.Token
+	v.Leave, v.Stale = v.Token, c.isStale()
 	if c.route.pre && c.who != nil {
 		v.Leave = g.csrf.token(sessionBinding(c.who))
 	}
