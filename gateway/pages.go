@@ -39,6 +39,7 @@ func newPages(a *assets) (*template.Template, error) {
 		"kind":    kindWord,
 		"entry":   entryWord,
 		"notice":  noticeWord,
+		"bytes":   bytesText,
 	}).ParseFS(web, "web/*.html")
 	return t, ticketing.Wrap("gateway.newPages", err)
 }
@@ -314,6 +315,10 @@ var notices = map[string]string{
 	"activated":   "The rule is active on every node.",
 	"rolled-back": "The rule is back at its version before.",
 	"retired":     "The rule is retired. A rollback brings it back.",
+	"draining":    "The node hands over what it leads.",
+	"undrained":   "The node is taken back.",
+	"leaving":     "The node leaves: its replicas are moved one by one.",
+	"given-up":    "The node is given up. What it held is copied from the others.",
 	"read":        "Your notices are marked as read.",
 }
 
