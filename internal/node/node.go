@@ -67,6 +67,7 @@ type Node struct {
 	current    atomic.Bool   // the map is no older than this node's start
 	reports    reports
 	acted      acts
+	lookout    lookout
 
 	groupsMu sync.Mutex
 	groups   map[shardKey]*group // held: groupsMu
@@ -490,6 +491,6 @@ func (n *Node) Services() gateway.Services {
 	return gateway.Services{
 		Users: n.users, Posts: posts.NewClient(n.sys), Comments: comments.NewClient(n.sys), Moderation: n.rules.moderation,
 		Tickets: tickets.NewClient(n.sys), Plugins: n.rules, Query: n.query,
-		Mail: n.mail, Setup: n.setup,
+		Mail: n.mail, Setup: n.setup, Cluster: n,
 	}
 }

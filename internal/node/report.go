@@ -146,6 +146,7 @@ func (n *Node) runReports(running context.Context) {
 	defer t.Stop()
 	for try := 0; ; try++ {
 		n.reports.lead(n.leadsControl())
+		n.lookout.look(n, time.Now())
 		if node := n.whoLeadsControl(try); node != "" {
 			ctx, cancel := context.WithTimeout(running, reportEvery)
 			r, err := call[reportReply](ctx, n, node, callReport, n.report()) // the next one follows
