@@ -71,6 +71,7 @@ func newSiteOf(t testing.TB, m *memory, change ...func(*Config)) *site {
 	t.Helper()
 	s := &site{t: t, m: m, clock: &clock{t: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, logs: &logBuffer{}}
 	c := Config{Dev: true, Now: s.clock.now}
+	m.seedCluster(s.clock.now())
 	for _, f := range change {
 		f(&c)
 	}

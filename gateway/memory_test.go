@@ -42,6 +42,7 @@ type memory struct {
 	hints     []ticketing.Hint
 	wake      chan struct{} // closed by the next change
 	watches   int           // that are open
+	cluster   ticketing.ClusterStatus
 }
 
 type reply struct {
@@ -60,7 +61,7 @@ func newMemory() *memory {
 }
 
 func (m *memory) services() Services {
-	return Services{Users: m, Posts: m, Comments: m, Moderation: m, Tickets: m, Plugins: m, Query: m, Mail: m.mailer}
+	return Services{Users: m, Posts: m, Comments: m, Moderation: m, Tickets: m, Plugins: m, Query: m, Mail: m.mailer, Cluster: m}
 }
 
 // once answers a repeated command as before, and else runs it.

@@ -108,6 +108,11 @@ func routes() []route {
 		{method: "POST", pattern: "/api/rules/{name}/rollback", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rollbackRule, timeout: importExpiry},
 		{method: "GET", pattern: "/api/decisions", access: user, handler: (*Gateway).listDecisions},
 
+		{method: "GET", pattern: "/api/cluster", access: operator, handler: (*Gateway).getCluster},
+		{method: "POST", pattern: "/api/cluster/nodes/{node}/drain", access: operator, proven: true, limit: textLimit, handler: (*Gateway).drainNode},
+		{method: "POST", pattern: "/api/cluster/nodes/{node}/undrain", access: operator, proven: true, limit: textLimit, handler: (*Gateway).undrainNode},
+		{method: "DELETE", pattern: "/api/cluster/nodes/{node}", access: operator, proven: true, limit: textLimit, handler: (*Gateway).removeNode},
+
 		{method: "POST", pattern: "/api/import", access: operator, limit: importLimit, class: unlimited, handler: (*Gateway).importRows, timeout: importExpiry},
 
 		{method: "GET", pattern: "/healthz", access: open, class: unlimited, handler: (*Gateway).healthz},
