@@ -459,6 +459,6 @@ func (n *Node) Services() gateway.Services {
 	return gateway.Services{
 		Users: n.users, Posts: posts.NewClient(n.sys), Comments: comments.NewClient(n.sys), Moderation: n.rules.moderation,
 		Tickets: tickets.NewClient(n.sys), Plugins: n.rules, Query: n.query,
-		Mail: n.mail, Setup: n.setup,
+		Mail: n.mail, Setup: n.setup, Cluster: n,
 	}
 }
