@@ -2,9 +2,11 @@ package clustertest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -234,4 +236,46 @@ func (c *Cluster) end() {
 		_ = os.WriteFile(filepath.Join(dir, n.Name+".log"), []byte(strings.Join(n.history, "\n--- restart\n")+"\n--- restart\n"+n.Log()), 0o600)
 	}
 	c.tb.Logf("the nodes' logs are in %s", dir)
+}
+
+// ledBy returns the shards of a service that a node leads.
+func (c *Cluster) ledBy(n *Node, service string) (shards []int) {
+	c.tb.Helper()
+	s, err := c.Status()
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	for _, g := range s.Groups {
+		if g.Service == service && g.Leader == n.Name {
+			shards = append(shards, g.Shard)
+		}
+	}
+	return shards
+}
+
+// anyBut returns one of the nodes that run, but not a certain one; nil if there is none.
+func (c *Cluster) anyBut(not *Node) *Node {
+	live := slices.DeleteFunc(c.Live(), func(n *Node) bool { return n == not })
+	if len(live) == 0 {
+		return nil
+	}
+	return live[rand.IntN(len(live))]
+}
+
+// until waits for a condition that other processes bring about.
+func (c *Cluster) until(what string, cond func() bool) {
+	c.tb.Helper()
+	for end := time.Now().Add(time.Minute); !cond(); pause() {
+		if time.Now().After(end) {
+			c.tb.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// rounds is how often a test does harm: as CHAOS_ROUNDS says in make chaos.
+func rounds(otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv("CHAOS_ROUNDS")); err == nil {
+		return n
+	}
+	return otherwise
 }

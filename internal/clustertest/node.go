@@ -173,6 +173,12 @@ func (n *Node) Suspended() bool {
 func (n *Node) Stop() {
 	n.tb.Helper()
 	n.Interrupt()
+	n.Stopped()
+}
+
+// Stopped waits until the process has ended after Interrupt, and fails the test if it did not end well.
+func (n *Node) Stopped() {
+	n.tb.Helper()
 	n.Ended(40 * time.Second)
 	if p := n.current(); p.err != nil {
 		n.tb.Errorf("%s did not stop well: %v\n%s", n.Name, p.err, tail(p.log.String(), 40))
