@@ -1,0 +1,51 @@
+package shard
+
+import (
+	"fmt"
+
+	"ticketing/runtime/store"
+)
+
+// A Renewal is what becomes of event logs, and of the places in them, when shards that were stopped start over: every log begins an epoch,
+// which no reader of before has seen.
+type Renewal struct {
+	Epoch uint64
+	Logs  map[Producer]Meta // of all shards, before
+}
+
+// Pair returns what becomes of a pair of a shard's range, given without shard and kind; keep is false if nothing does. A cursor beyond the
+// end of its log moves to the end, one before its beginning to the beginning, and one in a log that is gone to the start of a new one.
+func (r *Renewal) Pair(kind store.Kind, key, value []byte) (v []byte, keep bool, err error) {
+	switch kind {
+	case store.KindMeta:
+		return r.record(key, value)
+	case store.KindCursor:
+		p, c, err := decodeCursor(key, value)
+		if err != nil {
+			return nil, false, err
+		}
+		log, ok := r.Logs[p]
+		if !ok {
+			return Cursor{r.Epoch, 0}.append(nil), true, nil
+		}
+		return Cursor{r.Epoch, min(max(c.Seq+1, log.First)-1, log.Head)}.append(nil), true, nil
+	}
+	return value, true, nil
+}
+
+func (r *Renewal) record(key, value []byte) (v []byte, keep bool, err error) {
+	switch string(key) {
+	case "applied": // whoever writes the state sets it
+		return nil, false, nil
+	case string(freezeKey):
+		return nil, false, nil
+	case string(metaKey):
+		m, err := decodeMeta(value)
+		m.Epoch = r.Epoch
+		return m.append(nil), true, err
+	}
+	return nil, false, fmt.Errorf("the record %q is not known to this version", key)
+}
+
+// Record is the pair that holds a shard's Meta, the key without shard and kind.
+func (m Meta) Record() (key, value []byte) { return metaKey, m.append(nil) }
