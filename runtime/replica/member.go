@@ -18,9 +18,13 @@ type Member struct {
 func (r *Replica) Members() []Member {
 	var out []Member
 	for _, s := range r.raft.GetConfiguration().Configuration().Servers {
-		out = append(out, Member{string(s.ID), string(s.Address), s.Suffrage == raft.Voter})
+		out = append(out, memberOf(s))
 	}
 	return out
+}
+
+func memberOf(s raft.Server) Member {
+	return Member{string(s.ID), string(s.Address), s.Suffrage == raft.Voter}
 }
 
 // AddLearner adds a node that gets the log but has no vote. A node whose disk was lost comes back under a new ID. Only the leader can;
