@@ -46,6 +46,7 @@ func New() shard.Spec {
 			shard.Query(opMarked, s.marked),
 			shard.Command(opRotateKeys, s.rotateKeys),
 		},
+		Redact: redact,
 	}
 }
 

@@ -51,10 +51,14 @@ func New(engine ticketing.RuleEngine, log *slog.Logger) shard.Spec {
 				ticketing.EvTicketDecided: shard.On(s.ticketDecided),
 			},
 		}},
-		Gain: s.gain,
-		Lose: s.lose,
+		Gain:     s.gain,
+		Lose:     s.lose,
+		PerShard: perShard,
 	}
 }
+
+// perShard are the values that say which rules a shard judges by.
+func perShard(k shard.Key) bool { return k.Table() == tableGeneration || k.Table() == tableRuleSet }
 
 // Tables of the state.
 const (

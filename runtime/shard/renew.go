@@ -3,6 +3,8 @@ package shard
 import (
 	"fmt"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"ticketing/runtime/store"
 )
 
@@ -46,6 +48,9 @@ func (r *Renewal) record(key, value []byte) (v []byte, keep bool, err error) {
 	}
 	return nil, false, fmt.Errorf("the record %q is not known to this version", key)
 }
+
+// ReadMeta reads where a shard stands whose actor is not running.
+func ReadMeta(db pebble.Reader, id store.ShardID) (Meta, error) { return readMeta(db, id) }
 
 // Record is the pair that holds a shard's Meta, the key without shard and kind.
 func (m Meta) Record() (key, value []byte) { return metaKey, m.append(nil) }
