@@ -36,8 +36,9 @@ type Services struct {
 	Tickets    ticketing.TicketService
 	Plugins    ticketing.PluginService
 	Query      ticketing.QueryService
-	Mail       Mailer // nil: there is no mail system
-	Setup      Setup  // nil: operators are made elsewhere
+	Mail       Mailer  // nil: there is no mail system
+	Setup      Setup   // nil: operators are made elsewhere
+	Backups    Backups // nil: this node makes none
 }
 
 // Keys are the cluster's secrets, the same on every node. All methods are called often and from many goroutines.

@@ -108,6 +108,7 @@ func routes() []route {
 		{method: "POST", pattern: "/api/rules/{name}/rollback", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rollbackRule, timeout: importExpiry},
 		{method: "GET", pattern: "/api/decisions", access: user, handler: (*Gateway).listDecisions},
 
+		{method: "GET", pattern: "/api/backup", access: operator, proven: true, handler: (*Gateway).backup, timeout: backupBegins},
 		{method: "POST", pattern: "/api/import", access: operator, limit: importLimit, class: unlimited, handler: (*Gateway).importRows, timeout: importExpiry},
 
 		{method: "GET", pattern: "/healthz", access: open, class: unlimited, handler: (*Gateway).healthz},
