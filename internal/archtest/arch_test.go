@@ -19,6 +19,7 @@ var arrows = map[string][]string{
 	"runtime/wire":      {""},
 	"runtime/store":     {"", "config"},
 	"runtime/replica":   {"", "config", "runtime/store"},
+	"runtime/peer":      {"", "config", "runtime/store"},
 	"runtime/shard":     {"", "config", "runtime/store", "runtime/replica", "runtime/wire"},
 	"runtime/system":    {"", "config", "runtime/shard", "runtime/wire"},
 	"actors":            {"", "config", "runtime"},
@@ -39,6 +40,7 @@ var arrows = map[string][]string{
 // foreign says who alone may import a third-party module.
 var foreign = map[string][]string{
 	"github.com/asynkron/protoactor-go":   {"runtime/system"},
+	"google.golang.org/grpc":              {"runtime/system", "runtime/peer"},
 	"github.com/tetratelabs/wazero":       {"plugins"},
 	"github.com/hashicorp/raft":           {"runtime/replica"},
 	"github.com/valyala/fasthttp":         {"gateway", "internal/bench"},

@@ -170,7 +170,7 @@ func (a *Actor) settle(c committed) {
 	}
 	failed := retry("The outcome is unknown; the same request may safely be sent again.")
 	if errors.Is(c.err, replica.ErrNotLeader) {
-		failed = retry("This part of the service is changing its leader.")
+		failed = a.elsewhere("This part of the service is changing its leader.")
 	}
 	for _, w := range c.b.answers {
 		a.reply(w.req, failed)

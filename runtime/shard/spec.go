@@ -99,6 +99,9 @@ func On[E any](fn func(tx *Tx, ev *ticketing.Event, data *E) error) EventHandler
 	}
 }
 
+// Wanted reports whether the event is of interest to a shard of n of the consumer.
+func (s *Subscription) Wanted(ev *ticketing.Event, shard, n int) bool { return s.wants(ev, shard, n) }
+
 // wants reports whether the event is of interest to a shard of n. An event of a type that this version does not know goes to the shard
 // that it is routed to, whose dead-letter list keeps it: only a newer version can tell.
 func (s *Subscription) wants(ev *ticketing.Event, shard, n int) bool {
