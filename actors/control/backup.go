@@ -21,6 +21,15 @@ func redact(k shard.Key, value []byte) ([]byte, error) {
 	return wire.Marshal(&Keys{Slot: keys.Slot}), nil
 }
 
+// Placed reports whether a value says who the cluster's members are and where its replicas, which a new cluster finds out anew.
+func Placed(k shard.Key) bool {
+	switch k.Table() {
+	case tableCluster, tableMember, tablePlacement, tableToken, tableFormer:
+		return true
+	}
+	return false
+}
+
 // RestoreValue returns what becomes of a value of control's state when a backup is restored. The keys are completed: by the ones that were
 // backed up beside the state (secrets, as [Client.Secrets] returned them), or if that is nil by new ones, with which all sessions end.
 func RestoreValue(k shard.Key, value, secrets []byte) ([]byte, error) {

@@ -51,14 +51,13 @@ func New(engine ticketing.RuleEngine, log *slog.Logger) shard.Spec {
 				ticketing.EvTicketDecided: shard.On(s.ticketDecided),
 			},
 		}},
-		Gain:     s.gain,
-		Lose:     s.lose,
-		PerShard: perShard,
+		Gain: s.gain,
+		Lose: s.lose,
 	}
 }
 
-// perShard are the values that say which rules a shard judges by.
-func perShard(k shard.Key) bool { return k.Table() == tableGeneration || k.Table() == tableRuleSet }
+// PerShard reports whether a value says which rules a shard judges by: all shards have the same ones.
+func PerShard(k shard.Key) bool { return k.Table() == tableGeneration || k.Table() == tableRuleSet }
 
 // Tables of the state.
 const (

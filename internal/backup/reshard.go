@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"ticketing"
+	"ticketing/actors/control"
 	"ticketing/runtime/replica"
 	"ticketing/runtime/shard"
 	"ticketing/runtime/store"
@@ -19,7 +20,7 @@ type Service struct {
 	Name     string
 	Number   int
 	From, To int                    // shards; powers of two
-	PerShard func(k shard.Key) bool // as in [shard.Spec]; may be nil
+	PerShard func(k shard.Key) bool // values that every shard has for itself, all the same; may be nil
 }
 
 // Reshard distributes the state of the shards of one node's databases to another number of shards in the databases of a place, which are
@@ -131,6 +132,9 @@ func (n *newShard) takes(old int, kind store.Kind, key, value []byte) (bool, err
 func (n *newShard) takesValue(old int, key, value []byte) (bool, error) {
 	if len(key) < 3 {
 		return false, fmt.Errorf("the key %x is of an unknown format", key)
+	}
+	if n.service.Name == controlName && control.Placed(key) {
+		return false, nil
 	}
 	if s := n.service; s.PerShard != nil && s.PerShard(key) {
 		have, again := n.own[string(key)]

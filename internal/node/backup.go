@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
-	"runtime/debug"
+	"net"
+	"sync"
 	"time"
 
 	"ticketing"
@@ -12,64 +13,100 @@ import (
 	"ticketing/internal/backup"
 	"ticketing/runtime/shard"
 	"ticketing/runtime/system"
+	"ticketing/runtime/wire"
 )
 
 // backups makes backups of the cluster for the gateway.
-type backups struct{ n *Node }
-
-var _ gateway.Backups = backups{}
-
-// BeginBackup implements gateway.Backups.
-func (b backups) BeginBackup(ctx context.Context, recipient string) (gateway.Backup, error) {
-	n := b.n
-	running, cancel := context.WithCancel(n.lifetime)
-	r, err := backup.Begin(running, localShards{n, ctx}, backup.Options{Version: programVersion(), Cluster: n.record.ID, Shards: n.cfg.Shards, Recipient: recipient, Now: n.opts.Now})
-	if err != nil {
-		cancel()
-		return nil, ticketing.Wrap("node.BeginBackup", err)
-	}
-	n.log.Info("a backup is made", "shards", len(n.groups))
-	n.running.Add(1)
-	return &runningBackup{n: n, r: r, cancel: cancel}, nil
+type backups struct {
+	n       *Node
+	mu      sync.Mutex
+	stopped bool               // held: mu
+	open    sync.WaitGroup     // views that are used
+	life    context.Context    // ends when the views must be closed
+	end     context.CancelFunc // of life
 }
 
-// runningBackup is a backup that is read. The node does not close its databases before it is closed.
+var _ gateway.Backups = (*backups)(nil)
+
+func newBackups(n *Node) *backups {
+	b := &backups{n: n}
+	b.life, b.end = context.WithCancel(context.Background())
+	return b
+}
+
+// enter notes that a view is used, until leave; false: the node stops.
+func (b *backups) enter() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.stopped {
+		b.open.Add(1)
+	}
+	return !b.stopped
+}
+
+func (b *backups) leave() { b.open.Done() }
+
+// stop ends the backups that are made. Nobody waits for a backup that may take an hour.
+func (b *backups) stop() {
+	b.mu.Lock()
+	b.stopped = true
+	b.mu.Unlock()
+	b.end()
+	b.open.Wait()
+}
+
+var errStopping error = &ticketing.Error{Kind: ticketing.Unavailable, Msg: "This node is stopping.", RetryAfter: time.Second}
+
+// BeginBackup implements gateway.Backups.
+func (b *backups) BeginBackup(ctx context.Context, recipient string) (gateway.Backup, error) {
+	if !b.enter() {
+		return nil, errStopping
+	}
+	r, err := backup.Begin(b.life, everywhere{b, ctx}, backup.Options{Version: b.n.opts.Version, Cluster: b.n.record.Cluster, Shards: b.n.cfg.Shards,
+		Recipient: recipient, Now: b.n.opts.Now})
+	if err != nil {
+		b.leave()
+		return nil, ticketing.Wrap("node.BeginBackup", err)
+	}
+	return &runningBackup{b, r}, nil
+}
+
+// runningBackup is a backup that is read.
 type runningBackup struct {
-	n      *Node
-	r      *backup.Running
-	cancel context.CancelFunc
+	b *backups
+	r *backup.Running
 }
 
 // WriteTar implements gateway.Backup.
-func (b *runningBackup) WriteTar(w io.Writer) error {
-	began := time.Now()
-	m, err := b.r.Write(backup.NewTar(w), nil)
-	if err != nil {
-		b.n.log.Warn("a backup failed", "error", err)
-		return ticketing.Wrap("node.WriteTar", err)
+func (r *runningBackup) WriteTar(w io.Writer) error {
+	m, err := r.r.Write(backup.NewTar(w), nil)
+	if err == nil {
+		r.b.n.log.Info("a backup was made", "bytes", m.Bytes(), "shards", len(m.Cuts))
 	}
-	b.n.log.Info("a backup was made", "bytes", m.Bytes(), "seconds", time.Since(began).Seconds())
-	return nil
+	return ticketing.Wrap("node.WriteTar", err)
 }
 
 // Close implements gateway.Backup.
-func (b *runningBackup) Close() {
-	b.cancel()
-	if err := b.r.Close(); err != nil {
-		b.n.log.Warn("closing a backup", "error", err)
+func (r *runningBackup) Close() {
+	if err := r.r.Close(); err != nil {
+		r.b.n.log.Warn("closing a backup", "error", err)
 	}
-	b.n.running.Done()
+	r.b.leave()
 }
 
-// localShards are the shards of a cluster whose leaders are all here.
-type localShards struct {
-	n   *Node
-	ctx context.Context // of the request that asks for the backup
+// everywhere are the shards of the cluster, wherever they lead.
+type everywhere struct {
+	b   *backups
+	ctx context.Context // of whoever asks for the backup
 }
+
+var _ backup.Source = everywhere{}
 
 // Shards implements backup.Source.
-func (l localShards) Shards() (all []backup.Shard) {
-	for _, s := range l.n.services() {
+func (e everywhere) Shards() []backup.Shard { return e.b.n.everyShard() }
+
+func (n *Node) everyShard() (all []backup.Shard) {
+	for _, s := range n.services() {
 		for i := range s.shards {
 			all = append(all, backup.Shard{Service: s.name, Number: s.number, Index: i})
 		}
@@ -77,52 +114,82 @@ func (l localShards) Shards() (all []backup.Shard) {
 	return all
 }
 
-func (l localShards) actor(s backup.Shard) (*shard.Actor, error) {
-	shards := l.n.sys.Shards(s.Service)
-	if s.Index >= len(shards) {
-		return nil, ticketing.Errorf(ticketing.Unavailable, "The shard %s is not here.", system.Name(s.Service, s.Index))
-	}
-	return shards[s.Index].Actor, nil
-}
-
-// orderAgain is the pause between two tries to reach a shard that has no leader at the moment.
-const orderAgain = 50 * time.Millisecond
-
-// order repeats what a shard could not do because of its leadership, until it is asked to stop or the request is over.
-func (l localShards) order(ctx context.Context, s backup.Shard, do func(context.Context, *shard.Actor) error) error {
-	a, err := l.actor(s)
-	if err != nil {
-		return err
-	}
-	for {
-		err := do(ctx, a)
-		if ticketing.KindOf(err) != ticketing.Unavailable || a.Leading() {
-			return err
-		}
-		t := time.NewTimer(orderAgain)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return err
-		case <-l.ctx.Done():
-			return err
-		}
-	}
+type freezeShard struct {
+	Service string    `cbor:"1,keyasint"`
+	Index   int       `cbor:"2,keyasint"`
+	ID      string    `cbor:"3,keyasint"`
+	Until   time.Time `cbor:"4,keyasint,omitzero"` // zero: thaw
 }
 
 // Freeze implements backup.Source.
-func (l localShards) Freeze(ctx context.Context, s backup.Shard, id string, until time.Time) error {
-	return l.order(ctx, s, func(ctx context.Context, a *shard.Actor) error { return a.Freeze(ctx, id, until) })
+func (e everywhere) Freeze(ctx context.Context, s backup.Shard, id string, until time.Time) error {
+	return e.order(ctx, freezeShard{s.Service, s.Index, id, until})
 }
 
 // Thaw implements backup.Source.
-func (l localShards) Thaw(ctx context.Context, s backup.Shard, id string) error {
-	return l.order(ctx, s, func(ctx context.Context, a *shard.Actor) error { return a.Thaw(ctx, id) })
+func (e everywhere) Thaw(ctx context.Context, s backup.Shard, id string) error {
+	return e.order(ctx, freezeShard{Service: s.Service, Index: s.Index, ID: id})
+}
+
+const (
+	orderAgain = 50 * time.Millisecond // pause between two tries to reach a shard's leader
+	orderWait  = 5 * time.Second       // for a shard to have one
+)
+
+// order has a shard's leader do something, and looks for it for a while.
+func (e everywhere) order(ctx context.Context, q freezeShard) error {
+	n := e.b.n
+	ctx, cancel := context.WithTimeout(ctx, orderWait)
+	defer cancel()
+	for {
+		leader := n.sys.Shard(q.Service, q.Index).Leader()
+		err := error(&ticketing.Error{Kind: ticketing.Unavailable, Msg: "The shard " + system.Name(q.Service, q.Index) + " has no leader.", RetryAfter: time.Second})
+		if leader == n.name || !n.cfg.Clustered() {
+			_, err = e.b.freeze(ctx, n.name, q)
+		} else if leader != "" {
+			_, err = call[nothing](ctx, n, leader, callFreeze, q)
+		}
+		if ticketing.KindOf(err) != ticketing.Unavailable {
+			return err
+		}
+		n.pause(ctx, orderAgain)
+		if ctx.Err() != nil || e.ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// freeze freezes or thaws a shard that leads here.
+func (b *backups) freeze(ctx context.Context, _ string, q freezeShard) (nothing, error) {
+	a, err := b.actor(q.Service, q.Index)
+	if err != nil {
+		return nothing{}, err
+	}
+	if q.Until.IsZero() {
+		return nothing{}, a.Thaw(ctx, q.ID)
+	}
+	return nothing{}, a.Freeze(ctx, q.ID, q.Until)
+}
+
+func (b *backups) actor(service string, index int) (*shard.Actor, error) {
+	if sh := b.n.sys.Shard(service, index); sh != nil && sh.Local() != nil {
+		return sh.Local(), nil
+	}
+	return nil, ticketing.Errorf(ticketing.Unavailable, "There is no replica of %s here.", system.Name(service, index))
 }
 
 // Cut implements backup.Source.
-func (l localShards) Cut(ctx context.Context, s backup.Shard, id string) (io.ReadCloser, error) {
-	a, err := l.actor(s)
+func (e everywhere) Cut(ctx context.Context, s backup.Shard, id string) (io.ReadCloser, error) {
+	n := e.b.n
+	if sh := n.sys.Shard(s.Service, s.Index); sh.Leader() == n.name || !n.cfg.Clustered() {
+		return e.b.cut(s.Service, s.Index, id)
+	}
+	return e.b.fetch(ctx, s, id)
+}
+
+// cut opens a cut of a replica on this node.
+func (b *backups) cut(service string, index int, id string) (io.ReadCloser, error) {
+	a, err := b.actor(service, index)
 	if err != nil {
 		return nil, err
 	}
@@ -130,11 +197,8 @@ func (l localShards) Cut(ctx context.Context, s backup.Shard, id string) (io.Rea
 	if err != nil {
 		return nil, err
 	}
-	return streamCut(ctx, c), nil
+	return b.stream(c), nil
 }
-
-// Secrets implements backup.Source.
-func (l localShards) Secrets(ctx context.Context) ([]byte, error) { return l.n.control.Secrets(ctx) }
 
 // cutStream is a cut that somebody reads.
 type cutStream struct {
@@ -142,14 +206,14 @@ type cutStream struct {
 	done chan error // gets what closing the cut returned
 }
 
-// streamCut writes a cut, which it closes, to whoever reads the stream. It ends with the context, too.
-func streamCut(ctx context.Context, c *shard.Cut) *cutStream {
+// stream writes a cut, which it closes, to whoever reads the stream, until that one closes it or the node stops.
+func (b *backups) stream(c *shard.Cut) *cutStream {
 	r, w := io.Pipe()
 	s := &cutStream{r, make(chan error, 1)}
-	stop := context.AfterFunc(ctx, func() { _ = r.CloseWithError(ctx.Err()) })
+	stop := context.AfterFunc(b.life, func() { _ = r.CloseWithError(errStopping) })
 	go func() {
 		_, err := c.WriteTo(w)
-		_ = w.CloseWithError(err) // never fails
+		_ = w.CloseWithError(err) // neither of them fails
 		stop()
 		s.done <- c.Close()
 	}()
@@ -162,12 +226,107 @@ func (s *cutStream) Close() error {
 	return <-s.done
 }
 
-// programVersion names this build in what it makes.
-func programVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
+// cutPurpose names the streams that carry a shard's cut. The argument is a freezeShard; what comes is 1 when the view is open, the cut, and
+// the end.
+const cutPurpose = "cut"
+
+// fetch opens a cut on the node that leads a shard, or on another one that holds a replica and has applied the freeze.
+func (b *backups) fetch(ctx context.Context, s backup.Shard, id string) (io.ReadCloser, error) {
+	n := b.n
+	nodes := n.members.holders(s.Service, s.Index)
+	if leader := n.sys.Shard(s.Service, s.Index).Leader(); leader != "" {
+		nodes = append([]string{leader}, nodes...)
 	}
-	return "(devel)"
+	var errs []error
+	for _, node := range nodes {
+		if node == n.name {
+			c, err := b.cut(s.Service, s.Index, id)
+			if err == nil {
+				return c, nil
+			}
+			errs = append(errs, err)
+			continue
+		}
+		conn, err := n.peers.Open(ctx, node, cutPurpose, wire.Marshal(freezeShard{Service: s.Service, Index: s.Index, ID: id}))
+		if err == nil {
+			if err = begun(conn); err == nil {
+				return &fetched{conn, context.AfterFunc(ctx, func() { conn.Close() })}, nil
+			}
+			conn.Close()
+		}
+		errs = append(errs, err)
+	}
+	return nil, &ticketing.Error{Kind: ticketing.Unavailable, Msg: "No replica of " + system.Name(s.Service, s.Index) + " can be copied at the moment.",
+		RetryAfter: time.Second, Err: errors.Join(errs...)}
 }
 
-var errStopped = errors.New("node: it stops")
+// begun waits until the other node has opened its view.
+func begun(conn net.Conn) error {
+	_ = conn.SetReadDeadline(time.Now().Add(frameTimeout)) // reading reports what is wrong with the connection
+	var b [1]byte
+	if _, err := io.ReadFull(conn, b[:]); err != nil {
+		return errors.New("the other node could not open a view of the shard")
+	}
+	return nil
+}
+
+// fetched is a cut from another node.
+type fetched struct {
+	net.Conn
+	stop func() bool
+}
+
+// cutPatience is how long a cut's reader or writer may keep the other waiting: the shards of a backup are read one after another.
+const cutPatience = time.Hour
+
+// Read implements io.Reader.
+func (f *fetched) Read(b []byte) (int, error) {
+	_ = f.SetReadDeadline(time.Now().Add(frameTimeout)) // as above
+	return f.Conn.Read(b)
+}
+
+// Close implements io.Closer.
+func (f *fetched) Close() error {
+	f.stop()
+	return f.Conn.Close()
+}
+
+// sendCut answers another node's fetch.
+func (b *backups) sendCut(conn net.Conn, _ string, arg []byte) {
+	defer conn.Close()
+	var q freezeShard
+	if wire.Unmarshal(arg, &q) != nil || !b.enter() {
+		return
+	}
+	defer b.leave()
+	c, err := b.cut(q.Service, q.Index, q.ID)
+	if err != nil {
+		b.n.log.Debug("a cut was refused", "shard", system.Name(q.Service, q.Index), "error", err)
+		return
+	}
+	defer c.Close()
+	_ = conn.SetWriteDeadline(time.Now().Add(cutPatience)) // writing reports what is wrong with the connection
+	if _, err = conn.Write([]byte{1}); err == nil {
+		_, err = io.Copy(&patient{conn}, c)
+	}
+	if err != nil {
+		b.n.log.Debug("a cut was not sent whole", "shard", system.Name(q.Service, q.Index), "error", err)
+	}
+}
+
+// patient gives every write a deadline of its own.
+type patient struct{ conn net.Conn }
+
+func (p *patient) Write(b []byte) (int, error) {
+	_ = p.conn.SetWriteDeadline(time.Now().Add(cutPatience)) // as above
+	return p.conn.Write(b)
+}
+
+// Secrets implements backup.Source.
+func (e everywhere) Secrets(ctx context.Context) ([]byte, error) { return e.b.n.control.Secrets(ctx) }
+
+// answerBackups lets other nodes back this one's shards up.
+func (n *Node) answerBackups() {
+	answer(n, callFreeze, n.backups.freeze)
+	n.peers.Handle(cutPurpose, n.backups.sendCut)
+}

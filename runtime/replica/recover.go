@@ -51,7 +51,7 @@ func Isolate(s *store.Node, service string, shard store.ShardID, id, node string
 	b := s.Log().NewBatch()
 	defer b.Close()
 	_, err = o.log.add(b, []*raft.Log{{Index: g.Index, Term: g.Term, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(g.configuration())}})
-	if err = errors.Join(err, g.term(b)); err != nil {
+	if err = errors.Join(err, g.own(b)); err != nil {
 		return err
 	}
 	return logged(func() error { return b.Commit(pebble.Sync) })
@@ -89,7 +89,7 @@ func openOffline(s *store.Node, service string, shard store.ShardID) (o *offline
 		return nil, err
 	}
 	for _, s := range o.config.Servers {
-		o.Members = append(o.Members, memberOf(s))
+		o.Members = append(o.Members, Member{string(s.ID), string(s.Address), s.Suffrage == raft.Voter})
 	}
 	return o, nil
 }

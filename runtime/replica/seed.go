@@ -57,13 +57,15 @@ func (g *Sole) begin(b *pebble.Batch, applied uint64) error {
 	lo, hi := store.ShardRange(g.Shard)
 	m := &meta{content: applied, SnapshotMeta: raft.SnapshotMeta{Version: raft.SnapshotVersionMax, ID: fmt.Sprintf("%d-%d-0", g.Term, g.Index),
 		Index: g.Index, Term: g.Term, ConfigurationIndex: g.Index, Configuration: g.configuration()}}
-	return errors.Join(b.DeleteRange(lo, hi, nil), b.Set(store.SnapshotKey(g.Shard), encodeMeta(m), nil), g.term(b))
+	return errors.Join(b.DeleteRange(lo, hi, nil), b.Set(store.SnapshotKey(g.Shard), encodeMeta(m), nil), g.own(b))
 }
 
 func (g *Sole) configuration() raft.Configuration {
 	return raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(g.ID), Address: raft.ServerAddress(g.Node)}}}
 }
 
-func (g *Sole) term(b *pebble.Batch) error {
-	return b.Set(store.StableKey(g.Shard, stableTerm), binary.BigEndian.AppendUint64(nil, g.Term), nil)
+// own records the term, and whose the data are.
+func (g *Sole) own(b *pebble.Batch) error {
+	return errors.Join(b.Set(store.StableKey(g.Shard, stableTerm), binary.BigEndian.AppendUint64(nil, g.Term), nil),
+		b.Set(store.StableKey(g.Shard, idName), []byte(g.ID), nil))
 }

@@ -176,7 +176,7 @@ func TestIsolate(t *testing.T) {
 	}
 	m := &counting{shard: 0, db: st.State(service)}
 	conf := singleConfig(st, 0, m)
-	conf.Node, conf.Bootstrap = "n0.r1", false
+	conf.ID, conf.Bootstrap = "n0.r1", false
 	alone, err := Open(conf)
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,15 @@ var (
 func newTransport(c *Config) (*transport, error) {
 	t := &transport{Transport: c.Transport, quit: make(chan struct{}), noClamp: c.hooks.noClamp,
 		answers: map[raft.ServerID]answer{}, answered: make(chan struct{})}
-	if c.Transport == nil {
+	switch {
+	case c.Transport != nil:
+	case c.Network != nil:
+		n, err := newNetTransport(c)
+		if err != nil {
+			return nil, err
+		}
+		t.Transport = n
+	default:
 		t.Transport = &loner{addr: raft.ServerAddress(c.Node)}
 	}
 	var ok bool
@@ -172,6 +180,21 @@ func (p *pipeline) AppendEntries(a *raft.AppendEntriesRequest, resp *raft.Append
 // RequestPreVote implements raft.WithPreVote.
 func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, a *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
 	return t.preVote.RequestPreVote(id, target, a, resp)
+}
+
+// sever ends connections, so that requests on them end.
+func (t *transport) sever() {
+	if n, ok := t.Transport.(*netTransport); ok {
+		n.sever()
+	}
+}
+
+// discard gives up a transport that raft was not started with. One that was given stays the giver's.
+func (t *transport) discard() {
+	t.stop()
+	if n, ok := t.Transport.(*netTransport); ok {
+		_ = n.Close()
+	}
 }
 
 // Close implements raft.WithClose.

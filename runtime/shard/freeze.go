@@ -100,8 +100,7 @@ func (a *Actor) freezeFeeds(b *batch, c *freezeFeeds) error {
 	case until <= b.now || until > b.now+MaxFreeze.Milliseconds():
 		return ticketing.Errorf(ticketing.BadRequest, "A freeze lasts at most %v.", MaxFreeze)
 	case b.freeze.holds(b.now) && b.freeze.ID != c.id:
-		return &ticketing.Error{Kind: ticketing.Unavailable, Msg: "A backup is being made already; wait until it has ended.",
-			RetryAfter: min(time.Duration(b.freeze.Until-b.now)*time.Millisecond, 10*time.Second)}
+		return &ticketing.Error{Kind: ticketing.Unavailable, Msg: "Another backup is being begun; try again in a moment.", RetryAfter: 5 * time.Second}
 	}
 	b.freeze = Freeze{c.id, until}
 	b.set(write{store.KindMeta, freezeKey, b.freeze.encode()})

@@ -21,8 +21,6 @@ type Spec struct {
 	Export func(v *View, emit func(ticketing.EventData) error) error
 	// Redact, if set, says what a value of the state is in a cut, which leaves the cluster: secrets stay behind.
 	Redact func(k Key, value []byte) ([]byte, error)
-	// PerShard, if set, reports which values every shard has for itself, whatever its slots; all shards have the same ones.
-	PerShard func(k Key) bool
 }
 
 // A Handler answers one command or query. Its code is on the wire: never reuse one within a service.
