@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 
@@ -138,7 +139,7 @@ func checkFound(c *ticketing.FoundCluster) error {
 	if !control {
 		f.Add("services", "The service %s with its shard is missing.", Name)
 	}
-	checkNode(&f, c.Node, c.Address)
+	checkNode(&f, c.Node, cmp.Or(c.Address, "none")) // a node that is alone has none
 	return f.Err()
 }
 

@@ -21,7 +21,7 @@ func (a *app) cluster() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		shards, err := node.InitCluster(cfg, a.logger(cfg), a.fatal)
+		shards, err := node.InitCluster(cfg, "", a.logger(cfg), a.fatal)
 		if err != nil {
 			return err
 		}

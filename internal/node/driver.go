@@ -29,10 +29,19 @@ func (n *Node) runPlacement(running context.Context) {
 		case <-running.Done():
 			return
 		case <-t.C:
+		case <-n.toPlace:
 		}
 		if live, ok := n.reports.fresh(); ok && n.leadsControl() {
 			n.place(running, live)
 		}
+	}
+}
+
+// placeNow makes the next plan come at once.
+func (n *Node) placeNow() {
+	select {
+	case n.toPlace <- struct{}{}:
+	default:
 	}
 }
 
@@ -120,6 +129,7 @@ func (n *Node) changeGroup(ctx context.Context, a placement.Action, step placeme
 
 // change changes a group that this node leads.
 func (n *Node) change(_ context.Context, _ string, c groupChange) (nothing, error) {
+	defer n.tell()
 	g := n.replicaOf(shardKey{c.Service, c.Shard})
 	if g == nil {
 		return nothing{}, ticketing.Errorf(ticketing.Unavailable, "This node has no replica of %s.", system.Name(c.Service, c.Shard))
@@ -133,7 +143,7 @@ func (n *Node) change(_ context.Context, _ string, c groupChange) (nothing, erro
 	case placement.Remove:
 		err = g.replica.Remove(c.ID)
 	case placement.TransferLeader:
-		err = g.replica.Transfer(c.Node)
+		err = g.replica.Transfer(c.ID)
 	default:
 		return nothing{}, ticketing.Errorf(ticketing.Unavailable, "This node does not know the change %d.", c.Step)
 	}

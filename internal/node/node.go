@@ -62,6 +62,8 @@ type Node struct {
 	network    *peer.Groups // nil, too
 	members    members
 	mapChanged chan struct{} // has room for one
+	news       chan struct{} // something to report; has room for one
+	toPlace    chan struct{} // a report has come in; has room for one
 	current    atomic.Bool   // the map is no older than this node's start
 	reports    reports
 	acted      acts
@@ -97,7 +99,7 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	n = &Node{cfg: cfg, opts: opts, log: opts.Log, started: opts.Now().UTC(), mapChanged: make(chan struct{}, 1), groups: map[shardKey]*group{}}
+	n = &Node{cfg: cfg, opts: opts, log: opts.Log, started: opts.Now().UTC(), mapChanged: make(chan struct{}, 1), news: make(chan struct{}, 1), toPlace: make(chan struct{}, 1), groups: map[shardKey]*group{}}
 	n.reports.now = opts.Now
 	n.backups = newBackups(n)
 	n.life, n.stop = context.WithCancel(context.Background())
@@ -127,10 +129,13 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	}
 	n.control = control.NewClient(n.sys)
 	n.host = host.New(n.control, host.Options{Log: n.log})
+	n.rules = &ruleManager{control: n.control, moderation: moderation.NewClient(n.sys, feeds{n}), engine: n.host, shards: n.cfg.Shards, log: n.log,
+		others: n.prepareOthers, leads: n.leadsControl}
 	if n.cfg.Clustered() {
 		if err := n.connect(); err != nil { // before replicas: whoever opens one must reach the others
 			return n, err
 		}
+		n.running.Go(func() { n.runReports(n.life) }) // before them, too: a node that nobody hears of gets no data
 	}
 	if err := n.openReplicas(ctx, n.life); err != nil {
 		return n, err
@@ -223,7 +228,6 @@ func (n *Node) openReplicas(ctx, running context.Context) error {
 	n.running.Go(func() { n.followMap(running) })
 	n.running.Go(func() { n.announce(running) })
 	n.running.Go(func() { n.runReplicas(running) })
-	n.running.Go(func() { n.runReports(running) })
 	n.running.Go(func() { n.runPlacement(running) })
 	return nil
 }
@@ -298,8 +302,6 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	}
 	n.running.Go(func() { n.keys.follow(running) })
 	n.users = users.NewClient(n.sys, secrets.Slot)
-	n.rules = &ruleManager{control: n.control, moderation: moderation.NewClient(n.sys, feeds{n}), engine: n.host, shards: n.cfg.Shards, log: n.log,
-		others: n.prepareOthers, leads: n.leadsControl}
 	// The rules are in place before the first item can arrive: a set without rules holds everything. In a cluster they are already.
 	if err := n.whenAlone(ctx, running, "the built-in rules", n.rules.establish); err != nil {
 		return err

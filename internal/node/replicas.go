@@ -34,6 +34,9 @@ func (g *group) stop() error {
 	return g.replica.Close()
 }
 
+// heartbeat is the silence of a leader after which the others elect: between once and twice of it.
+const heartbeat = time.Second
+
 // how says how a replica begins that has no data here.
 type how int
 
@@ -52,7 +55,7 @@ func (n *Node) open(running context.Context, s serviceSpec, index int, id string
 		return nil, err
 	}
 	c := replica.Config{ID: id, Node: n.name, Shard: shardID, Name: g.name, Store: n.store, Service: s.name, Machine: machine,
-		Bootstrap: begin == create, Join: begin == enter, Single: !n.cfg.Clustered(), Fatal: n.fatal, Logger: n.log}
+		Bootstrap: begin == create, Join: begin == enter, Single: true, Heartbeat: heartbeat, Fatal: n.fatal, Logger: n.log}
 	if n.network != nil {
 		c.Network = n.network
 	}
@@ -61,7 +64,7 @@ func (n *Node) open(running context.Context, s serviceSpec, index int, id string
 	}
 	g.actor = shard.NewActor(shard.Config{Shard: shardID, Index: index, Shards: s.shards, Log: g.replica, Machine: machine, Spec: s.spec,
 		Source: n.newSource(), Consumers: n.consumers(s.name), Retention: n.cfg.Retention, MaxQueue: n.cfg.Queue, Now: n.opts.Now,
-		Fatal: n.fatal, Logger: n.log, Leader: g.shard.SetLeader, Committed: n.opts.Trace.Commits(s.name)})
+		Fatal: n.fatal, Logger: n.log, Leader: func(node string) { g.shard.SetLeader(node); n.tell() }, Committed: n.opts.Trace.Commits(s.name)})
 	ref, err := g.shard.Spawn(g.actor)
 	if err != nil {
 		return nil, errors.Join(err, g.replica.Close())
@@ -71,6 +74,7 @@ func (n *Node) open(running context.Context, s serviceSpec, index int, id string
 	n.groupsMu.Lock()
 	n.groups[g.key] = g
 	n.groupsMu.Unlock()
+	n.tell()
 	return g, nil
 }
 
@@ -193,6 +197,9 @@ func (n *Node) matchReplica(running context.Context, s serviceSpec, index int, m
 	stored, found, err := replica.StoredID(n.store, shardID)
 	if err != nil {
 		return err
+	}
+	if found && stored == "" {
+		stored = n.name // from before IDs were recorded
 	}
 	if found && (!placed || stored != want.ID) {
 		if !n.current.Load() || n.listed(m, s, index, stored) {

@@ -13,8 +13,10 @@ import (
 const (
 	// reportEvery is how often a node tells control's leader how it is.
 	reportEvery = time.Second
+	// reportSoon is how long a change, such as a replica that was opened, waits for others before it is reported.
+	reportSoon = 50 * time.Millisecond
 	// aliveFor is how long a report is believed. A node that is silent for longer counts as dead for placement, and for nothing else.
-	aliveFor = 5 * time.Second
+	aliveFor = 4 * time.Second
 )
 
 // reports is what control's leader hears from the nodes. It begins anew with every leader.
@@ -123,19 +125,47 @@ func diskFree(dir string) uint64 {
 func (n *Node) runReports(running context.Context) {
 	t := time.NewTicker(reportEvery)
 	defer t.Stop()
-	for {
+	for try := 0; ; try++ {
 		n.reports.lead(n.leadsControl())
-		if leader := n.sys.Shard(control.Name, 0).Leader(); leader != "" {
+		if node := n.whoLeadsControl(try); node != "" {
 			ctx, cancel := context.WithTimeout(running, reportEvery)
-			_, _ = call[nothing](ctx, n, leader, callReport, n.report()) // the next one follows
+			r, err := call[reportReply](ctx, n, node, callReport, n.report()) // the next one follows
 			cancel()
+			if sh := n.sys.Shard(control.Name, 0); err != nil {
+				sh.Doubt(node)
+			} else if r.Leader != "" {
+				sh.SetLeader(r.Leader)
+			}
+			n.hear(r.Leaders)
 		}
 		select {
 		case <-running.Done():
 			return
 		case <-t.C:
+		case <-n.news:
+			n.pause(running, reportSoon)
 		}
 	}
+}
+
+// tell makes the next report come soon.
+func (n *Node) tell() {
+	select {
+	case n.news <- struct{}{}:
+	default:
+	}
+}
+
+// whoLeadsControl returns the node that leads control as far as this one knows, or one that may know; empty: nobody is known.
+func (n *Node) whoLeadsControl(try int) string {
+	if leader := n.sys.Shard(control.Name, 0).Leader(); leader != "" {
+		return leader
+	}
+	holders := n.members.holders(control.Name, 0)
+	if len(holders) == 0 {
+		return ""
+	}
+	return holders[try%len(holders)]
 }
 
 func (n *Node) leadsControl() bool {
@@ -143,10 +173,52 @@ func (n *Node) leadsControl() bool {
 	return a != nil && a.Leading()
 }
 
-func (n *Node) reported(_ context.Context, from string, r ticketing.NodeReport) (nothing, error) {
+// reportReply tells who leads control, if it is another node than the one that was told.
+type reportReply struct {
+	Leader string `cbor:"1,keyasint,omitempty"`
+	// Leaders are the leaders of all shards as control's leader has heard, for nodes without a replica of theirs.
+	Leaders []leaderOf `cbor:"2,keyasint,omitempty"`
+}
+
+type leaderOf struct {
+	Service string `cbor:"1,keyasint"`
+	Shard   int    `cbor:"2,keyasint"`
+	Node    string `cbor:"3,keyasint"`
+}
+
+// hear takes over who leads the shards that this node has no replica of.
+func (n *Node) hear(leaders []leaderOf) {
+	for _, l := range leaders {
+		if sh := n.sys.Shard(l.Service, l.Shard); sh != nil && sh.Local() == nil {
+			sh.SetLeader(l.Node)
+		}
+	}
+}
+
+// leaders returns who leads, by the reports.
+func (r *reports) leaders() (out []leaderOf) {
+	live, _ := r.fresh()
+	for node, report := range live {
+		for _, g := range report.Groups {
+			if g.Serving {
+				out = append(out, leaderOf{g.Service, g.Shard, node})
+			}
+		}
+	}
+	return out
+}
+
+func (n *Node) reported(_ context.Context, from string, r ticketing.NodeReport) (reply reportReply, err error) {
 	if r.Node != from {
-		return nothing{}, ticketing.Errorf(ticketing.Forbidden, "A node reports of itself.")
+		return reply, ticketing.Errorf(ticketing.Forbidden, "A node reports of itself.")
+	}
+	if !n.leadsControl() {
+		if leader := n.sys.Shard(control.Name, 0).Leader(); leader != n.name {
+			reply.Leader = leader
+		}
 	}
 	n.reports.take(r)
-	return nothing{}, nil
+	reply.Leaders = n.reports.leaders()
+	n.placeNow()
+	return reply, nil
 }

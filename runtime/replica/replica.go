@@ -32,8 +32,8 @@ type Log interface {
 	Leadership() <-chan struct{}
 	// Leader returns the node that leads as far as this one knows ("" if none), and whether this very replica does.
 	Leader() (node string, self bool)
-	// Transfer hands leadership to the replica on a node, or to whichever is most up to date if node is empty. It fails if there is none.
-	Transfer(node string) error
+	// Transfer hands leadership to another voter by its ID, whichever is most up to date if it is empty. It fails if there is none.
+	Transfer(id string) error
 	// Applied returns the index of the last command that is applied and visible here.
 	Applied() uint64
 	// DB returns the database that holds the state.

@@ -59,3 +59,9 @@ func (a *Actor) Decode(code uint16, payload []byte) (any, error) {
 
 // Applied returns the index of the last entry that is applied and visible here.
 func (a *Actor) Applied() uint64 { return a.log.Applied() }
+
+// Leader returns the node that leads as far as this replica knows, empty if it knows none.
+func (a *Actor) Leader() string {
+	node, _ := a.log.Leader()
+	return node
+}

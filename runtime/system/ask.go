@@ -71,15 +71,17 @@ type question struct {
 	cmd      any
 	encoded  []byte // for other nodes; made once
 	tries    int    // attempts before this one
+	silent   string // the node that did not answer the one before
 	patience time.Duration
 }
 
 // attempt asks once, whoever is most likely to lead. answered is false when the caller's time is over.
 func (s *System) attempt(ctx context.Context, sh *Shard, q *question, deadline <-chan time.Time) (reply shard.Reply, answered bool) {
-	l, node := sh.local.Load(), s.target(sh, q.tries)
+	l, node := sh.local.Load(), s.target(sh, q)
 	if l == nil && node == "" {
 		return shard.Reply{Retry: true, Err: errUnknown}, true
 	}
+	q.silent = ""
 	if node == "" {
 		r := &shard.Request{Code: q.code, Cmd: q.cmd, Reply: make(chan shard.Reply, 1), Again: q.tries > 0}
 		l.Send(r)
@@ -96,7 +98,7 @@ func (s *System) attempt(ctx context.Context, sh *Shard, q *question, deadline <
 }
 
 // target chooses whom to ask: empty stands for this node's replica.
-func (s *System) target(sh *Shard, tries int) string {
+func (s *System) target(sh *Shard, q *question) string {
 	l, remote := sh.local.Load(), s.remote.Load()
 	if remote == nil || l != nil && l.Actor.Leading() {
 		return ""
@@ -108,17 +110,17 @@ func (s *System) target(sh *Shard, tries int) string {
 			return ""
 		}
 	}
-	if leader != "" {
+	if leader != "" && leader != q.silent {
 		return leader
 	}
-	if l != nil && tries%2 == 0 { // it may know by now
+	if l != nil && q.tries%2 == 0 { // it may know by now
 		return ""
 	}
 	holders := remote.cfg.Holders(sh.Service, sh.Index)
 	if len(holders) == 0 {
 		return ""
 	}
-	if n := holders[(tries/2)%len(holders)]; n != remote.cfg.Node || l == nil {
+	if n := holders[(q.tries/2)%len(holders)]; n != remote.cfg.Node || l == nil {
 		return n
 	}
 	return ""
@@ -157,6 +159,7 @@ func (s *System) attemptAt(ctx context.Context, sh *Shard, node string, q *quest
 		return reply, true
 	case <-patience.C:
 		sh.wrong(node)
+		q.silent = node
 		q.patience = min(2*q.patience, lastAttempt)
 		return shard.Reply{Retry: true, Err: errUnknown}, true
 	case <-deadline:

@@ -75,10 +75,13 @@ func (sh *Shard) Local() *shard.Actor {
 	return nil
 }
 
-// Leader returns the node that leads as far as this one knows, empty if it knows none.
+// Leader returns the node that leads as far as this one knows, by its own replica or by hearsay; empty if it knows none.
 func (sh *Shard) Leader() string {
 	if n := sh.leader.Load(); n != nil {
 		return *n
+	}
+	if l := sh.local.Load(); l != nil {
+		return l.Actor.Leader()
 	}
 	return ""
 }
