@@ -37,7 +37,10 @@ func seal(plain []byte, to age.Recipient) ([]byte, error) {
 	if _, err := w.Write(plain); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), w.Close()
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 func unseal(sealed []byte, id age.Identity) ([]byte, error) {

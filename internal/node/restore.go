@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ticketing/actors/control"
@@ -62,13 +63,16 @@ func Restore(ctx context.Context, cfg config.Config, path string, r Restoration,
 	if err := t.read(ctx, path); err != nil {
 		return out, err
 	}
-	if err := t.begin(); err != nil {
-		return out, err
-	}
-	if t.out.Shards == t.out.Backup.Shards {
-		err = t.load(ctx, t.n.cfg.Data)
-	} else {
+	err = t.begin()
+	switch {
+	case err != nil:
+	case t.out.Shards == t.out.Backup.Shards:
+		err = t.load(ctx, t.n.store)
+	default:
 		err = t.reshard(ctx)
+	}
+	if t.n.store != nil {
+		err = errors.Join(err, t.n.store.Close())
 	}
 	if err != nil {
 		return out, err
@@ -113,32 +117,29 @@ func (t *restore) read(ctx context.Context, path string) (err error) {
 	return nil
 }
 
-// begin marks the directory as one that is restored into, and removes what an earlier try has left.
-func (t *restore) begin() error {
-	fsys, dir := t.n.opts.FS, t.n.cfg.Data
-	cluster, err := certified(t.n.cfg)
+// begin opens the directory, marks it as one that is restored into, and removes what an earlier try has left.
+func (t *restore) begin() (err error) {
+	n := t.n
+	cluster, err := certified(n.cfg)
 	if err != nil {
 		return err
 	}
-	was, found, err := readCluster(fsys, dir)
-	switch {
-	case err != nil:
+	was, found, err := readCluster(n.opts.FS, n.cfg.Data)
+	if err == nil && found && !was.Restoring && !was.Creating {
+		err = fmt.Errorf("%s holds a cluster already; name an empty directory", n.cfg.Data)
+	}
+	if err != nil {
 		return err
-	case found && !was.Restoring && !was.Creating:
-		return fmt.Errorf("%s holds a cluster already; name an empty directory", dir)
-	case !found:
-		if err := emptyDir(fsys, dir); err != nil {
+	}
+	if n.store, err = store.Open(n.storeOptions(n.cfg)); err != nil {
+		return err
+	}
+	if !found {
+		if err := n.emptyLog(); err != nil {
 			return err
 		}
 	}
-	if err := fsys.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	lock, err := fsys.Lock(fsys.PathJoin(dir, "LOCK"))
-	if err != nil {
-		return fmt.Errorf("the data directory %s is in use: %w", dir, err)
-	}
-	fresh := t.n.cfg
+	fresh := n.cfg
 	fresh.Shards = t.out.Shards
 	if fresh.NodeID == "" && found {
 		fresh.NodeID = was.Node
@@ -149,87 +150,93 @@ func (t *restore) begin() error {
 	t.record = newCluster(fresh, cluster)
 	t.record.Creating, t.record.Restoring = false, true
 	t.out.Cluster, t.out.Node = t.record.Cluster, t.record.Node
-	err = writeCluster(fsys, dir, t.record)
-	if err == nil && found {
-		err = t.n.removeData()
-	}
-	return errors.Join(err, lock.Close())
+	return errors.Join(writeCluster(n.opts.FS, n.cfg.Data, t.record), n.wipe())
 }
 
-// emptyDir refuses a directory that has something in it.
-func emptyDir(fsys vfs.FS, dir string) error {
-	names, err := fsys.List(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+// emptyLog refuses a directory that has lost its record.
+func (n *Node) emptyLog() error {
+	it, err := n.store.Log().NewIter(shardBounds())
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if name != "LOCK" && name != "lost+found" {
-			return fmt.Errorf("%s holds %s; name an empty directory", dir, name)
-		}
+	holds := it.First()
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return err
+	}
+	if holds {
+		return fmt.Errorf("%s holds data, but no %s; name an empty directory", n.cfg.Data, clusterFile)
 	}
 	return nil
 }
 
-// removeData removes the databases of a directory that was never a cluster's: certificates and the like stay.
-func (n *Node) removeData() error {
-	var errs []error
-	for _, name := range append(n.storeOptions(n.cfg).Services, "log", "spool", oldShards) {
-		for _, suffix := range []string{"", ".new"} {
-			err := n.opts.FS.RemoveAll(n.opts.FS.PathJoin(n.cfg.Data, name+suffix))
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, err)
+// shardBounds are the bounds of all shards' keys, in either kind of database.
+func shardBounds() *pebble.IterOptions {
+	lo, _ := store.ShardRange(0)
+	_, hi := store.ShardRange(0xfffe)
+	return &pebble.IterOptions{LowerBound: lo, UpperBound: hi}
+}
+
+// wipe removes all shards' data, and what an interrupted restore has left beside them.
+func (n *Node) wipe() error {
+	all := shardBounds()
+	if err := n.store.Log().DeleteRange(all.LowerBound, all.UpperBound, pebble.Sync); err != nil {
+		return err
+	}
+	for _, s := range n.services() {
+		db := n.store.State(s.name)
+		if err := db.DeleteRange(all.LowerBound, all.UpperBound, pebble.NoSync); err != nil {
+			return err
+		}
+		for i := range 256 {
+			if err := db.Delete(store.FloorKey(store.NewShardID(s.number, i)), pebble.NoSync); err != nil {
+				return err
 			}
 		}
 	}
-	return errors.Join(append(errs, store.SyncDir(n.opts.FS, n.cfg.Data))...)
+	return errors.Join(n.store.Flush(), n.removeOld())
 }
 
-// place opens a directory's databases to restore into.
-func (t *restore) place(dir string, epoch uint64) (backup.Place, error) {
-	o := t.n.storeOptions(t.n.cfg)
-	o.Dir = dir
-	s, err := store.Open(o)
+// removeOld removes the directory in which old shards were restored.
+func (n *Node) removeOld() error {
+	err := n.opts.FS.RemoveAll(n.opts.FS.PathJoin(n.cfg.Data, oldShards))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(err, store.SyncDir(n.opts.FS, n.cfg.Data))
+}
+
+// place is where the backup goes.
+func (t *restore) place(s *store.Node, epoch uint64) backup.Place {
 	p := backup.Place{Store: s, Numbers: map[string]int{}, Node: t.record.Node, Epoch: epoch, Secrets: t.secrets}
 	for _, svc := range t.n.services() {
 		p.Numbers[svc.name] = svc.number
 	}
-	return p, err
+	return p
 }
 
-// load restores into a directory, with as many shards as before.
-func (t *restore) load(ctx context.Context, dir string) error {
-	p, err := t.place(dir, t.out.Epoch)
-	if err != nil {
-		return err
-	}
-	err = t.backup.Load(ctx, p, func(p backup.Progress) { t.Progress("restoring", p) })
-	return errors.Join(err, p.Store.Close())
+// load restores as many shards as there were.
+func (t *restore) load(ctx context.Context, s *store.Node) error {
+	return t.backup.Load(ctx, t.place(s, t.out.Epoch), func(p backup.Progress) { t.Progress("restoring", p) })
 }
 
 // reshard restores with as many shards as before, lets a node deliver all events there, and distributes what there is then.
 func (t *restore) reshard(ctx context.Context) error {
-	p, err := t.place(t.n.cfg.Data, t.out.Epoch+1)
-	if err != nil {
-		return err
-	}
 	old := t.n.opts.FS.PathJoin(t.n.cfg.Data, oldShards)
-	err = t.deliver(ctx, old)
+	err := t.deliver(ctx, old)
 	if err == nil {
-		err = t.distribute(old, p)
+		t.out.Epoch++
+		err = t.distribute(old)
 	}
-	t.out.Epoch++
-	return errors.Join(err, p.Store.Close(), t.n.opts.FS.RemoveAll(old), store.SyncDir(t.n.opts.FS, t.n.cfg.Data))
+	return errors.Join(err, t.n.removeOld())
 }
 
 // deliver makes a cluster of the backup in a directory of its own, and ends it when every event has been delivered.
 func (t *restore) deliver(ctx context.Context, dir string) error {
-	if err := t.n.opts.FS.MkdirAll(dir, 0o700); err != nil {
+	s, err := t.open(dir)
+	if err != nil {
 		return err
 	}
-	if err := t.load(ctx, dir); err != nil {
+	if err := errors.Join(t.load(ctx, s), s.Close()); err != nil {
 		return err
 	}
 	cfg := config.Default()
@@ -249,11 +256,16 @@ func (t *restore) deliver(ctx context.Context, dir string) error {
 	return errors.Join(err, n.Close(ctx))
 }
 
-// distribute copies the state of a directory's shards into another number of shards.
-func (t *restore) distribute(dir string, to backup.Place) error {
+// open opens the databases of the old shards.
+func (t *restore) open(dir string) (*store.Node, error) {
 	o := t.n.storeOptions(t.n.cfg)
 	o.Dir = dir
-	from, err := store.Open(o)
+	return store.Open(o)
+}
+
+// distribute copies the state of a directory's shards into another number of shards.
+func (t *restore) distribute(dir string) error {
+	from, err := t.open(dir)
 	if err != nil {
 		return err
 	}
@@ -269,7 +281,7 @@ func (t *restore) distribute(dir string, to backup.Place) error {
 		services = append(services, one)
 	}
 	t.Progress("distributing", backup.Progress{Total: len(services)})
-	return errors.Join(backup.Reshard(from, services, to), from.Close())
+	return errors.Join(backup.Reshard(from, services, t.place(t.n.store, t.out.Epoch)), from.Close())
 }
 
 // deliverEvery is how often it is looked whether all events have been delivered.
