@@ -68,15 +68,10 @@ func defaultShards() int {
 // readCluster reads the record; found is false if the directory holds none. It does not touch a directory of a newer version.
 func readCluster(fsys vfs.FS, dir string) (r clusterRecord, found bool, err error) {
 	path := fsys.PathJoin(dir, clusterFile)
-	f, err := fsys.Open(path)
+	b, err := readFile(fsys, dir, clusterFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, false, nil
 	}
-	if err != nil {
-		return r, false, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(f)
 	if err == nil {
 		err = json.Unmarshal(b, &r)
 	}
@@ -157,12 +152,26 @@ func writeCluster(fsys vfs.FS, dir string, r clusterRecord) error {
 	if err != nil {
 		return err
 	}
-	path := fsys.PathJoin(dir, clusterFile)
+	return writeFile(fsys, dir, clusterFile, append(b, '\n'))
+}
+
+func readFile(fsys vfs.FS, dir, name string) ([]byte, error) {
+	f, err := fsys.Open(fsys.PathJoin(dir, name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+// writeFile puts a file in the place of another, durably: after a crash there is the one or the other.
+func writeFile(fsys vfs.FS, dir, name string, content []byte) error {
+	path := fsys.PathJoin(dir, name)
 	f, err := fsys.Create(path+".new", vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write(append(b, '\n')); err == nil {
+	if _, err = f.Write(content); err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
@@ -171,11 +180,7 @@ func writeCluster(fsys vfs.FS, dir string, r clusterRecord) error {
 	if err := fsys.Rename(path+".new", path); err != nil {
 		return err
 	}
-	d, err := fsys.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return store.SyncDir(fsys, dir)
 }
 
 // recovery is what is noted of a recovery that was begun.

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"ticketing/runtime/peer"
 	"ticketing/runtime/shard"
 	"ticketing/runtime/system"
+	"ticketing/runtime/wire"
 )
 
 // members is what this node knows of the cluster: the map as its own replica of control has it. It may be behind.
@@ -128,6 +131,15 @@ func (n *Node) readMap() {
 		return
 	}
 	n.members.set(m)
+	if err := n.writeMap(m); err != nil {
+		n.fatal(fmt.Errorf("writing the map of the cluster: %w", err))
+		return
+	}
+	n.useMap(&m)
+}
+
+// useMap tells whoever depends on it that there is a new map.
+func (n *Node) useMap(m *ticketing.ClusterMap) {
 	all := make([]system.Member, 0, len(m.Members))
 	for _, member := range m.Members {
 		if member.State != ticketing.MemberRemoved {
@@ -163,4 +175,29 @@ func (n *Node) connect() error {
 	n.answerCluster()
 	return n.sys.Connect(system.Remote{Node: n.name, Listen: n.cfg.ClusterListen, Credentials: n.peers.Credentials(), Dial: n.peers.DialContext,
 		Holders: n.members.holders})
+}
+
+// mapFile names this node's copy of the newest map that it knew. After a crash its replica of control may lack what was not flushed, and
+// gets it back from the log only once there is a leader; to find one, the node must know where the others are.
+const mapFile = "cluster.map"
+
+func (n *Node) writeMap(m ticketing.ClusterMap) error {
+	return writeFile(n.opts.FS, n.cfg.Data, mapFile, wire.Marshal(m))
+}
+
+// loadMap takes over the copy of the map, if there is one.
+func (n *Node) loadMap() error {
+	b, err := readFile(n.opts.FS, n.cfg.Data, mapFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var m ticketing.ClusterMap
+	if err == nil {
+		err = wire.Unmarshal(b, &m)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", mapFile, err)
+	}
+	n.members.set(m)
+	return nil
 }

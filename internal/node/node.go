@@ -115,8 +115,12 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	if n.store, err = store.Open(n.storeOptions(n.cfg)); err != nil {
 		return n, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if !n.cfg.Clustered() { // a node of a cluster waits for the others as long as it takes
+		ctx, cancel = context.WithTimeout(ctx, startTimeout)
+		defer cancel()
+	}
 	if err := n.identify(ctx); err != nil {
 		return n, err
 	}
@@ -178,6 +182,9 @@ func (n *Node) identify(ctx context.Context) error {
 		return err
 	}
 	n.record, n.name, n.cfg.Shards = r, r.Node, r.Shards
+	if err := n.loadMap(); err != nil {
+		return err
+	}
 	if changed {
 		return writeCluster(n.opts.FS, n.cfg.Data, r)
 	}
@@ -203,8 +210,14 @@ func (n *Node) openReplicas(ctx, running context.Context) error {
 	}
 	n.readMap()
 	m, ok := n.members.current()
+	if ok {
+		n.useMap(&m) // it may be the copy of the last one
+	}
 	switch {
-	case !ok && n.lead(ctx, []*group{ctl}) == nil: // from before there were maps
+	case !ok && n.record.Incarnation == 0: // from before there were maps
+		if err := n.lead(ctx, []*group{ctl}); err != nil {
+			return err
+		}
 		if err := n.found(ctx, running, ctl); err != nil {
 			return err
 		}
@@ -293,7 +306,7 @@ func (n *Node) storeOptions(cfg config.Config) store.Options {
 
 // startServices starts what stands on the shards.
 func (n *Node) startServices(ctx, running context.Context) error {
-	secrets, err := n.control.Keys(ctx)
+	secrets, err := n.secrets(ctx)
 	if err != nil {
 		return fmt.Errorf("the cluster's keys: %w", err)
 	}
@@ -323,7 +336,9 @@ func (n *Node) startServices(ctx, running context.Context) error {
 		return err
 	}
 	n.follow(running)
-	if err := n.caughtUp(ctx); err != nil && !n.cfg.Clustered() {
+	soon, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
+	if err := n.caughtUp(soon); err != nil && !n.cfg.Clustered() {
 		return err
 	} else if err != nil {
 		n.log.Warn("the node starts before it has caught up", "error", err)
@@ -334,6 +349,22 @@ func (n *Node) startServices(ctx, running context.Context) error {
 		}
 		return n.setup.prepare(ctx)
 	})
+}
+
+// catchUpTimeout bounds how long a node waits for its copies before it serves. A node of a cluster then says that it is not ready.
+const catchUpTimeout = 60 * time.Second
+
+// secrets returns the cluster's keys. A node of a cluster that was stopped as a whole does not have them again before there is a majority.
+func (n *Node) secrets(ctx context.Context) (k control.Keys, err error) {
+	for {
+		if k, err = n.control.Keys(ctx); err == nil || !n.cfg.Clustered() || ticketing.KindOf(err) != ticketing.Unavailable {
+			return k, err
+		}
+		n.log.Warn("the node waits for a majority of the cluster", "error", err)
+		if n.pause(ctx, time.Second); ctx.Err() != nil {
+			return k, err
+		}
+	}
 }
 
 // establishEvery is how often a node of a cluster tries what needs leaders.
