@@ -63,3 +63,27 @@ func TestBackupCommands(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 }
+
+// A node that was alone can be surveyed and recovered, and starts again.
+func TestRecoverCommand(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	create := []string{"user", "create", "--data", data, "--name", "Op", "--role", "operator", "--password-stdin"}
+	if line := fail(t, "", "cluster", "recover", "--data", data); !strings.Contains(line, "holds no cluster") {
+		t.Errorf("%q", line)
+	}
+	succeed(t, "", "cluster", "init", "--data", data, "--shards", "1")
+	if line := fail(t, "", "cluster", "recover", "--data", data); !strings.Contains(line, "nothing to recover") {
+		t.Errorf("%q", line)
+	}
+	succeed(t, "correct horse battery\n", append(create, "--email", "op@example.org")...)
+	out := succeed(t, "", "cluster", "recover", "--data", data)
+	if !strings.Contains(out, "nothing was changed") || !strings.Contains(out, "users/shard/00") || !strings.Contains(out, "nothing is lost") {
+		t.Errorf("%s", out)
+	}
+	before := decode[recovered](t, succeed(t, "", "cluster", "recover", "--data", data, "--json"))
+	after := decode[recovered](t, succeed(t, "", "cluster", "recover", "--data", data, "--json", "--unsafe"))
+	if before.Done || before.Number != 0 || !after.Done || after.Number == 0 || len(after.Loss) != 6 {
+		t.Errorf("%+v, %+v", before, after)
+	}
+	succeed(t, "correct horse battery\n", append(create, "--email", "op2@example.org")...)
+}

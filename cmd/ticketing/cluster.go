@@ -28,5 +28,5 @@ func (a *app) cluster() *cobra.Command {
 		_, err = fmt.Fprintf(a.out, "created a cluster with %d shards in %s\n", shards, cfg.Data)
 		return err
 	}
-	return group("cluster", "Create a cluster", create)
+	return group("cluster", "Create a cluster, or save one that lost its majority", create, a.clusterRecover())
 }

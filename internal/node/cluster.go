@@ -91,7 +91,7 @@ func (r *clusterRecord) complete(cfg config.Config, cluster string) (changed boo
 	switch {
 	case r.Restoring:
 		return false, fmt.Errorf("the restore into %s was not finished: run it again", cfg.Data)
-	case r.Recovery != nil && !r.Recovery.Applying:
+	case r.Recovery != nil:
 		return false, fmt.Errorf("the recovery of %s was not finished: run ticketing cluster recover again", cfg.Data)
 	}
 	if r.Node == "" {
@@ -185,6 +185,5 @@ func writeFile(fsys vfs.FS, dir, name string, content []byte) error {
 
 // recovery is what is noted of a recovery that was begun.
 type recovery struct {
-	Number   uint64 `json:"number"`             // of the new replicas and their event logs' epoch
-	Applying bool   `json:"applying,omitempty"` // the logs' ends are being applied
+	Number uint64 `json:"number"` // of the new replicas, and their event logs' epoch
 }

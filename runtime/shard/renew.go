@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -54,3 +55,56 @@ func ReadMeta(db pebble.Reader, id store.ShardID) (Meta, error) { return readMet
 
 // Record is the pair that holds a shard's Meta, the key without shard and kind.
 func (m Meta) Record() (key, value []byte) { return metaKey, m.append(nil) }
+
+// NewView returns a view of the state of a shard whose actor is not running.
+func NewView(db pebble.Reader, id store.ShardID, fatal func(error)) *View {
+	return &View{shard: id, db: db, fatal: fatal}
+}
+
+// Cursors returns the places in other shards' logs up to which a shard has applied them.
+func Cursors(db pebble.Reader, id store.ShardID) (map[Producer]Cursor, error) {
+	all := map[Producer]Cursor{}
+	err := eachOf(db, id, store.KindCursor, func(key, value []byte) error {
+		p, c, err := decodeCursor(key, value)
+		all[p] = c
+		return err
+	})
+	return all, err
+}
+
+// Apply adds what becomes of a shard's records, in its own database, to a batch. Its values and its events stay.
+func (r *Renewal) Apply(db pebble.Reader, id store.ShardID, b *pebble.Batch) error {
+	for _, kind := range []store.Kind{store.KindMeta, store.KindCursor} {
+		err := eachOf(db, id, kind, func(key, value []byte) error {
+			if kind == store.KindMeta && string(key) == "applied" {
+				return nil
+			}
+			v, keep, err := r.Pair(kind, key, value)
+			switch k := store.StateKey(id, kind, key); {
+			case err != nil:
+				return err
+			case !keep:
+				return b.Delete(k, nil)
+			default:
+				return b.Set(k, v, nil)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachOf calls fn with every pair of a kind; the key is without shard and kind.
+func eachOf(db pebble.Reader, id store.ShardID, kind store.Kind, fn func(key, value []byte) error) error {
+	lo, hi := store.KindRange(id, kind)
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		err = fn(it.Key()[len(lo):], it.Value())
+	}
+	return errors.Join(err, it.Error(), it.Close())
+}
