@@ -479,3 +479,27 @@ func (w *watchedFS) OpenDir(name string) (vfs.File, error) {
 	w.look()
 	return w.FS.OpenDir(name)
 }
+
+// TestDeliverAll: events that are held back are waited for, and so is what comes of them.
+func TestDeliverAll(t *testing.T) {
+	w := newTown(t, openShards(t, vfs.NewMem(), 2))
+	b := everywhere{w.backups, t.Context()}
+	for i := range 2 {
+		s := backup.Shard{Service: "moderation", Number: 4, Index: i}
+		if err := b.Freeze(t.Context(), s, "somebody", time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range uint64(20) {
+		w.post(rand.New(rand.NewPCG(31, i)))
+	}
+	if err := w.deliverAll(t.Context(), func(backup.Progress) {}); err != nil {
+		t.Fatal(err)
+	}
+	acked, _ := w.written()
+	for id := range acked {
+		if p, err := w.Services().Posts.Post(t.Context(), id); err != nil || p.Status == ticketing.Pending {
+			t.Errorf("%v is %v (%v)", id, p.Status, err)
+		}
+	}
+}

@@ -54,7 +54,7 @@ func TestFreeze(t *testing.T) {
 	}
 	at := info.Cursors[Producer{"notes", 0}]
 	before := w.actors["tally"].Stats.Deliveries.Load()
-	for range 100 { // turns of the mailbox
+	for range 1000 { // turns of the mailbox
 		w.count("tally", 2)
 	}
 	if n := w.actors["tally"].Stats.Deliveries.Load() - before; n > 2 {
