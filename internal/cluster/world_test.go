@@ -229,7 +229,7 @@ func (w *world) down(name string) {
 func (w *world) bury(n *node) {
 	w.ghosts.Go(func() {
 		if err := n.halt(); err != nil {
-			w.oracle.fail("ending %s: %w", n.name, err)
+			w.oracle.fail("ending %s: %w\n%s", n.name, err, stacks())
 		}
 	})
 }
