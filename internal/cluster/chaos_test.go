@@ -1,10 +1,13 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -18,6 +21,7 @@ import (
 var (
 	seedsFlag = flag.Int("seeds", 0, "number of seeds of the crash tests; CHAOS_SEEDS sets it too")
 	stopFlag  = flag.Bool("stop", false, "stop the crash tests at the first bad seed")
+	traceFlag = flag.String("trace", "", "folder for the logs of bad seeds")
 	firstFlag = flag.Int("first", 1, "first seed of the crash tests; CHAOS_FIRST sets it too")
 )
 
@@ -98,10 +102,24 @@ func stacks() string {
 	return string(b[:runtime.Stack(b, true)])
 }
 
+// trace keeps what the nodes log, and writes it to a file if the run fails.
+func (w *world) trace(seed uint64, err *error) (done func()) {
+	var lines bytes.Buffer
+	w.log = slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return func() {
+		if *err != nil {
+			*err = errors.Join(*err, os.WriteFile(filepath.Join(*traceFlag, fmt.Sprintf("seed-%d.log", seed)), lines.Bytes(), 0o600))
+		}
+	}
+}
+
 // life is one run.
-func life(seed uint64, sum *tally) error {
+func life(seed uint64, sum *tally) (err error) {
 	w := newWorld(seed, sum)
-	err := w.form()
+	if *traceFlag != "" {
+		defer w.trace(seed, &err)()
+	}
+	err = w.form()
 	if err == nil {
 		for range 3 + w.plan.IntN(4) {
 			c := &client{w, map[store.ShardID]string{}}

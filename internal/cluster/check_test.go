@@ -68,6 +68,7 @@ func (w *world) verify() error {
 	case w.aborted():
 		return w.oracle.err()
 	case !settled:
+		w.log.Error("the cluster does not come to rest", "goroutines", stacks())
 		return fmt.Errorf("the cluster does not come to rest: %w", err)
 	}
 	return errors.Join(w.identical(), w.effects(), w.logs(), w.cursors())

@@ -43,6 +43,7 @@ func (w *world) rounds(n int) error {
 				continue
 			}
 			w.sum.add("fault: "+f.name, 1)
+			w.log.Info("fault", "what", f.name)
 			if err := f.happen(w); err != nil {
 				return errors.Join(err, w.oracle.err())
 			}

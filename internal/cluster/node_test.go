@@ -102,7 +102,7 @@ func (n *node) join(s seat) error {
 	}
 	m := &watched{Machine: inner, id: s.shard, node: n}
 	rep, err := replica.Open(replica.Config{Node: s.id, Shard: s.shard, Store: n.store, Service: service, Machine: m,
-		Transport: n.w.net.open(n, s.shard, s.id), Bootstrap: s.creates, Join: !s.creates, Fatal: n.fatal, Logger: quiet,
+		Transport: n.w.net.open(n, s.shard, s.id), Bootstrap: s.creates, Join: !s.creates, Fatal: n.fatal, Logger: n.w.log.With("id", s.id),
 		Heartbeat: heartbeat, CommitTimeout: heartbeat / 10, SnapshotThreshold: n.w.threshold, TrailingLogs: n.w.trailing})
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (n *node) join(s seat) error {
 	g.actor = shard.NewActor(shard.Config{Shard: s.shard, Index: s.shard.Shard(), Shards: shards, Log: &faltering{rep, n}, Machine: inner,
 		Spec:   func() shard.Spec { return spec(service, services[1-s.shard.Service()]) },
 		Source: &feeds{n}, Consumers: []string{services[1-s.shard.Service()]}, Retention: time.Second, MaxQueue: 64,
-		Now: n.now, Fatal: n.fatal, Logger: quiet})
+		Now: n.now, Fatal: n.fatal, Logger: n.w.log.With("id", s.id)})
 	n.work.Go(func() { g.box.run(ctx, n, g.actor) })
 	g.actor.Start(ctx, g.box)
 	n.mu.Lock()

@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type world struct {
 	plan      *rng // of what happens: drawn from by one goroutine, so that it is the seed's
 	chance    *rng // of everything else
 	sum       *tally
+	log       *slog.Logger
 	oracle    *oracle
 	history   *history
 	net       *network
@@ -62,7 +64,7 @@ type world struct {
 
 func newWorld(seed uint64, sum *tally) *world {
 	plan, chance := newRng(seed, 1), newRng(seed, 2)
-	w := &world{plan: plan, chance: chance, sum: sum, oracle: newOracle(), admin: make(chan struct{}, 1), skews: map[string]time.Duration{},
+	w := &world{plan: plan, chance: chance, sum: sum, log: quiet, oracle: newOracle(), admin: make(chan struct{}, 1), skews: map[string]time.Duration{},
 		nodes: map[string]*node{}, disks: map[string]*vfs.MemFS{}, used: map[place]bool{}, hit: map[string]int{}}
 	w.history = newHistory(w.oracle)
 	for i := range 3 + plan.IntN(3) {
