@@ -342,7 +342,7 @@ func TestPlaceholder(t *testing.T) {
 	if err := s.transport.AppendEntries("", "", req, nil); !errors.Is(err, errPlaceholder) {
 		t.Errorf("a placeholder is sent: %v", err)
 	}
-	p := &pipeline{nil, s.transport}
+	p := &pipeline{t: s.transport}
 	if _, err := p.AppendEntries(req, nil); !errors.Is(err, errPlaceholder) {
 		t.Errorf("a placeholder is sent: %v", err)
 	}

@@ -149,16 +149,23 @@ func (t *transport) news() <-chan struct{} {
 
 // AppendEntriesPipeline implements raft.Transport.
 func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
-	p, err := t.Transport.AppendEntriesPipeline(id, target)
+	inner, err := t.Transport.AppendEntriesPipeline(id, target)
 	if err != nil {
 		return nil, err
 	}
-	return &pipeline{p, t}, nil
+	p := &pipeline{AppendPipeline: inner, t: t, done: make(chan raft.AppendFuture), quit: make(chan struct{})}
+	go p.collect()
+	return p, nil
 }
 
+// pipeline guards what is sent, and ends with the first bad answer. Raft reads no more answers behind that one; if it goes on to send,
+// which it decides by chance, it would wait for ever for room among the answers that nobody reads, and its peer for entries.
 type pipeline struct {
 	raft.AppendPipeline
-	t *transport
+	t    *transport
+	done chan raft.AppendFuture
+	quit chan struct{}
+	once sync.Once
 }
 
 func (p *pipeline) AppendEntries(a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
@@ -167,6 +174,36 @@ func (p *pipeline) AppendEntries(a *raft.AppendEntriesRequest, resp *raft.Append
 		return nil, err
 	}
 	return p.AppendPipeline.AppendEntries(a, resp)
+}
+
+// Consumer implements raft.AppendPipeline.
+func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.done }
+
+// collect hands on the answers up to the first bad one.
+func (p *pipeline) collect() {
+	for {
+		select {
+		case f := <-p.AppendPipeline.Consumer():
+			bad := f.Error() != nil || !f.Response().Success
+			select {
+			case p.done <- f:
+			case <-p.quit:
+				return
+			}
+			if bad {
+				_ = p.AppendPipeline.Close() // what is being sent returns
+				return
+			}
+		case <-p.quit:
+			return
+		}
+	}
+}
+
+// Close implements raft.AppendPipeline.
+func (p *pipeline) Close() error {
+	p.once.Do(func() { close(p.quit) })
+	return p.AppendPipeline.Close()
 }
 
 // RequestPreVote implements raft.WithPreVote.
