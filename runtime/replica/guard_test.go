@@ -288,7 +288,7 @@ func TestClamp(t *testing.T) {
 		}
 		_, out := raft.NewInmemTransport("n1")
 		out.Connect(addr, inner)
-		leader, err := newTransport(&Config{Transport: out, hooks: &h})
+		leader, err := newTransport(&Config{Transport: out, hooks: &h}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,7 @@ func TestFailedPipelineEnds(t *testing.T) {
 	_, inner := raft.NewInmemTransportWithTimeout("n0", 0)
 	_, peer := raft.NewInmemTransportWithTimeout("n1", 0)
 	inner.Connect("n1", peer)
-	tr, err := newTransport(&Config{Transport: inner, hooks: &hooks{}})
+	tr, err := newTransport(&Config{Transport: inner, hooks: &hooks{}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
