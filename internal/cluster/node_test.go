@@ -34,7 +34,18 @@ type node struct {
 	slow   atomic.Bool // its goroutines now and then stand still, as on a machine without processor time
 
 	mu     sync.Mutex
+	ending bool
 	groups map[store.ShardID]*group
+}
+
+// serve begins work for another node; false if the node ends. The caller calls work.Done.
+func (n *node) serve() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.ending {
+		n.work.Add(1)
+	}
+	return !n.ending
 }
 
 // group is a node's replica of a shard with its actor.
@@ -143,6 +154,9 @@ func (n *node) leave(id store.ShardID) error {
 
 // halt ends what runs of a dead node.
 func (n *node) halt() error {
+	n.mu.Lock()
+	n.ending = true
+	n.mu.Unlock()
 	n.cancel()
 	close(n.gone)
 	n.work.Wait()
@@ -250,6 +264,10 @@ func (f *feeds) Poll(ctx context.Context, producer string, index int, c shard.Co
 	}
 	answer := make(chan batch, 2)
 	f.n.w.net.carry(f.n.name, from.name, func() {
+		if !from.serve() {
+			return
+		}
+		defer from.work.Done()
 		evs, upto, err := g.actor.Feed().Poll(from.ctx, c, after, durable, min(wait, pollWait))
 		f.n.w.net.carry(from.name, f.n.name, func() {
 			select {
