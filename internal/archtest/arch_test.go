@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"cmd/ticketing":          {"", "config", "client", "internal", "gateway"},
 	"internal/archtest":      {},
 	"internal/mutants":       {},
+	"internal/cluster":       {},
 	"internal/contract":      {"", "config", "runtime", "actors", "plugins", "gateway", "client", "internal"},
 }
 
