@@ -72,7 +72,6 @@ func (n *Node) place(running context.Context, live map[string]ticketing.NodeRepo
 		case running.Err() == nil:
 			n.log.Debug("placement", "failed", what, "error", err)
 		}
-		n.acted.note(what, err)
 	}
 }
 

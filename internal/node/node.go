@@ -66,7 +66,6 @@ type Node struct {
 	toPlace    chan struct{} // a report has come in; has room for one
 	current    atomic.Bool   // the map is no older than this node's start
 	reports    reports
-	acted      acts
 	lookout    lookout
 
 	groupsMu sync.Mutex

@@ -8,6 +8,7 @@ import (
 
 	"ticketing"
 	"ticketing/actors/control"
+	"ticketing/actors/control/placement"
 )
 
 const (
@@ -78,12 +79,15 @@ func (r *reports) fresh() (live map[string]ticketing.NodeReport, ok bool) {
 	return live, r.warm()
 }
 
-// seen returns when a node was last heard of, and what it said.
-func (r *reports) seen(node string) (time.Time, ticketing.NodeReport) {
+// all returns what every node said last.
+func (r *reports) all() map[string]placement.Heard {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := r.last[node]
-	return h.at, h.report
+	out := map[string]placement.Heard{}
+	for node, h := range r.last {
+		out[node] = placement.Heard{Report: h.report, At: h.at.UTC(), Alive: r.now().Sub(h.at) < aliveFor}
+	}
+	return out
 }
 
 // report is what this node says of itself.
