@@ -66,6 +66,7 @@ type Node struct {
 	toPlace    chan struct{} // a report has come in; has room for one
 	current    atomic.Bool   // the map is no older than this node's start
 	reports    reports
+	disk       diskSize
 	lookout    lookout
 
 	groupsMu sync.Mutex

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"io/fs"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -94,7 +96,7 @@ func (r *reports) all() map[string]placement.Heard {
 func (n *Node) report() ticketing.NodeReport {
 	ready, _ := n.Ready()
 	r := ticketing.NodeReport{Node: n.name, Incarnation: n.record.Incarnation, Version: n.opts.Version, Address: n.cfg.Advertised(),
-		StartedAt: n.started, DiskUsed: n.store.Metrics().DiskBytes, DiskFree: diskFree(n.cfg.Data), Draining: n.draining(), Ready: ready}
+		StartedAt: n.started, DiskUsed: n.disk.used(n.cfg.Data), DiskFree: diskFree(n.cfg.Data), Draining: n.draining(), Ready: ready}
 	if n.rules != nil {
 		r.Generation, r.RuleError = n.rules.prepared()
 	}
@@ -107,13 +109,42 @@ func (n *Node) report() ticketing.NodeReport {
 func (g *group) report() ticketing.GroupReport {
 	s := g.replica.Status()
 	r := ticketing.GroupReport{Service: g.key.service, Shard: g.key.index, ID: g.id, State: s.State, Leader: s.Leader, Term: s.Term, Last: s.Last,
-		Commit: s.Commit, Applied: s.Applied, Serving: g.actor.Leading()}
+		Commit: s.Commit, Applied: s.Handled, Serving: g.actor.Leading()}
 	if s.State == ticketing.GroupLeader {
 		for _, m := range s.Members {
 			r.Members = append(r.Members, ticketing.GroupMember{ID: m.ID, Node: m.Node, Voter: m.Voter})
 		}
 	}
 	return r
+}
+
+// diskSize remembers for a while how large a directory is.
+type diskSize struct {
+	mu    sync.Mutex
+	at    time.Time
+	bytes uint64
+}
+
+// diskEvery is how often the data directory is measured.
+const diskEvery = 15 * time.Second
+
+// used returns the size of all files below a directory.
+func (d *diskSize) used(dir string) uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now := time.Now(); now.Sub(d.at) > diskEvery {
+		d.at, d.bytes = now, 0
+		_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error { // what is deleted meanwhile does not count
+			if err != nil || e.IsDir() {
+				return nil
+			}
+			if info, err := e.Info(); err == nil {
+				d.bytes += uint64(info.Size())
+			}
+			return nil
+		})
+	}
+	return d.bytes
 }
 
 // diskFree returns the bytes that are left where the data are; 0 if nobody can tell.
