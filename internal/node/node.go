@@ -66,7 +66,7 @@ type Node struct {
 	toPlace    chan struct{} // a report has come in; has room for one
 	current    atomic.Bool   // the map is no older than this node's start
 	reports    reports
-	acted      acts
+	lookout    lookout
 
 	groupsMu sync.Mutex
 	groups   map[shardKey]*group // held: groupsMu
@@ -493,6 +493,6 @@ func (n *Node) Services() gateway.Services {
 	return gateway.Services{
 		Users: n.users, Posts: posts.NewClient(n.sys), Comments: comments.NewClient(n.sys), Moderation: n.rules.moderation,
 		Tickets: tickets.NewClient(n.sys), Plugins: n.rules, Query: n.query,
-		Mail: n.mail, Setup: n.setup, Backups: n.backups,
+		Mail: n.mail, Setup: n.setup, Cluster: n, Backups: n.backups,
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"ticketing"
 	"ticketing/actors/control"
+	"ticketing/actors/control/placement"
 )
 
 const (
@@ -78,12 +79,15 @@ func (r *reports) fresh() (live map[string]ticketing.NodeReport, ok bool) {
 	return live, r.warm()
 }
 
-// seen returns when a node was last heard of, and what it said.
-func (r *reports) seen(node string) (time.Time, ticketing.NodeReport) {
+// all returns what every node said last.
+func (r *reports) all() map[string]placement.Heard {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := r.last[node]
-	return h.at, h.report
+	out := map[string]placement.Heard{}
+	for node, h := range r.last {
+		out[node] = placement.Heard{Report: h.report, At: h.at.UTC(), Alive: r.now().Sub(h.at) < aliveFor}
+	}
+	return out
 }
 
 // report is what this node says of itself.
@@ -121,12 +125,32 @@ func diskFree(dir string) uint64 {
 	return s.Bavail * uint64(s.Bsize)
 }
 
+// silences notes which nodes fall silent and come back, so that the log says so once.
+func (n *Node) silences(live map[string]ticketing.NodeReport, silent map[string]bool) {
+	m, ok := n.members.current()
+	if !ok {
+		return
+	}
+	for _, member := range m.Members {
+		_, alive := live[member.Node]
+		switch {
+		case member.State == ticketing.MemberRemoved || alive != silent[member.Node]:
+		case alive:
+			n.log.Info("a node answers again", "node", member.Node)
+		default:
+			n.log.Warn("a node does not answer", "node", member.Node)
+		}
+		silent[member.Node] = !alive
+	}
+}
+
 // runReports tells control's leader how this node is, until running ends.
 func (n *Node) runReports(running context.Context) {
 	t := time.NewTicker(reportEvery)
 	defer t.Stop()
 	for try := 0; ; try++ {
 		n.reports.lead(n.leadsControl())
+		n.lookout.look(n, time.Now())
 		if node := n.whoLeadsControl(try); node != "" {
 			ctx, cancel := context.WithTimeout(running, reportEvery)
 			r, err := call[reportReply](ctx, n, node, callReport, n.report()) // the next one follows
