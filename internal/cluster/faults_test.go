@@ -22,6 +22,7 @@ var faults = []struct {
 	{"one-way partition", 3, (*world).oneWay},
 	{"leader isolated", 4, (*world).isolateLeader},
 	{"leaders transferred", 4, (*world).transfer},
+	{"leadership there and back", 5, (*world).thereAndBack},
 	{"storm", 2, (*world).storm},
 	{"node that stands still", 4, (*world).slowNode},
 	{"lag and crash in the install", 3, (*world).lag},
@@ -189,6 +190,33 @@ func (w *world) transfer() error {
 			w.sum.add("leaderships transferred", 1)
 		}
 		time.Sleep(wait)
+	}
+	return nil
+}
+
+// thereAndBack lets a shard's leader lose its leadership and get it back while its goroutines stand still now and then: what they hold is
+// of a time before somebody else led.
+func (w *world) thereAndBack() error {
+	id := w.anyShard()
+	g := w.leader(id)
+	if g == nil {
+		return nil
+	}
+	n := w.named(nodeOf(g.id))
+	if n == nil {
+		return nil
+	}
+	n.slow.Store(true)
+	defer n.slow.Store(false)
+	for range 6 {
+		_ = g.rep.Transfer("")
+		w.until(2*heartbeat, func() bool { other := w.leader(id); return other != nil && other != g })
+		w.progress(3, heartbeat)
+		if other := w.leader(id); other != nil && other != g {
+			_ = other.rep.Transfer(g.id)
+		}
+		w.until(heartbeat, g.actor.Leading)
+		w.sum.add("leaderships there and back", 1)
 	}
 	return nil
 }

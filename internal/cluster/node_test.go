@@ -216,7 +216,7 @@ func (m *mailbox) run(ctx context.Context, n *node, a *shard.Actor) {
 
 // falter stands still for a while, now and then, on a node that is slow.
 func (n *node) falter() {
-	if n.slow.Load() && n.w.chance.permille(100) {
+	if n.slow.Load() && n.w.chance.permille(150) {
 		time.Sleep(n.w.chance.upTo(2 * heartbeat))
 	}
 }
