@@ -21,6 +21,7 @@ import (
 var (
 	seedsFlag = flag.Int("seeds", 0, "number of seeds of the crash tests; CHAOS_SEEDS sets it too")
 	stopFlag  = flag.Bool("stop", false, "stop the crash tests at the first bad seed")
+	faultFlag = flag.String("fault", "", "the only fault that happens in the crash tests")
 	traceFlag = flag.String("trace", "", "folder for the logs of bad seeds")
 	firstFlag = flag.Int("first", 1, "first seed of the crash tests; CHAOS_FIRST sets it too")
 )

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"ticketing/runtime/store"
@@ -33,8 +34,12 @@ var faults = []struct {
 // rounds lets some faults happen.
 func (w *world) rounds(n int) error {
 	total := 0
-	for _, f := range faults {
-		total += f.weight
+	faults := slices.Clone(faults)
+	for i, f := range faults {
+		if *faultFlag != "" && f.name != *faultFlag {
+			faults[i].weight = 0
+		}
+		total += faults[i].weight
 	}
 	for range n {
 		w.progress(w.plan.IntN(60), 5*time.Second)
