@@ -52,7 +52,7 @@ func firstSeed() int {
 func TestChaosShards(t *testing.T) {
 	sum := &tally{n: map[string]int{}}
 	began := time.Now()
-	first, n := firstSeed(), chaosSeeds(20)
+	first, n := firstSeed(), chaosSeeds(fixedSeeds)
 	for seed := first; seed < first+n; seed++ {
 		at := time.Now()
 		if err := chaos(t, uint64(seed), sum); err != nil {
