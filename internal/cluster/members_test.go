@@ -45,8 +45,26 @@ func (w *world) admit(s seat) error {
 	return w.change(s.shard, func(r *replica.Replica) error { return r.Promote(s.id, s.id) })
 }
 
-// dismiss takes a replica out of its group.
+// dismiss takes a replica out of its group, once all others know the members up to now. A voter that does not know of another one does
+// not vote for it; if the one that left, or the next one that dies, was the one that both knew, nobody could ever lead.
 func (w *world) dismiss(id store.ShardID, server string) error {
+	known := w.until(changeTimeout, func() bool {
+		g := w.leader(id)
+		if g == nil {
+			return false
+		}
+		want := g.rep.Members()
+		for _, s := range w.seatsOf(id) {
+			n := w.named(s.node)
+			if s.id != server && (n == nil || n.group(id) == nil || !slices.Equal(n.group(id).rep.Members(), want)) {
+				return false
+			}
+		}
+		return true
+	})
+	if !known && !w.aborted() {
+		return fmt.Errorf("shard %v: its replicas do not agree on their members: %w", id, errChange)
+	}
 	return w.change(id, func(r *replica.Replica) error { return r.Remove(server) })
 }
 
