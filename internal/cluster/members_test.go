@@ -45,9 +45,9 @@ func (w *world) admit(s seat) error {
 	return w.change(s.shard, func(r *replica.Replica) error { return r.Promote(s.id, s.id) })
 }
 
-// dismiss takes a replica out of its group, once all others know the members up to now. A voter that does not know of another one does
-// not vote for it; if the one that left, or the next one that dies, was the one that both knew, nobody could ever lead.
-func (w *world) dismiss(id store.ShardID, server string) error {
+// agree waits until all replicas of a shard, apart from one that is about to leave, know the same members. A voter that does not know of
+// another one does not vote for it; if then the one dies that both know, nobody can ever lead.
+func (w *world) agree(id store.ShardID, leaving string) error {
 	known := w.until(changeTimeout, func() bool {
 		g := w.leader(id)
 		if g == nil {
@@ -56,7 +56,7 @@ func (w *world) dismiss(id store.ShardID, server string) error {
 		want := g.rep.Members()
 		for _, s := range w.seatsOf(id) {
 			n := w.named(s.node)
-			if s.id != server && (n == nil || n.group(id) == nil || !slices.Equal(n.group(id).rep.Members(), want)) {
+			if s.id != leaving && (n == nil || n.group(id) == nil || !slices.Equal(n.group(id).rep.Members(), want)) {
 				return false
 			}
 		}
@@ -64,6 +64,14 @@ func (w *world) dismiss(id store.ShardID, server string) error {
 	})
 	if !known && !w.aborted() {
 		return fmt.Errorf("shard %v: its replicas do not agree on their members: %w", id, errChange)
+	}
+	return nil
+}
+
+// dismiss takes a replica out of its group.
+func (w *world) dismiss(id store.ShardID, server string) error {
+	if err := w.agree(id, server); err != nil {
+		return err
 	}
 	return w.change(id, func(r *replica.Replica) error { return r.Remove(server) })
 }
@@ -139,6 +147,11 @@ func (w *world) visit(id store.ShardID, name string) error {
 
 // lose crashes a node, throws its disk away, and replaces its replicas by new ones under new IDs on the empty disk.
 func (w *world) lose(name string) error {
+	for _, s := range w.seatsOn(name) {
+		if err := w.agree(s.shard, s.id); err != nil {
+			return err
+		}
+	}
 	w.sum.add("disks lost", 1)
 	w.down(name)
 	w.mu.Lock()

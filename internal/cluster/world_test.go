@@ -149,6 +149,13 @@ func (w *world) seatsOf(id store.ShardID) []seat {
 	return slices.DeleteFunc(slices.Clone(w.seats), func(s seat) bool { return s.shard != id })
 }
 
+// seatsOn returns the seats of a node.
+func (w *world) seatsOn(name string) []seat {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(w.seats), func(s seat) bool { return s.node != name })
+}
+
 // anyNode returns the name of a node, mostly one that has a replica of the shard.
 func (w *world) anyNode(id store.ShardID) string {
 	if seats := w.seatsOf(id); len(seats) > 0 && !w.chance.permille(100) {
@@ -244,9 +251,8 @@ func (w *world) start(name string, fuse int) error {
 		w.mu.Unlock()
 		return nil
 	}
-	seats := slices.DeleteFunc(slices.Clone(w.seats), func(s seat) bool { return s.node != name })
 	w.mu.Unlock()
-	n, err := w.openNode(name, mem, w.skews[name], seats, fuse)
+	n, err := w.openNode(name, mem, w.skews[name], w.seatsOn(name), fuse)
 	if n.dead.Load() { // whatever came of it
 		w.sum.add("crashes at the start", 1)
 		w.bury(n)
