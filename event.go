@@ -43,6 +43,7 @@ const (
 const (
 	EvPluginUploaded EventType = iota + 100
 	EvRuleSetChanged
+	EvClusterChanged
 )
 
 var eventNames = map[EventType]string{
@@ -51,7 +52,7 @@ var eventNames = map[EventType]string{
 	EvCommentCreated: "CommentCreated", EvCommentEdited: "CommentEdited", EvCommentDeleted: "CommentDeleted", EvCommentModerated: "CommentModerated",
 	EvModerated: "Moderated", EvWithdrawn: "Withdrawn", EvPostDecided: "PostDecided",
 	EvTicketOpened: "TicketOpened", EvTicketChanged: "TicketChanged", EvTicketDecided: "TicketDecided",
-	EvPluginUploaded: "PluginUploaded", EvRuleSetChanged: "RuleSetChanged",
+	EvPluginUploaded: "PluginUploaded", EvRuleSetChanged: "RuleSetChanged", EvClusterChanged: "ClusterChanged",
 }
 
 func (t EventType) String() string {
@@ -183,6 +184,10 @@ type (
 	RuleSetChanged struct {
 		Set RuleSet `cbor:"1,keyasint"`
 	}
+	// ClusterChanged says that the members or the shard map changed; it is for the nodes, which read the map again.
+	ClusterChanged struct {
+		Version uint64 `cbor:"1,keyasint"`
+	}
 )
 
 func (e UserSignedUp) Header() (EventType, ID, ID, uint32) {
@@ -235,6 +240,7 @@ func (e TicketDecided) Header() (EventType, ID, ID, uint32) {
 }
 func (e PluginUploaded) Header() (EventType, ID, ID, uint32) { return EvPluginUploaded, ID{}, ID{}, 0 }
 func (e RuleSetChanged) Header() (EventType, ID, ID, uint32) { return EvRuleSetChanged, ID{}, ID{}, 0 }
+func (e ClusterChanged) Header() (EventType, ID, ID, uint32) { return EvClusterChanged, ID{}, ID{}, 0 }
 
 // NewEventData returns a pointer to the zero data of an event type, nil for a type that this version does not know.
 func NewEventData(t EventType) EventData {
@@ -277,6 +283,8 @@ func NewEventData(t EventType) EventData {
 		return new(PluginUploaded)
 	case EvRuleSetChanged:
 		return new(RuleSetChanged)
+	case EvClusterChanged:
+		return new(ClusterChanged)
 	}
 	return nil
 }

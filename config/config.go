@@ -51,6 +51,24 @@ type Config struct {
 	// Shards is the number of shards of every service: a power of two, 1…64, fixed when the cluster is created. 0: what the cluster has,
 	// and for a new one 4 on a machine with up to four cores, else 8.
 	Shards int `koanf:"shards"`
+	// NodeID is this node's name in the cluster: 1 to 32 of a-z, 0-9 and -, a letter first. Only a node of a cluster needs one.
+	NodeID string `koanf:"node.id"`
+	// ClusterListen is the address, host:port, where other nodes connect; empty: this node is alone.
+	ClusterListen string `koanf:"cluster.listen"`
+	// ClusterAdvertise is the address, host:port, where the other nodes reach this one; default ClusterListen.
+	ClusterAdvertise string `koanf:"cluster.advertise"`
+	// ClusterJoin are addresses, host:port, of nodes of the cluster, one of which takes this node in when its data directory is empty.
+	ClusterJoin []string `koanf:"cluster.join"`
+	// ClusterToken is what a node joins with, once. Only from the environment or a file.
+	ClusterToken string `koanf:"cluster.token"`
+	// ClusterReplication is how many replicas of a shard have a vote, where there are enough nodes: 1, 3 or 5. It is read when the cluster is
+	// created.
+	ClusterReplication int `koanf:"cluster.replication"`
+	// ClusterCA, ClusterCert and ClusterKey are the authority of the cluster, and this node's certificate and key: PEM files, which are read
+	// again when they change, or the PEM text itself.
+	ClusterCA   string `koanf:"cluster.ca"`
+	ClusterCert string `koanf:"cluster.cert"`
+	ClusterKey  string `koanf:"cluster.key"`
 	// Cache is the size of the block cache that all databases share, in MiB.
 	Cache int `koanf:"cache"`
 	// MemTable is the size of one database's memtable, in MiB.
@@ -85,7 +103,7 @@ type Config struct {
 // Default returns the settings of a node that was told nothing.
 func Default() Config {
 	return Config{Data: "data", Cache: 32, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
-		Connections: 10_000, TLSMin: "1.2", Limits: 1, TraceRatio: 0.01, PasswordMin: 8, Log: "info"}
+		Connections: 10_000, ClusterReplication: 3, TLSMin: "1.2", Limits: 1, TraceRatio: 0.01, PasswordMin: 8, Log: "info"}
 }
 
 // Address returns HTTP, or its default: loopback for Dev, every interface otherwise.
@@ -116,6 +134,7 @@ func (c Config) Validate() error {
 		fault("admin: %q is not a loopback address, such as 127.0.0.1:9090", c.Admin)
 	}
 	c.validateEdge(fault)
+	c.validateCluster(fault)
 	if c.Shards < 0 || c.Shards > 64 || c.Shards&(c.Shards-1) != 0 {
 		fault("shards: %d is not a power of two from 1 to 64, or 0 for the default", c.Shards)
 	}
@@ -161,8 +180,13 @@ func (c Config) Redacted() Config {
 	if c.OperatorPassword != "" {
 		c.OperatorPassword = "(hidden)"
 	}
-	if c.SMTPURL != "" {
-		c.SMTPURL = "(hidden)"
+	for _, secret := range []*string{&c.SMTPURL, &c.ClusterToken} {
+		if *secret != "" {
+			*secret = "(hidden)"
+		}
+	}
+	if strings.HasPrefix(c.ClusterKey, pemBegin) {
+		c.ClusterKey = "(hidden)"
 	}
 	return c
 }

@@ -36,8 +36,10 @@ type Services struct {
 	Tickets    ticketing.TicketService
 	Plugins    ticketing.PluginService
 	Query      ticketing.QueryService
-	Mail       Mailer // nil: there is no mail system
-	Setup      Setup  // nil: operators are made elsewhere
+	Mail       Mailer  // nil: there is no mail system
+	Setup      Setup   // nil: operators are made elsewhere
+	Cluster    Cluster // nil: this node is not one of a cluster's
+	Backups    Backups // nil: this node makes none
 }
 
 // Keys are the cluster's secrets, the same on every node. All methods are called often and from many goroutines.
@@ -59,6 +61,9 @@ type Keys interface {
 type Health interface {
 	// Ready returns false with the reasons; detail is shown on /readyz as JSON and holds no secret.
 	Ready() (ok bool, detail any)
+	// Behind reports whether what this node reads from its own copies may be old: for some seconds it has known no leader of a shard that
+	// they follow. It is asked with every request that reads them, so it must not do more than look.
+	Behind() bool
 }
 
 // Config is how a gateway listens and what it bears. Zero values stand for the defaults.

@@ -14,7 +14,7 @@ const wasm = "\x00asm\x01\x00\x00\x00"
 func TestRoutesAreGuarded(t *testing.T) {
 	s := newSite(t)
 	id := ticketing.NewID(1, s.clock.now(), 1).String()
-	fill := strings.NewReplacer("{post}", id, "{comment}", id, "{id}", id, "{name}", "rule", "{file}", "x")
+	fill := strings.NewReplacer("{post}", id, "{comment}", id, "{id}", id, "{name}", "rule", "{file}", "x", "{node}", "n1")
 	nobody, ann, mod := s.anonymous(), s.signedIn("ann", 0), s.signedIn("mod", ticketing.RoleModerator)
 	for _, r := range routes() {
 		path := fill.Replace(r.pattern)

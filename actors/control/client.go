@@ -40,6 +40,15 @@ func (c Client) RuleSet(ctx context.Context) (ticketing.RuleSet, error) {
 	return system.Query[ticketing.RuleSet](ctx, c.sys, Name, 0, opRuleSet, &nothing{})
 }
 
+// Known returns the rule set as this node's replica has it, which may be behind.
+func (c Client) Known() (ticketing.RuleSet, error) {
+	set, err := c.sys.Shard(Name, 0).Local().Stale(opRuleSet, &nothing{})
+	if err != nil {
+		return ticketing.RuleSet{}, err
+	}
+	return set.(ticketing.RuleSet), nil
+}
+
 // SetRule commits the next generation. Its rules were prepared by the caller.
 func (c Client) SetRule(ctx context.Context, cmd ticketing.SetRule) (ticketing.RuleSet, error) {
 	set, _, err := system.Command[ticketing.RuleSet](ctx, c.sys, Name, 0, opSetRule, &cmd)
@@ -66,6 +75,7 @@ func (c Client) Done(ctx context.Context, name string) (bool, error) {
 
 // Module implements ticketing.ModuleSource.
 func (c Client) Module(ctx context.Context, d ticketing.Digest) ([]byte, error) {
+	ctx, _ = ticketing.AllowStale(ctx) // a module never changes
 	var module []byte
 	for n := uint32(0); ; n++ {
 		part, err := system.Query[[]byte](ctx, c.sys, Name, 0, opChunk, &whichChunk{d, n})

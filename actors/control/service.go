@@ -1,5 +1,5 @@
-// Package control is the service that owns what the whole cluster agrees on: the registry of plugin modules, the generations of the rule
-// set, the keys that sign sessions, and the cluster's secrets. It has one shard.
+// Package control is the service that owns what the whole cluster agrees on: its members, the map of shards to nodes, the registry of
+// plugin modules, the generations of the rule set, the keys that sign sessions, and the cluster's secrets. It has one shard.
 package control
 
 import (
@@ -8,7 +8,7 @@ import (
 )
 
 // Name is the service's name.
-const Name = "control"
+const Name = ticketing.ServiceControl
 
 // Shards is its number of shards.
 const Shards = 1
@@ -26,6 +26,15 @@ const (
 	opMark
 	opMarked
 	opRotateKeys
+	opFound
+	opMap
+	opJoin
+	opAnnounce
+	opSetMember
+	opFinishMember
+	opAssign
+	opStage
+	opDrop
 )
 
 // New returns what the service answers to.
@@ -45,7 +54,17 @@ func New() shard.Spec {
 			shard.Command(opMark, s.mark),
 			shard.Query(opMarked, s.marked),
 			shard.Command(opRotateKeys, s.rotateKeys),
+			shard.Command(opFound, s.found),
+			shard.Query(opMap, s.clusterMap),
+			shard.Command(opJoin, s.join),
+			shard.Command(opAnnounce, s.announce),
+			shard.Command(opSetMember, s.setMember),
+			shard.Command(opFinishMember, s.finish),
+			shard.Command(opAssign, s.assign),
+			shard.Command(opStage, s.stage),
+			shard.Command(opDrop, s.drop),
 		},
+		Redact: redact,
 	}
 }
 
@@ -58,6 +77,12 @@ const (
 	tableRuleSet = 'r' // → the present RuleSet
 	tablePast    = 'g' // generation(8) → the RuleSet of that generation
 	tableMark    = 'f' // name → true: something that is done once in a cluster's life was done
+
+	tableCluster   = 'c' // → clusterHead
+	tableMember    = 'n' // node → Member
+	tablePlacement = 's' // service, 0, shard(2) → Placement
+	tableToken     = 't' // id of a join token → usedToken
+	tableFormer    = 'x' // node → when it was forgotten; it needs a new token to come back
 )
 
 func at(table byte, rest ...[]byte) shard.Key { return shard.KeyAt(table, 0, rest...) }

@@ -10,12 +10,21 @@ import (
 )
 
 // Client asks the service, wherever its shards lead.
-type Client struct{ sys *system.System }
+type Client struct {
+	sys  *system.System
+	logs Logs
+}
+
+// Logs reads the ends of event logs, wherever there are replicas of them.
+type Logs interface {
+	// Last returns the newest events of some types, newest first.
+	Last(ctx context.Context, producer string, shard, limit int, types ...ticketing.EventType) ([]ticketing.Event, error)
+}
 
 var _ ticketing.ModerationService = Client{}
 
 // NewClient makes a client.
-func NewClient(sys *system.System) Client { return Client{sys} }
+func NewClient(sys *system.System, logs Logs) Client { return Client{sys, logs} }
 
 // Decisions implements ticketing.ModerationService.
 func (c Client) Decisions(ctx context.Context, author, subject ticketing.ID) ([]ticketing.Decision, error) {
@@ -23,12 +32,10 @@ func (c Client) Decisions(ctx context.Context, author, subject ticketing.ID) ([]
 }
 
 // Recent implements ticketing.ModerationService: it reads the ends of the shards' event logs.
-func (c Client) Recent(_ context.Context, limit int) ([]ticketing.Decision, error) {
+func (c Client) Recent(ctx context.Context, limit int) ([]ticketing.Decision, error) {
 	ds := []ticketing.Decision{}
-	for _, sh := range c.sys.Shards(Name) {
-		evs, err := sh.Actor.Feed().Last(limit, func(ev *ticketing.Event) bool {
-			return ev.Type == ticketing.EvModerated || ev.Type == ticketing.EvPostDecided
-		})
+	for i := range c.sys.Shards(Name) {
+		evs, err := c.logs.Last(ctx, Name, i, limit, ticketing.EvModerated, ticketing.EvPostDecided)
 		if err != nil {
 			return nil, ticketing.Wrap("moderation.Recent", err)
 		}

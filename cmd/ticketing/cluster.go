@@ -1,32 +1,136 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ticketing/config"
+	"ticketing/internal/clusterconfig"
 	"ticketing/internal/node"
 )
 
 func (a *app) cluster() *cobra.Command {
-	var file string
-	create := &cobra.Command{Use: "init", Short: "Create a cluster of one node in an empty data directory", Args: between(0, 0),
-		Long: "A node never begins a cluster by itself, so that a lost disk is noticed. With --dev, serve creates one."}
-	create.Flags().StringVar(&file, "config", "", "YAML file with settings; flags and environment win over it")
-	configFlags(create.Flags())
-	create.RunE = func(c *cobra.Command, _ []string) error {
+	return group("cluster", "Make a cluster, and manage its nodes", a.clusterInit(), a.clusterAdd(), a.clusterRenew(), a.clusterStatus(),
+		a.clusterDrain(), a.clusterUndrain(), a.clusterRemove(), a.clusterRecover())
+}
+
+// shortNames are what the cluster's settings are also called where they are given often.
+var shortNames = map[string]string{"node": "node.id", "listen": "cluster.listen", "advertise": "cluster.advertise", "join": "cluster.join"}
+
+// memberFlags adds a flag for every setting, and the short names.
+func memberFlags(c *cobra.Command) {
+	configFlags(c.Flags())
+	c.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if long, ok := shortNames[name]; ok {
+			name = long
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+func (a *app) clusterInit() *cobra.Command {
+	var file, dir string
+	c := &cobra.Command{Use: "init", Short: "Create a cluster of one node in an empty data directory", Args: between(0, 0),
+		Long: `A node never begins a cluster by itself, so that a lost disk is noticed. With --dev, serve creates one.
+
+With --dir, this also makes the cluster's authority and the first node's config in that directory, so that further nodes can be
+added: ca.pem, ca.key (whoever has it can add nodes; no node needs it) and NODE.yaml, with which the node is served.`,
+		Example: `  ticketing cluster init --data data
+  ticketing cluster init --dir keys --node n1 --advertise 10.0.0.1:7000 --data /var/lib/ticketing`}
+	c.Flags().StringVar(&file, "config", "", "YAML file with settings; flags and environment win over it")
+	c.Flags().StringVar(&dir, "dir", "", "directory for the cluster's authority and the first node's config; without it the node stays alone")
+	memberFlags(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if dir != "" {
+			return a.foundCluster(c.Flags(), file, dir)
+		}
 		cfg, err := config.Load(file, os.Environ(), c.Flags())
 		if err != nil {
 			return err
 		}
-		shards, err := node.InitCluster(cfg, a.logger(cfg), a.fatal)
+		id, err := clusterconfig.ClusterOf(cfg)
+		if err != nil {
+			return err
+		}
+		shards, err := node.InitCluster(cfg, id, a.logger(cfg), a.fatal)
 		if err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(a.out, "created a cluster with %d shards in %s\n", shards, cfg.Data)
 		return err
 	}
-	return group("cluster", "Create a cluster", create)
+	return c
+}
+
+// foundCluster makes the authority, the config of the first node, and its data.
+func (a *app) foundCluster(flags *pflag.FlagSet, file, dir string) error {
+	authority, err := clusterconfig.Found(clusterconfig.NewID(), time.Now())
+	if err != nil {
+		return err
+	}
+	name, err := flags.GetString("node.id")
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		name = "n1"
+	}
+	cfg, err := memberConfig(authority, name, flags, func() (config.Config, error) { return config.Load(file, os.Environ(), flags) })
+	if err != nil {
+		return err
+	}
+	if cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
+		return err
+	}
+	undo, err := authority.Save(dir, cfg)
+	if err != nil {
+		return err
+	}
+	shards, err := node.InitCluster(cfg, authority.Cluster(), a.logger(cfg), a.fatal)
+	if err != nil {
+		undo()
+		return err
+	}
+	path := clusterconfig.ConfigPath(dir, cfg.NodeID)
+	_, err = fmt.Fprintf(a.out, "created the cluster %s with %d shards in %s\nits authority is in %s: keep ca.key safe, and not on a node\n"+
+		"start the node:   ticketing serve --config %s\nadd another one:  ticketing cluster add n2 --dir %s --advertise HOST:PORT\n",
+		authority.Cluster(), shards, cfg.Data, dir, path, dir)
+	return err
+}
+
+// memberConfig loads the settings of a node of a cluster, whose certificate it makes. Where the node listens follows from where others reach
+// it, if nobody says more.
+func memberConfig(authority *clusterconfig.Authority, name string, flags *pflag.FlagSet, load func() (config.Config, error)) (config.Config, error) {
+	advertise, err := flags.GetString("cluster.advertise")
+	if err != nil {
+		return config.Config{}, err
+	}
+	host, port, err := net.SplitHostPort(advertise)
+	if err != nil {
+		return config.Config{}, errors.New("say where the other nodes reach this one: --advertise HOST:PORT")
+	}
+	id, err := authority.Certify(name, time.Now())
+	if err != nil {
+		return config.Config{}, err
+	}
+	set := [][2]string{{"node.id", name}, {"cluster.ca", id.CA}, {"cluster.cert", id.Cert}, {"cluster.key", id.Key}}
+	if !flags.Changed("cluster.listen") {
+		if net.ParseIP(host) == nil {
+			host = "" // a name may be another address on this machine
+		}
+		set = append(set, [2]string{"cluster.listen", net.JoinHostPort(host, port)})
+	}
+	for _, s := range set {
+		if err := flags.Set(s[0], s[1]); err != nil {
+			return config.Config{}, err
+		}
+	}
+	return load()
 }

@@ -62,6 +62,14 @@ func configFlags(f *pflag.FlagSet) {
 	f.Float64("trace.ratio", d.TraceRatio, "part of the requests that is traced, 0 to 1")
 	f.Bool("access", d.Access, "log every request")
 	f.Int("shards", d.Shards, "shards of every service, fixed when the cluster is created; 0: 4 on up to four cores, else 8")
+	f.String("node.id", d.NodeID, "name of this node in the cluster, such as n1")
+	f.String("cluster.listen", d.ClusterListen, "address where other nodes connect, host:port; without it the node is alone")
+	f.String("cluster.advertise", d.ClusterAdvertise, "address where other nodes reach this one (default: cluster.listen)")
+	f.StringSlice("cluster.join", d.ClusterJoin, "addresses of nodes of the cluster to join, host:port")
+	f.Int("cluster.replication", d.ClusterReplication, "voting replicas of every shard, where there are enough nodes: 1, 3 or 5")
+	f.String("cluster.ca", d.ClusterCA, "PEM file of the cluster's authority")
+	f.String("cluster.cert", d.ClusterCert, "PEM file of this node's certificate in the cluster")
+	f.String("cluster.key", d.ClusterKey, "PEM file of the certificate's key; the token to join with is cluster.token in the config file, or TICKETING_CLUSTER_TOKEN")
 	f.Int("cache", d.Cache, "block cache of all databases, MiB")
 	f.Int("memtable", d.MemTable, "memtable of one database, MiB")
 	f.Int("memory", d.Memory, "soft limit on the Go heap, MiB; 0: none")
@@ -106,7 +114,7 @@ func (a *app) runServer(ctx context.Context, cfg config.Config) error {
 		}
 		defer plain.Close()
 	}
-	n, err := node.Open(ctx, cfg, node.Options{Log: log, Fatal: a.fatal})
+	n, err := node.Open(ctx, cfg, node.Options{Log: log, Fatal: a.fatal, Version: readBuild().Version})
 	if err != nil {
 		if ctx.Err() != nil {
 			return errors.New("stopped while starting")

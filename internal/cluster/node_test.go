@@ -246,6 +246,9 @@ type batch struct {
 
 var errNoFeed = errors.New("no replica answers")
 
+// Acked implements shard.Source: polls tell whoever is polled, and nothing is dropped here.
+func (f *feeds) Acked(string, int, shard.Consumer, uint64) {}
+
 // Poll implements shard.Source. Its answer may come late, also when nobody waits for it any more.
 func (f *feeds) Poll(ctx context.Context, producer string, index int, c shard.Consumer, after shard.Cursor, durable uint64, wait time.Duration) ([]ticketing.Event, shard.Cursor, error) {
 	id := store.NewShardID(serviceNumber(producer), index)

@@ -76,13 +76,17 @@ func (c collector) service(out chan<- prometheus.Metric, name string) {
 	var lead, waiting, kept float64
 	sums := make([]float64, len(shardCounters))
 	for _, sh := range c.n.sys.Shards(name) {
-		if sh.Actor.Leading() {
+		a := sh.Local()
+		if a == nil {
+			continue
+		}
+		if a.Leading() {
 			lead++
 		}
-		waiting += float64(sh.Actor.Stats.Queue.Load())
-		kept += float64(sh.Actor.Kept())
+		waiting += float64(a.Stats.Queue.Load())
+		kept += float64(a.Kept())
 		for i, counter := range shardCounters {
-			sums[i] += float64(counter.read(&sh.Actor.Stats))
+			sums[i] += float64(counter.read(&a.Stats))
 		}
 	}
 	out <- prometheus.MustNewConstMetric(leading, prometheus.GaugeValue, lead, name)

@@ -10,10 +10,12 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"ticketing"
 	"ticketing/actors/comments"
 	"ticketing/actors/control"
 	"ticketing/actors/moderation"
@@ -26,31 +28,50 @@ import (
 	"ticketing/gateway/certificate"
 	"ticketing/internal/trace"
 	"ticketing/plugins/host"
+	"ticketing/runtime/peer"
 	"ticketing/runtime/store"
 	"ticketing/runtime/system"
 )
 
-// startTimeout bounds how long a node may take until every shard leads.
+// startTimeout bounds how long a node may take until it can serve.
 const startTimeout = 60 * time.Second
 
 // Options are what a node needs besides its config.
 type Options struct {
-	FS    vfs.FS // default: the operating system's
-	Log   *slog.Logger
-	Fatal func(error) // told about a storage error or an impossible state; must not return in production
-	Now   func() time.Time
-	Trace *trace.Tracer // default: by the config
+	FS      vfs.FS // default: the operating system's
+	Log     *slog.Logger
+	Fatal   func(error) // told about a storage error or an impossible state; must not return in production
+	Now     func() time.Time
+	Trace   *trace.Tracer // default: by the config
+	Version string        // of the program, for people
 }
 
 // Node is a running node.
 type Node struct {
-	cfg   config.Config
-	opts  Options
-	log   *slog.Logger
-	store *store.Node
-	sys   *system.System
+	cfg     config.Config
+	opts    Options
+	log     *slog.Logger
+	store   *store.Node
+	record  clusterRecord
+	name    string
+	started time.Time
+	sys     *system.System
 
-	groups      []*group
+	// With other nodes.
+	peers      *peer.Peers  // nil: this node is alone
+	network    *peer.Groups // nil, too
+	members    members
+	mapChanged chan struct{} // has room for one
+	news       chan struct{} // something to report; has room for one
+	toPlace    chan struct{} // a report has come in; has room for one
+	current    atomic.Bool   // the map is no older than this node's start
+	reports    reports
+	disk       diskSize
+	lookout    lookout
+
+	groupsMu sync.Mutex
+	groups   map[shardKey]*group // held: groupsMu
+
 	host        *host.Host
 	rules       *ruleManager
 	users       users.Client
@@ -60,7 +81,9 @@ type Node struct {
 	keys        *keys
 	mail        gateway.Mailer // nil: there is no mail system
 	setup       *setup
+	backups     *backups
 	control     control.Client
+	life        context.Context // ends when the node stops
 	stop        context.CancelFunc
 	running     sync.WaitGroup
 	revoked     revocations
@@ -68,7 +91,8 @@ type Node struct {
 	closeErr    error
 }
 
-// Open starts a node. When it returns, every shard leads, query and the gateway have caught up, and Serve may be called.
+// Open starts a node. When it returns, Serve may be called: query and the gateway have caught up, and on a node that is alone every shard
+// leads. A node of a cluster may find shards without a leader; it answers what it can.
 func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err error) {
 	if opts.FS == nil {
 		opts.FS = vfs.Default
@@ -76,48 +100,200 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	n = &Node{cfg: cfg, opts: opts, log: opts.Log}
+	n = &Node{cfg: cfg, opts: opts, log: opts.Log, started: opts.Now().UTC(), mapChanged: make(chan struct{}, 1), news: make(chan struct{}, 1), toPlace: make(chan struct{}, 1), groups: map[shardKey]*group{}}
+	n.reports.now = opts.Now
+	n.backups = newBackups(n)
+	n.life, n.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			_ = n.Close(context.Background())
 		}
 	}()
-	if cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
+	if n.cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
 		return n, err
 	}
 	// The data directory's lock comes before everything else: two processes must not even look at one.
-	if n.store, err = store.Open(n.storeOptions(cfg)); err != nil {
+	if n.store, err = store.Open(n.storeOptions(n.cfg)); err != nil {
 		return n, err
 	}
-	record, err := openCluster(opts.FS, cfg.Data, cfg.Shards, cfg.Dev)
-	if err != nil {
-		return n, err
-	}
-	cfg.Shards = record.Shards
-	n.cfg = cfg
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	running, stop := context.WithCancel(context.Background())
-	n.stop = stop
+	if !n.cfg.Clustered() { // a node of a cluster waits for the others as long as it takes
+		ctx, cancel = context.WithTimeout(ctx, startTimeout)
+		defer cancel()
+	}
+	if err := n.identify(ctx); err != nil {
+		return n, err
+	}
 	n.sys = system.New(n.log)
+	for _, s := range n.services() {
+		n.sys.Define(s.name, s.shards)
+	}
 	if err := n.openTrace(ctx); err != nil {
 		return n, err
 	}
 	n.control = control.NewClient(n.sys)
 	n.host = host.New(n.control, host.Options{Log: n.log})
-	// Control leads before moderation opens its rules, whose modules control holds.
-	for _, part := range [][]serviceSpec{n.services()[:1], n.services()[1:]} {
-		if err := n.startShards(ctx, running, part, record.Creating); err != nil {
+	n.rules = &ruleManager{control: n.control, moderation: moderation.NewClient(n.sys, feeds{n}), engine: n.host, shards: n.cfg.Shards, log: n.log,
+		others: n.prepareOthers, leads: n.leadsControl}
+	if n.cfg.Clustered() {
+		if err := n.connect(); err != nil { // before replicas: whoever opens one must reach the others
 			return n, err
 		}
+		n.running.Go(func() { n.runReports(n.life) }) // before them, too: a node that nobody hears of gets no data
 	}
-	if record.Creating {
-		record.Creating = false
-		if err := writeCluster(opts.FS, cfg.Data, record); err != nil {
-			return n, err
+	if err := n.openReplicas(ctx, n.life); err != nil {
+		return n, err
+	}
+	return n, n.startServices(ctx, n.life)
+}
+
+// identify finds out which cluster this node is of: by its data directory, or by founding or joining one.
+func (n *Node) identify(ctx context.Context) error {
+	cluster, err := certified(n.cfg)
+	if err != nil {
+		return err
+	}
+	if n.cfg.Clustered() {
+		if err := n.openPeers(cluster); err != nil {
+			return err
 		}
 	}
-	return n, n.startServices(ctx, running)
+	r, found, err := readCluster(n.opts.FS, n.cfg.Data)
+	if err != nil {
+		return err
+	}
+	changed := false
+	switch {
+	case found:
+		changed, err = r.complete(n.cfg, cluster)
+	case len(n.cfg.ClusterJoin) > 0:
+		var j ticketing.Joined
+		if j, err = n.join(ctx); err == nil {
+			n.members.set(j.Map)
+			r, changed = clusterRecord{Format: formatVersion, Shards: j.Map.Shards, Created: n.started, Cluster: j.Map.Cluster, Node: n.cfg.NodeID,
+				Incarnation: j.Incarnation, Control: j.Control, Joining: true}, true
+		}
+	case n.cfg.Dev:
+		r, changed = newCluster(n.cfg, cluster), true
+	default:
+		err = fmt.Errorf("%s holds no cluster; create one with cluster init, join one with cluster.join, or serve with --dev", n.cfg.Data)
+	}
+	if err != nil {
+		return err
+	}
+	n.record, n.name, n.cfg.Shards = r, r.Node, r.Shards
+	if err := n.loadMap(); err != nil {
+		return err
+	}
+	if changed {
+		return writeCluster(n.opts.FS, n.cfg.Data, r)
+	}
+	return nil
+}
+
+// openReplicas starts this node's replicas: control's first, which knows the others.
+func (n *Node) openReplicas(ctx, running context.Context) error {
+	ctl, err := n.openControl(running)
+	if err != nil {
+		return err
+	}
+	switch {
+	case n.record.Creating:
+		err = n.found(ctx, running, ctl)
+	case n.record.Joining:
+		err = n.firstMap(ctx)
+	case !n.cfg.Clustered():
+		err = n.lead(ctx, []*group{ctl}) // then it has replayed its log
+	}
+	if err != nil {
+		return err
+	}
+	n.readMap()
+	m, ok := n.members.current()
+	if ok {
+		n.useMap(&m) // it may be the copy of the last one
+	}
+	switch {
+	case !ok && n.record.Incarnation == 0: // from before there were maps
+		if err := n.lead(ctx, []*group{ctl}); err != nil {
+			return err
+		}
+		if err := n.found(ctx, running, ctl); err != nil {
+			return err
+		}
+		n.readMap()
+		m, _ = n.members.current()
+	case !ok:
+		return errors.New("this node has no map of the cluster, and nobody to get one from")
+	}
+	if n.record.Incarnation == 0 {
+		if self := m.Member(n.name); self != nil {
+			n.record.Incarnation = self.Incarnation
+			if err := writeCluster(n.opts.FS, n.cfg.Data, n.record); err != nil {
+				return err
+			}
+		}
+	}
+	if !n.cfg.Clustered() {
+		return n.openAlone(ctx, running, &m)
+	}
+	n.matchReplicas(running, &m)
+	n.running.Go(func() { n.followMap(running) })
+	n.running.Go(func() { n.announce(running) })
+	n.running.Go(func() { n.runReplicas(running) })
+	n.running.Go(func() { n.runPlacement(running) })
+	return nil
+}
+
+// openAlone opens the replicas of a node without others, and waits until all lead.
+func (n *Node) openAlone(ctx, running context.Context, m *ticketing.ClusterMap) error {
+	if len(m.Members) > 1 {
+		return fmt.Errorf("this node is one of %d of the cluster %s; set cluster.listen, so that it can reach the others", len(m.Members), m.Cluster)
+	}
+	n.current.Store(true)
+	n.matchReplicas(running, m)
+	if want := 1 + n.cfg.Shards*(len(n.services())-1); len(n.replicas()) != want {
+		return fmt.Errorf("only %d of %d shards could be opened", len(n.replicas()), want)
+	}
+	return n.lead(ctx, n.replicas())
+}
+
+// found makes the groups of a cluster's first node, unless they are there, and writes the first map.
+func (n *Node) found(ctx, running context.Context, ctl *group) error {
+	own, err := n.openOwn(running)
+	if err != nil {
+		return err
+	}
+	if err := n.lead(ctx, append(own, ctl)); err != nil {
+		return err
+	}
+	c := ticketing.FoundCluster{Cluster: n.record.Cluster, Node: n.name, Address: n.cfg.Advertised(), Version: n.opts.Version, Formats: formats,
+		Format: formats.Newest, Replication: n.cfg.ClusterReplication, Shards: n.cfg.Shards}
+	for _, s := range n.services() {
+		c.Services = append(c.Services, ticketing.ServiceShards{Service: s.name, Shards: s.shards})
+	}
+	if err := n.control.Found(ctx, c); err != nil {
+		return fmt.Errorf("the first map of the cluster: %w", err)
+	}
+	n.record.Creating = false
+	return writeCluster(n.opts.FS, n.cfg.Data, n.record)
+}
+
+// firstMap waits until this node's new replica of control has the map in which the node is.
+func (n *Node) firstMap(ctx context.Context) error {
+	for {
+		n.readMap()
+		if m, ok := n.members.current(); ok && !n.sys.Shard(control.Name, 0).Local().Empty() {
+			if self := m.Member(n.name); self != nil && self.Incarnation == n.record.Incarnation {
+				n.record.Joining = false
+				return writeCluster(n.opts.FS, n.cfg.Data, n.record)
+			}
+		}
+		if n.pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
+			return errors.New("the cluster took this node in, but does not send it its data; can the other nodes connect to " + n.cfg.Advertised() + "?")
+		}
+	}
 }
 
 func (n *Node) storeOptions(cfg config.Config) store.Options {
@@ -131,7 +307,7 @@ func (n *Node) storeOptions(cfg config.Config) store.Options {
 
 // startServices starts what stands on the shards.
 func (n *Node) startServices(ctx, running context.Context) error {
-	secrets, err := n.control.Keys(ctx)
+	secrets, err := n.secrets(ctx)
 	if err != nil {
 		return fmt.Errorf("the cluster's keys: %w", err)
 	}
@@ -140,14 +316,11 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	}
 	n.running.Go(func() { n.keys.follow(running) })
 	n.users = users.NewClient(n.sys, secrets.Slot)
-	n.rules = &ruleManager{control: n.control, moderation: moderation.NewClient(n.sys), engine: n.host, shards: n.cfg.Shards, log: n.log}
-	// The rules are in place before the first item can arrive: a set without rules holds everything.
-	if err := n.rules.seed(ctx); err != nil {
+	// The rules are in place before the first item can arrive: a set without rules holds everything. In a cluster they are already.
+	if err := n.whenAlone(ctx, running, "the built-in rules", n.rules.establish); err != nil {
 		return err
 	}
-	if err := n.rules.reconcile(ctx); err != nil {
-		return fmt.Errorf("the rule set: %w", err)
-	}
+	n.rules.prepareKnown(ctx)
 	n.running.Go(func() { n.rules.run(running) })
 	if n.query, err = query.Open(n.store.State(queryName)); err != nil {
 		return err
@@ -163,40 +336,85 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	if n.gateway, err = gateway.New(front, n.Services(), n.keys, n, n.log); err != nil {
 		return err
 	}
-	if err := n.follow(ctx, running); err != nil {
+	n.follow(running)
+	soon, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
+	if err := n.caughtUp(soon); err != nil && !n.cfg.Clustered() {
 		return err
+	} else if err != nil {
+		n.log.Warn("the node starts before it has caught up", "error", err)
 	}
-	if err := n.firstOperator(ctx); err != nil {
-		return err
+	return n.whenAlone(ctx, running, "the first operator", func(ctx context.Context) error {
+		if err := n.firstOperator(ctx); err != nil {
+			return err
+		}
+		return n.setup.prepare(ctx)
+	})
+}
+
+// catchUpTimeout bounds how long a node waits for its copies before it serves. A node of a cluster then says that it is not ready.
+const catchUpTimeout = 60 * time.Second
+
+// secrets returns the cluster's keys. A node of a cluster that was stopped as a whole does not have them again before there is a majority.
+func (n *Node) secrets(ctx context.Context) (k control.Keys, err error) {
+	for {
+		if k, err = n.control.Keys(ctx); err == nil || !n.cfg.Clustered() || ticketing.KindOf(err) != ticketing.Unavailable {
+			return k, err
+		}
+		n.log.Warn("the node waits for a majority of the cluster", "error", err)
+		if n.pause(ctx, time.Second); ctx.Err() != nil {
+			return k, err
+		}
 	}
-	return n.setup.prepare(ctx)
+}
+
+// establishEvery is how often a node of a cluster tries what needs leaders.
+const establishEvery = 2 * time.Second
+
+// whenAlone does what needs leaders: now, on a node that is alone or has just founded its cluster; otherwise beside everything else, until it
+// succeeds, because there may be no quorum.
+func (n *Node) whenAlone(ctx, running context.Context, what string, do func(context.Context) error) error {
+	m, _ := n.members.current()
+	if len(m.Members) <= 1 {
+		return do(ctx)
+	}
+	n.running.Go(func() {
+		for running.Err() == nil {
+			err := do(running)
+			if err == nil {
+				return
+			}
+			n.log.Debug("not established yet", "what", what, "error", err)
+			n.pause(running, establishEvery)
+		}
+	})
+	return nil
 }
 
 // Serve answers HTTP on the listener until Close.
 func (n *Node) Serve(ln net.Listener) error { return n.gateway.Serve(ln) }
 
-// Close stops the node, in the reverse order of Open: requests in flight end first, and what is applied is flushed last. It may be called
-// more than once.
+// Close stops the node, in the reverse order of Open: requests in flight end first, then other nodes take over what this one leads, and what
+// is applied is flushed last. It may be called more than once.
 func (n *Node) Close(ctx context.Context) error {
 	n.closing.Do(func() {
 		var errs []error
+		n.backups.stop()
 		if n.gateway != nil {
 			errs = append(errs, n.gateway.Shutdown(ctx))
 		}
-		if n.stop != nil {
-			n.stop() // feeds end
-		}
+		n.handOver()
+		n.stop() // feeds end
 		n.running.Wait()
 		if n.query != nil {
 			errs = append(errs, n.query.Close())
 		}
+		running := n.closeReplicas() // those that did not stop may still use the store
 		if n.sys != nil {
 			n.sys.Stop()
 		}
-		var running error // of replicas that did not stop and may still use the store
-		for _, g := range n.groups {
-			g.actor.Stop()
-			running = errors.Join(running, g.close())
+		if n.peers != nil {
+			errs = append(errs, n.peers.Close())
 		}
 		if n.host != nil {
 			n.host.Close()
@@ -211,19 +429,64 @@ func (n *Node) Close(ctx context.Context) error {
 	return n.closeErr
 }
 
-// Ready implements gateway.Health: it says whether this node can serve.
-func (n *Node) Ready() (bool, any) {
-	leaderless := []string{}
-	for _, g := range n.groups {
-		if !g.actor.Leading() {
-			leaderless = append(leaderless, g.name)
+// handOver gives the leaderships of this node to others, while its actors still answer and tell who leads now.
+func (n *Node) handOver() {
+	if !n.cfg.Clustered() {
+		return
+	}
+	var wg sync.WaitGroup
+	for _, g := range n.replicas() {
+		if _, leads := g.replica.Leader(); leads {
+			wg.Go(func() { _ = g.replica.Transfer("") }) // alone in its group, it keeps it
 		}
 	}
-	parked := uint64(0)
-	for _, g := range n.groups {
+	wg.Wait()
+}
+
+// closeReplicas ends all replicas at once.
+func (n *Node) closeReplicas() error {
+	all := n.replicas()
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, g := range all {
+		wg.Go(func() { errs[i] = n.close(g) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Ready implements gateway.Health: it says whether this node can serve. A shard without a leader is another node's business, unless this one
+// holds its only voter.
+func (n *Node) Ready() (bool, any) {
+	m, known := n.members.current()
+	leaderless, own := []string{}, 0
+	for i := range m.Placements {
+		p := &m.Placements[i]
+		sh := n.sys.Shard(p.Service, p.Shard)
+		if sh == nil || sh.Leader() != "" && (sh.Leader() != n.name || sh.Local() != nil && sh.Local().Leading()) {
+			continue
+		}
+		leaderless = append(leaderless, system.Name(p.Service, p.Shard))
+		if n.soleVoter(p) {
+			own++
+		}
+	}
+	parked, running := uint64(0), n.replicas()
+	for _, g := range running {
 		parked += g.actor.Stats.Parked.Load()
 	}
-	return len(leaderless) == 0 && n.revoked.loaded(), map[string]any{"leaderless": leaderless, "parkedEvents": parked}
+	ok := known && own == 0 && len(running) > 0 && n.revoked.loaded() && !n.draining()
+	return ok, map[string]any{"leaderless": leaderless, "parkedEvents": parked, "replicas": len(running), "draining": n.draining()}
+}
+
+// soleVoter reports whether a shard has no voter but this node's.
+func (n *Node) soleVoter(p *ticketing.Placement) bool {
+	for _, r := range p.Replicas {
+		if r.Stage == ticketing.StageVoter && r.Node != n.name {
+			return false
+		}
+	}
+	return true
 }
 
 // Services returns the clients of the node's services, for the gateway and for whoever works on a data directory without HTTP.
@@ -231,6 +494,6 @@ func (n *Node) Services() gateway.Services {
 	return gateway.Services{
 		Users: n.users, Posts: posts.NewClient(n.sys), Comments: comments.NewClient(n.sys), Moderation: n.rules.moderation,
 		Tickets: tickets.NewClient(n.sys), Plugins: n.rules, Query: n.query,
-		Mail: n.mail, Setup: n.setup,
+		Mail: n.mail, Setup: n.setup, Cluster: n, Backups: n.backups,
 	}
 }

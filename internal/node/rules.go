@@ -24,7 +24,13 @@ type ruleManager struct {
 	engine     ticketing.RuleEngine
 	shards     int
 	log        *slog.Logger
-	mu         sync.Mutex // one change at a time on this node; between nodes control decides
+	others     func(ctx context.Context, set ticketing.RuleSet) // lets the other nodes prepare a set; returns when they have, or after a while
+	leads      func() bool                                      // whether this node leads control
+	mu         sync.Mutex                                       // one change at a time on this node; between nodes control decides
+
+	readyMu    sync.Mutex
+	generation uint64 // of the newest committed set that is prepared here
+	failure    string // why a newer one could not be
 }
 
 var _ ticketing.PluginService = (*ruleManager)(nil)
@@ -82,6 +88,7 @@ func (m *ruleManager) SetRule(ctx context.Context, c ticketing.SetRule) (ticketi
 	if err := m.engine.Prepare(ctx, next); err != nil {
 		return set, ticketing.Wrap(op, err)
 	}
+	m.others(ctx, next)
 	c.Prepared = set.Generation
 	if next, err = m.control.SetRule(ctx, c); err != nil {
 		return set, ticketing.Wrap(op, err)
@@ -130,7 +137,18 @@ func (m *ruleManager) reconcile(ctx context.Context) error {
 	return m.distribute(ctx, set)
 }
 
-// run reconciles until ctx ends.
+// establish registers the built-in rules, and brings every shard to the present set.
+func (m *ruleManager) establish(ctx context.Context) error {
+	if err := m.seed(ctx); err != nil {
+		return err
+	}
+	if err := m.reconcile(ctx); err != nil {
+		return fmt.Errorf("the rule set: %w", err)
+	}
+	return nil
+}
+
+// run prepares what control has committed, and reconciles, until ctx ends.
 func (m *ruleManager) run(ctx context.Context) {
 	t := time.NewTicker(reconcileEvery)
 	defer t.Stop()
@@ -139,11 +157,76 @@ func (m *ruleManager) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
+			m.prepareKnown(ctx)
+			if !m.leads() {
+				continue
+			}
 			if err := m.reconcile(ctx); err != nil && ctx.Err() == nil {
 				m.log.Error("the rule set could not be brought to every shard", "error", err)
 			}
 		}
 	}
+}
+
+// prepareKnown prepares the rule set that this node knows of, if it has not. What fails is tried again, and reported.
+func (m *ruleManager) prepareKnown(ctx context.Context) {
+	set, err := m.control.Known()
+	if have, _ := m.prepared(); err == nil && have < set.Generation {
+		err = m.engine.Prepare(ctx, set)
+		m.note(set.Generation, err)
+	}
+	if err != nil && ctx.Err() == nil {
+		m.log.Error("the rules could not be prepared", "error", err)
+	}
+}
+
+func (m *ruleManager) note(generation uint64, err error) {
+	m.readyMu.Lock()
+	defer m.readyMu.Unlock()
+	switch {
+	case err != nil:
+		m.failure = err.Error()
+	case generation > m.generation:
+		m.generation, m.failure = generation, ""
+	}
+}
+
+// prepared returns the generation that this node has prepared, and why it could not prepare a newer one.
+func (m *ruleManager) prepared() (generation uint64, failure string) {
+	m.readyMu.Lock()
+	defer m.readyMu.Unlock()
+	return m.generation, m.failure
+}
+
+// prepareTimeout bounds how long the other nodes may take to prepare a set.
+const prepareTimeout = 15 * time.Second
+
+// prepareOthers lets all nodes that are alive prepare a set before it is committed. One that cannot does not hold the change up: it says so
+// in its reports, and leads no shard of moderation until it can.
+func (n *Node) prepareOthers(ctx context.Context, set ticketing.RuleSet) {
+	m, ok := n.members.current()
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, member := range m.Members {
+		if member.Node == n.name || member.State == ticketing.MemberRemoved {
+			continue
+		}
+		wg.Go(func() {
+			if _, err := call[nothing](ctx, n, member.Node, callPrepare, set); err != nil {
+				n.log.Warn("a node could not prepare the new rules", "node", member.Node, "error", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// prepare loads a rule set that another node is going to commit.
+func (n *Node) prepare(ctx context.Context, _ string, set ticketing.RuleSet) (nothing, error) {
+	return nothing{}, n.host.Prepare(ctx, set)
 }
 
 // seed registers the built-in rules, and activates them in a cluster that never had rules.

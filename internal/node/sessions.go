@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
 	"ticketing"
+	"ticketing/actors/users"
 	"ticketing/runtime/shard"
 )
 
@@ -18,41 +20,71 @@ type revocations struct{ pending, shards atomic.Int64 }
 // loaded reports whether the gateway knows every revocation that still matters.
 func (r *revocations) loaded() bool { return r.shards.Load() > 0 && r.pending.Load() == 0 }
 
-// load reads the recent part of one log, and then follows it until running ends.
-func (r *revocations) load(n *Node, running context.Context, index int, users *shard.Actor) error {
+// revocationsName is the gateway's name as a consumer of the users' logs.
+const revocationsName = "gateway"
+
+// revokes reports whether the gateway must know an event.
+func revokes(ev *ticketing.Event) bool {
+	return ev.Type == ticketing.EvSessionEnded || ev.Type == ticketing.EvUserChanged
+}
+
+// follow reads the recent part of one log, and then follows it until running ends.
+func (r *revocations) follow(n *Node, running context.Context, index int) {
 	r.pending.Add(1)
 	r.shards.Add(1)
-	head := users.Feed().Head()
-	at, err := users.Feed().Since(n.opts.Now().Add(-revocationWindow))
-	if err != nil {
-		return err
-	}
-	c := shard.Consumer{Service: "gateway", Shard: index, Want: func(ev *ticketing.Event) bool {
-		return ev.Type == ticketing.EvSessionEnded || ev.Type == ticketing.EvUserChanged
-	}}
-	step := func(wait time.Duration) error {
-		evs, upto, err := users.Feed().Poll(running, c, at, at.Seq, wait)
-		for i := range evs {
-			n.revoke(&evs[i])
-		}
-		at = upto
-		return err
-	}
-	for at.Seq < head.Seq {
-		if err := step(0); err != nil {
-			return err
-		}
-	}
-	r.pending.Add(-1)
 	n.running.Go(func() {
+		at := r.load(n, running, index)
+		r.pending.Add(-1)
+		c := shard.Consumer{Service: revocationsName, Shard: index, Want: revokes}
 		for running.Err() == nil {
-			if err := step(5 * time.Second); err != nil && running.Err() == nil {
+			evs, upto, err := feeds{n}.Poll(running, users.Name, index, c, at, at.Seq, 5*time.Second)
+			switch {
+			case err == nil:
+				n.revokeAll(evs)
+				at = upto
+			case errors.Is(err, shard.ErrTrimmed), errors.Is(err, shard.ErrAhead):
 				n.log.Error("revocations cannot be followed", "shard", index, "error", err)
-				at = users.Feed().Head() // the log was cut; what is missed ends with its tokens' fifteen minutes
+				at = r.load(n, running, index) // the log was cut; what is missed ends with its tokens' fifteen minutes
+			default:
+				n.pause(running, revocationRetry)
 			}
 		}
 	})
-	return nil
+}
+
+// revocationRetry is how long a reader of revocations waits after it could not reach a log.
+const revocationRetry = 500 * time.Millisecond
+
+// load takes over what was revoked lately, and returns up to where it has read. It tries until it can, or running ends.
+func (r *revocations) load(n *Node, running context.Context, index int) (at shard.Cursor) {
+	c := shard.Consumer{Service: revocationsName, Shard: index, Want: revokes}
+	for running.Err() == nil {
+		b, err := feeds{n}.Bounds(running, users.Name, index, n.opts.Now().Add(-revocationWindow))
+		for at = b.Since; err == nil && at.Seq < b.Head.Seq; {
+			var evs []ticketing.Event
+			evs, at, err = feeds{n}.Poll(running, users.Name, index, c, at, at.Seq, 0)
+			n.revokeAll(evs)
+		}
+		if err == nil {
+			return at
+		}
+		n.log.Debug("revocations cannot be read yet", "shard", index, "error", err)
+		n.pause(running, revocationRetry)
+	}
+	return at
+}
+
+func (n *Node) revokeAll(evs []ticketing.Event) {
+	for i := range evs {
+		n.revoke(&evs[i])
+	}
+}
+
+func (n *Node) pause(running context.Context, d time.Duration) {
+	select {
+	case <-running.Done():
+	case <-time.After(d):
+	}
 }
 
 func (n *Node) revoke(ev *ticketing.Event) {

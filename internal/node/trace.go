@@ -24,7 +24,7 @@ func (n *Node) openTrace(ctx context.Context) (err error) {
 
 // tracedSource sees what consumers pull.
 type tracedSource struct {
-	source
+	feeds
 	t     *trace.Tracer
 	mu    sync.Mutex
 	spans map[pull]func() // of what a consumer has pulled and not committed; held: mu
@@ -41,9 +41,9 @@ type pull struct {
 // newSource finds logs, and watches who reads them if there is a tracer.
 func (n *Node) newSource() shard.Source {
 	if n.opts.Trace == nil {
-		return source{n.sys}
+		return feeds{n}
 	}
-	return &tracedSource{source: source{n.sys}, t: n.opts.Trace, spans: map[pull]func(){}}
+	return &tracedSource{feeds: feeds{n}, t: n.opts.Trace, spans: map[pull]func(){}}
 }
 
 // Poll implements shard.Source. Who asks for more has committed what it got before.
@@ -56,7 +56,7 @@ func (s *tracedSource) Poll(ctx context.Context, producer string, index int, c s
 	if done != nil {
 		done()
 	}
-	evs, upto, err := s.source.Poll(ctx, producer, index, c, after, durable, wait)
+	evs, upto, err := s.feeds.Poll(ctx, producer, index, c, after, durable, wait)
 	if done := s.t.Delivered(producer, c.Service, c.Service == moderation.Name, evs); done != nil {
 		s.mu.Lock()
 		s.spans[key] = done

@@ -243,7 +243,7 @@ func FuzzDecode(f *testing.F) {
 // TestLogger: raft's warnings and errors arrive, with their values, and nothing below.
 func TestLogger(t *testing.T) {
 	var out bytes.Buffer
-	l := newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})), "comments/03")
+	l := newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})), "comments/03", nil)
 	l.Info("quiet")
 	l.Warn("slow", "server", hclog.Fmt("%s-%d", "n", 2))
 	l.With("peer", "n3").Error("broken", "error", io.EOF)

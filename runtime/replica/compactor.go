@@ -85,7 +85,7 @@ func (r *Replica) compact() error {
 func (r *Replica) boundTrailing() {
 	entries := max(r.sinceCompaction(), 1)
 	average := max(r.compactor.bytes.Load()/entries, 1)
-	keep := min(r.cfg.TrailingLogs, max(trailingBytes/average, 16))
+	keep := min(r.trailing.Load(), max(trailingBytes/average, 16))
 	conf := r.raft.ReloadableConfig()
 	if conf.TrailingLogs == keep {
 		return

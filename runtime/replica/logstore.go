@@ -38,6 +38,15 @@ func openLogStore(db *pebble.DB, shard store.ShardID, fatal func(error), h *hook
 	return s, s.rescan()
 }
 
+// remember begins to keep recent entries at hand for followers.
+func (s *logStore) remember() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.recent == nil {
+		s.recent = &recent{}
+	}
+}
+
 // rescan finds the bounds of the log. held: mu, except while opening
 func (s *logStore) rescan() error {
 	lo, _ := store.LogRange(s.shard, 0, 0)

@@ -3,53 +3,61 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/raft"
 )
 
-// Member is a node of a group.
+// Member is a replica of a group.
 type Member struct {
-	Node    string
-	Address string // as the transport knows it
-	Voter   bool   // otherwise a learner
+	ID    string
+	Node  string // the name of the node that holds it
+	Voter bool   // otherwise a learner
 }
 
-// Members returns the group's nodes as the newest configuration in the log has them, committed or not.
+// Members returns the group's replicas as the newest configuration in the log has them, committed or not.
 func (r *Replica) Members() []Member {
-	var out []Member
-	for _, s := range r.raft.GetConfiguration().Configuration().Servers {
-		out = append(out, Member{string(s.ID), string(s.Address), s.Suffrage == raft.Voter})
+	servers := r.raft.GetConfiguration().Configuration().Servers
+	out := make([]Member, len(servers))
+	for i, s := range servers {
+		out[i] = Member{string(s.ID), string(s.Address), s.Suffrage == raft.Voter}
 	}
 	return out
 }
 
-// AddLearner adds a node that gets the log but has no vote. A node whose disk was lost comes back under a new ID. Only the leader can;
-// the errors of this and the other changes are ErrNotLeader and ErrUnknown. Make one change at a time.
-func (r *Replica) AddLearner(node, address string) error {
-	return r.change(r.raft.AddNonvoter(raft.ServerID(node), raft.ServerAddress(address), 0, 0))
+// AddLearner adds a replica on a node, which gets the log but has no vote. One whose data were lost comes back under a new ID. Only the
+// leader can; the errors of this and the other changes are ErrNotLeader and ErrUnknown. Make one change at a time.
+func (r *Replica) AddLearner(id, node string) error {
+	r.share()
+	return r.change(r.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(node), 0, 0))
 }
 
-// Promote gives a learner that has caught up a vote.
-func (r *Replica) Promote(node, address string) error {
-	return r.change(r.raft.AddVoter(raft.ServerID(node), raft.ServerAddress(address), 0, 0))
+// Promote gives a learner that has caught up a vote. Whoever is no learner of the group is refused: raft would add it as a voter, with
+// nothing.
+func (r *Replica) Promote(id, node string) error {
+	if !slices.ContainsFunc(r.Members(), func(m Member) bool { return m.ID == id }) {
+		return fmt.Errorf("replica %s: %s is not in the group", r.cfg.Name, id)
+	}
+	r.share()
+	return r.change(r.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(node), 0, 0))
 }
 
-// Remove takes a node out of the group.
-func (r *Replica) Remove(node string) error {
-	return r.change(r.raft.RemoveServer(raft.ServerID(node), 0, 0))
+// Remove takes a replica out of the group.
+func (r *Replica) Remove(id string) error {
+	return r.change(r.raft.RemoveServer(raft.ServerID(id), 0, 0))
 }
 
-// Transfer hands leadership to another voter, whichever is most up to date if node is empty.
-func (r *Replica) Transfer(node string) error {
-	if node == "" {
+// Transfer hands leadership to another voter by its ID, whichever is most up to date if it is empty.
+func (r *Replica) Transfer(id string) error {
+	if id == "" {
 		return r.change(r.raft.LeadershipTransfer())
 	}
 	for _, m := range r.Members() {
-		if m.Node == node && m.Voter {
-			return r.change(r.raft.LeadershipTransferToServer(raft.ServerID(node), raft.ServerAddress(m.Address)))
+		if m.ID == id && m.Voter {
+			return r.change(r.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(m.Node)))
 		}
 	}
-	return fmt.Errorf("replica %s: %s is no voter", r.cfg.Name, node)
+	return fmt.Errorf("replica %s: %s is no voter", r.cfg.Name, id)
 }
 
 func (r *Replica) change(f raft.Future) error {

@@ -184,6 +184,18 @@ func (m *Model) Leader() (string, bool) {
 	return "other", false
 }
 
+// Transfer implements [Log]: the other node leads from then on.
+func (m *Model) Transfer(string) error {
+	m.mu.Lock()
+	leading := m.leading
+	m.mu.Unlock()
+	if !leading {
+		return ErrNotLeader
+	}
+	m.SetLeading(false)
+	return nil
+}
+
 // Applied implements [Log].
 func (m *Model) Applied() uint64 {
 	m.mu.Lock()

@@ -21,11 +21,15 @@ func Open(c Config) (*Replica, error) {
 	}
 	r := &Replica{cfg: c, db: c.Store.State(c.Service), pulse: make(chan struct{}, 1), done: make(chan struct{})}
 	if err := r.open(); err != nil {
+		if r.transport != nil {
+			r.transport.discard()
+		}
 		return nil, fmt.Errorf("replica %s: %w", c.Name, err)
 	}
+	r.observe()
 	go r.watch()
 	if r.onlyVoter() {
-		r.transport.elect(raft.ServerID(c.Node))
+		r.transport.elect(raft.ServerID(c.ID))
 	}
 	return r, nil
 }
@@ -37,6 +41,7 @@ func (c *Config) setDefaults() error {
 	if c.Bootstrap && c.Join {
 		return errors.New("replica: a group is either created or joined")
 	}
+	c.ID = cmpOr(c.ID, c.Node)
 	if c.Name == "" {
 		c.Name = c.Shard.String()
 	}
@@ -49,13 +54,8 @@ func (c *Config) setDefaults() error {
 	if c.hooks == nil {
 		c.hooks = &hooks{}
 	}
-	heartbeat, trailing := 2*time.Second, uint64(1024)
-	if c.Single { // without other voters these timers only cost wake-ups
-		heartbeat, trailing = time.Second, 128
-	}
-	c.Heartbeat = cmpOr(c.Heartbeat, heartbeat)
+	c.Heartbeat = cmpOr(c.Heartbeat, 2*time.Second)
 	c.CommitTimeout = cmpOr(c.CommitTimeout, 250*time.Millisecond)
-	c.TrailingLogs = cmpOr(c.TrailingLogs, trailing)
 	c.SnapshotBytes = cmpOr(c.SnapshotBytes, 64<<20)
 	if c.SnapshotThreshold == 0 {
 		c.SnapshotThreshold = 8192 + uint64(c.Shard)*2654435761%2048 // not all shards of a database at once
@@ -78,9 +78,13 @@ func (r *Replica) open() (err error) {
 		return err
 	}
 	if c.Single {
-		r.log.recent = nil // nobody reads what is applied from the proposal itself
+		r.log.recent = nil // nobody reads what is applied from the proposal itself, until share
 	}
+	r.trailing.Store(cmpOr(c.TrailingLogs, r.alone()))
 	if r.snaps, err = openSnapStore(r); err != nil {
+		return err
+	}
+	if err := r.owned(); err != nil {
 		return err
 	}
 	r.log.placeholder = r.snaps.placeholder
@@ -101,8 +105,32 @@ func (r *Replica) open() (err error) {
 		return err
 	}
 	r.compactor.init(r)
-	r.raft, err = raft.NewRaft(conf, r.fsm, r.log, r.log, r.snaps, r.transport)
-	return err
+	if r.raft, err = raft.NewRaft(conf, r.fsm, r.log, r.log, r.snaps, r.transport); err != nil {
+		return err
+	}
+	if len(r.raft.GetConfiguration().Configuration().Servers) != 1 {
+		r.share()
+	}
+	return nil
+}
+
+// The entries that are kept for followers when the log is compacted, unless the config says otherwise.
+const (
+	trailingAlone  = 128
+	trailingShared = 1024
+)
+
+func (r *Replica) alone() uint64 {
+	if r.cfg.Single {
+		return trailingAlone
+	}
+	return trailingShared
+}
+
+// share begins to keep what other members need. A group that was alone stays so until its leader adds one.
+func (r *Replica) share() {
+	r.trailing.Store(cmpOr(r.cfg.TrailingLogs, trailingShared))
+	r.log.remember()
 }
 
 // finishInstall restores a received snapshot whose restore a crash cut short, and removes what nobody refers to.
@@ -151,38 +179,38 @@ func (r *Replica) check() error {
 // bootstrap creates the group if it has no state and that is asked for.
 func (r *Replica) bootstrap(conf *raft.Config) error {
 	has, err := raft.HasExistingState(r.log, r.log, r.snaps)
-	if err != nil || has || r.cfg.Join {
+	if err != nil {
 		return err
 	}
-	if !r.cfg.Bootstrap {
+	if !has && !r.cfg.Join && !r.cfg.Bootstrap {
 		return ErrNoState
+	}
+	if err := r.claim(); err != nil || has || r.cfg.Join {
+		return err
 	}
 	// Term and first entry are written as one: a crash between them would leave a group that has state but no members.
 	staged := &stagedStore{logStore: r.log, batch: r.log.db.NewBatch()}
 	defer staged.batch.Close()
-	server := raft.Server{ID: raft.ServerID(r.cfg.Node), Address: r.transport.LocalAddr()}
+	server := raft.Server{ID: raft.ServerID(r.cfg.ID), Address: r.transport.LocalAddr()}
 	return raft.BootstrapCluster(conf, staged, staged, r.snaps, r.transport, raft.Configuration{Servers: []raft.Server{server}})
 }
 
 func (r *Replica) raftConfig() *raft.Config {
 	c := raft.DefaultConfig()
-	c.LocalID = raft.ServerID(r.cfg.Node)
+	c.LocalID = raft.ServerID(r.cfg.ID)
 	c.HeartbeatTimeout = r.cfg.Heartbeat
 	c.ElectionTimeout = r.cfg.Heartbeat
-	c.LeaderLeaseTimeout = r.cfg.Heartbeat
-	if !r.cfg.Single {
-		c.LeaderLeaseTimeout = r.cfg.Heartbeat / 2
-	}
+	c.LeaderLeaseTimeout = r.cfg.Heartbeat / 2
 	c.CommitTimeout = r.cfg.CommitTimeout
 	c.MaxAppendEntries = 64
 	c.BatchApplyCh = true
 	c.NoSnapshotRestoreOnStart = true // apply goes on from the applied index that is kept with the state
 	c.NoLegacyTelemetry = true
 	c.ShutdownOnRemove = false // futures of a raft that stops by itself would hang
-	c.TrailingLogs = r.cfg.TrailingLogs
+	c.TrailingLogs = r.trailing.Load()
 	c.SnapshotInterval = 24 * time.Hour // we say when: by entries and bytes, see compactor
 	c.SnapshotThreshold = math.MaxUint64
-	c.Logger = newLogger(r.cfg.Logger, r.cfg.Name)
+	c.Logger = newLogger(r.cfg.Logger, r.cfg.Name, nil)
 	return c
 }
 
@@ -191,7 +219,7 @@ func (r *Replica) onlyVoter() bool {
 	for _, s := range r.raft.GetConfiguration().Configuration().Servers {
 		if s.Suffrage == raft.Voter {
 			voters++
-			self = self || string(s.ID) == r.cfg.Node
+			self = self || string(s.ID) == r.cfg.ID
 		}
 	}
 	return voters == 1 && self
@@ -200,7 +228,7 @@ func (r *Replica) onlyVoter() bool {
 // otherVoters reports whether leadership can be handed to somebody.
 func (r *Replica) otherVoters() bool {
 	for _, s := range r.raft.GetConfiguration().Configuration().Servers {
-		if s.Suffrage == raft.Voter && string(s.ID) != r.cfg.Node {
+		if s.Suffrage == raft.Voter && string(s.ID) != r.cfg.ID {
 			return true
 		}
 	}
@@ -239,11 +267,14 @@ func (r *Replica) Close() error {
 func (r *Replica) stop() error {
 	r.closing.Store(true)
 	err := within(stopTimeout, func() error {
-		err := r.raft.Shutdown().Error()
+		stopped := r.raft.Shutdown()
+		r.transport.sever() // raft waits for its requests, which may wait for others
+		err := stopped.Error()
 		r.streams.Wait()
 		return err
 	})
 	r.transport.stop()
+	r.raft.DeregisterObserver(r.observer)
 	close(r.done)
 	if err != nil {
 		return fmt.Errorf("replica %s: stopping: %w", r.cfg.Name, err)

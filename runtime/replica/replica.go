@@ -27,10 +27,13 @@ type Log interface {
 	// Lead returns nil when this node leads and has applied every command committed before, and ErrNotLeader otherwise, or when ctx
 	// ends before that is known.
 	Lead(ctx context.Context) error
-	// Leadership pulses when leadership may have changed. It is a hint, of which the newest is kept; the truth is asked with Lead.
+	// Leadership pulses when leadership, or what this node knows of it, may have changed. It is a hint, of which the newest is kept; the
+	// truth is asked with Lead.
 	Leadership() <-chan struct{}
-	// Leader returns the node that leads as far as this one knows ("" if none), and whether it is this one.
-	Leader() (id string, self bool)
+	// Leader returns the node that leads as far as this one knows ("" if none), and whether this very replica does.
+	Leader() (node string, self bool)
+	// Transfer hands leadership to another voter by its ID, whichever is most up to date if it is empty. It fails if there is none.
+	Transfer(id string) error
 	// Applied returns the index of the last command that is applied and visible here.
 	Applied() uint64
 	// DB returns the database that holds the state.
@@ -62,24 +65,27 @@ type StateMachine interface {
 
 // Config is what a replica is made of.
 type Config struct {
-	Node      string         // this node's ID in the group, such as "n1"; never used again for a node that lost its disk
+	Node      string         // this node's name, which is also its address, such as "n1"
+	ID        string         // the replica's ID in the group, never used again for one that lost its data; default Node
 	Shard     store.ShardID  // names the group within the node's databases
 	Name      string         // for logs, such as "comments/03"
 	Store     *store.Node    // the node's databases
 	Service   string         // whose state database holds the shard
 	Machine   StateMachine   // constructed from what the state database holds
-	Transport raft.Transport // nil: nobody else reaches this replica. Must support pre-vote; Close closes it if it has a Close method
+	Network   Network        // how other replicas are reached; nil: not at all
+	Transport raft.Transport // in place of Network, for tests. Must support pre-vote; Close closes it if it has a Close method
 	Bootstrap bool           // create the group with this node as the only voter if it has no state
 	Join      bool           // begin without state and wait until the group's leader adds this node
-	Single    bool           // expects to be the only voter: leads at once, without waiting for an election timeout
+	Single    bool           // if the group has no other member, lead at once, and keep nothing for others until one is added
+	Changed   func()         // called like Leadership pulses, from within raft: must return at once; may be nil
 	Fatal     func(error)    // told about storage errors and impossible states; must not return in production; default Store.Fatal
 	Logger    *slog.Logger   // default slog.Default()
 
-	Heartbeat         time.Duration // silence after which followers elect; default 2 s, or 1 s if Single
+	Heartbeat         time.Duration // silence after which followers elect; default 2 s
 	CommitTimeout     time.Duration // a quiet leader tells followers after this what is committed; default 250 ms
 	SnapshotThreshold uint64        // entries after which the log is compacted; default 8192, plus up to a quarter by shard
 	SnapshotBytes     uint64        // bytes of entries after which the log is compacted; default 64 MiB
-	TrailingLogs      uint64        // entries kept for followers when the log is compacted; default 1024, or 128 if Single
+	TrailingLogs      uint64        // entries kept for followers when the log is compacted; default 1024, or 128 while Single and alone
 
 	hooks *hooks // tests only
 }
@@ -93,6 +99,8 @@ type Replica struct {
 	fsm       *fsm
 	transport *transport
 	raft      *raft.Raft
+	observer  *raft.Observer
+	trailing  atomic.Uint64 // entries to keep for followers when the log is compacted
 	pulse     chan struct{}
 	done      chan struct{} // closed when raft has stopped
 	closing   atomic.Bool
@@ -154,8 +162,8 @@ func (r *Replica) Leadership() <-chan struct{} { return r.pulse }
 
 // Leader implements [Log].
 func (r *Replica) Leader() (string, bool) {
-	_, id := r.raft.LeaderWithID()
-	return string(id), string(id) == r.cfg.Node
+	node, id := r.raft.LeaderWithID()
+	return string(node), string(id) == r.cfg.ID
 }
 
 // Applied implements [Log].
@@ -180,8 +188,22 @@ func (r *Replica) watch() {
 	}
 }
 
+// observe passes on what raft notices about the leader, also on followers. The filter itself does it, in raft's goroutine.
+func (r *Replica) observe() {
+	r.observer = raft.NewObserver(nil, false, func(o *raft.Observation) bool {
+		if _, ok := o.Data.(raft.LeaderObservation); ok {
+			r.signal()
+		}
+		return false
+	})
+	r.raft.RegisterObserver(r.observer)
+}
+
 // signal leaves one pulse.
 func (r *Replica) signal() {
+	if r.cfg.Changed != nil {
+		r.cfg.Changed()
+	}
 	select {
 	case r.pulse <- struct{}{}:
 	default:

@@ -40,7 +40,15 @@ var (
 func newTransport(c *Config, compacted func() (index, term uint64)) (*transport, error) {
 	t := &transport{Transport: c.Transport, single: c.Single, inbox: make(chan raft.RPC), compacted: compacted, quit: make(chan struct{}), noClamp: c.hooks.noClamp,
 		answers: map[raft.ServerID]answer{}, answered: make(chan struct{})}
-	if c.Transport == nil {
+	switch {
+	case c.Transport != nil:
+	case c.Network != nil:
+		n, err := newNetTransport(c)
+		if err != nil {
+			return nil, err
+		}
+		t.Transport = n
+	default:
 		t.Transport = &loner{addr: raft.ServerAddress(c.Node)}
 	}
 	var ok bool
@@ -256,6 +264,21 @@ func (p *pipeline) Close() error {
 // RequestPreVote implements raft.WithPreVote.
 func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, a *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
 	return t.preVote.RequestPreVote(id, target, a, resp)
+}
+
+// sever ends connections, so that requests on them end.
+func (t *transport) sever() {
+	if n, ok := t.Transport.(*netTransport); ok {
+		n.sever()
+	}
+}
+
+// discard gives up a transport that raft was not started with. One that was given stays the giver's.
+func (t *transport) discard() {
+	t.stop()
+	if n, ok := t.Transport.(*netTransport); ok {
+		_ = n.Close()
+	}
 }
 
 // Close implements raft.WithClose.

@@ -66,7 +66,7 @@ func (r *Replica) confirmed(term, since uint64) bool {
 			continue
 		}
 		voters++
-		if string(s.ID) == r.cfg.Node || r.transport.accepted(s.ID, term, since) {
+		if string(s.ID) == r.cfg.ID || r.transport.accepted(s.ID, term, since) {
 			yes++
 		}
 	}

@@ -26,7 +26,9 @@ type Request struct {
 	Code  uint16     // 0: internal
 	Cmd   any        // pointer to the command or query; nobody changes it after it was sent
 	Reply chan Reply // has room for the one reply that always comes
-	Again bool       // the command was sent before
+	// Answer, if set, is called with the reply in place of Reply, from the actor's own goroutine: it must not block.
+	Answer func(Reply)
+	Again  bool // the command was sent before
 }
 
 // A Reply answers a Request. An Err of kind Unavailable with Retry set was not evaluated, or its outcome is unknown; the same command
@@ -35,6 +37,7 @@ type Reply struct {
 	Value    any
 	Err      error
 	Retry    bool
+	Leader   string             // with Retry: the node that leads as far as this one knows, empty if it knows none
 	Position ticketing.Position // of the log when the command had committed
 }
 
@@ -60,6 +63,8 @@ type Config struct {
 	Now       func() time.Time
 	Fatal     func(error)
 	Logger    *slog.Logger
+	// Leader, if set, is told which node leads (empty: none that this one knows) whenever that may have changed. It must not block.
+	Leader func(node string)
 	// Committed, if set, is told about every entry with events that has committed, and when it was proposed. It must not block.
 	Committed func(proposed time.Time, events []ticketing.Event)
 }
@@ -94,6 +99,9 @@ type Actor struct {
 	pullers  sync.WaitGroup // and whoever else the actor has started
 	Stats    Stats
 	lead     atomic.Bool
+	gainErr  atomic.Pointer[error] // why the shard does not lead although its replica does; nil: no reason
+	yielded  time.Time             // when leadership was last handed on because Gain failed
+	readers  func() map[uint16]*Handler
 	leadOnce sync.Once
 	led      chan struct{} // closed when the shard leads for the first time
 }
@@ -114,7 +122,8 @@ type (
 
 // NewActor makes an actor. Its mailbox's owner calls Receive with one message at a time.
 func NewActor(cfg Config) *Actor {
-	return &Actor{cfg: cfg, shard: cfg.Shard, log: cfg.Log, fatal: cfg.Fatal, led: make(chan struct{})}
+	return &Actor{cfg: cfg, shard: cfg.Shard, log: cfg.Log, fatal: cfg.Fatal, led: make(chan struct{}),
+		readers: sync.OnceValue(func() map[uint16]*Handler { return table(cfg.Spec()) })}
 }
 
 // Feed returns the shard's event log.
@@ -143,6 +152,7 @@ func (a *Actor) Receive(msg any) {
 		a.turn(m.leading)
 	case tick:
 		a.trim()
+		a.thawExpired()
 	}
 }
 
@@ -150,7 +160,7 @@ func (a *Actor) Receive(msg any) {
 // all of it.
 func (a *Actor) enqueue(r *Request) {
 	if !a.leading {
-		a.reply(r, retry("This part of the service has no leader at the moment."))
+		a.reply(r, a.elsewhere("This part of the service has no leader at the moment."))
 		return
 	}
 	if len(a.pending) >= a.cfg.MaxQueue && r.Code != 0 { // our own requests are few, and events must get through
@@ -172,8 +182,18 @@ func retry(msg string) Reply {
 	return Reply{Err: &ticketing.Error{Kind: ticketing.Unavailable, Msg: msg, RetryAfter: time.Second}, Retry: true}
 }
 
+// elsewhere is the reply to what must be asked of another replica, with a hint which.
+func (a *Actor) elsewhere(msg string) Reply {
+	r := retry(msg)
+	r.Leader, _ = a.log.Leader()
+	return r
+}
+
 func (a *Actor) reply(r *Request, reply Reply) {
-	if r.Reply != nil {
+	switch {
+	case r.Answer != nil:
+		r.Answer(reply)
+	case r.Reply != nil:
 		r.Reply <- reply
 	}
 }

@@ -75,8 +75,16 @@ func (a *Actor) one(b *batch, r *Request) (more bool) {
 	if d, ok := r.Cmd.(*delivery); ok {
 		return a.deliver(b, r, d)
 	}
-	if t, ok := r.Cmd.(*trimTo); ok {
-		a.dropEvents(b, t)
+	switch c := r.Cmd.(type) {
+	case *trimTo:
+		a.dropEvents(b, c)
+		return false
+	case *freezeFeeds:
+		b.answer(r, Reply{Err: a.freezeFeeds(b, c)})
+		return false
+	case *thawFeeds:
+		a.thawFeeds(b, c)
+		b.answer(r, Reply{})
 		return false
 	}
 	h := a.handlers[r.Code]
@@ -162,7 +170,7 @@ func (a *Actor) settle(c committed) {
 	}
 	failed := retry("The outcome is unknown; the same request may safely be sent again.")
 	if errors.Is(c.err, replica.ErrNotLeader) {
-		failed = retry("This part of the service is changing its leader.")
+		failed = a.elsewhere("This part of the service is changing its leader.")
 	}
 	for _, w := range c.b.answers {
 		a.reply(w.req, failed)

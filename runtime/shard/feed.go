@@ -32,7 +32,10 @@ var (
 
 // A Cursor is a place in a shard's event log: up to Seq, inclusive. Epoch 0 stands for whatever epoch there is, and is only used by
 // consumers that never read anything.
-type Cursor struct{ Epoch, Seq uint64 }
+type Cursor struct {
+	Epoch uint64 `cbor:"1,keyasint"`
+	Seq   uint64 `cbor:"2,keyasint"`
+}
 
 // A Consumer is one reader of a shard's log.
 type Consumer struct {
@@ -319,6 +322,13 @@ func (f *Feed) Since(at time.Time) (Cursor, error) {
 		}
 	}
 	return Cursor{meta.Epoch, lo - 1}, nil
+}
+
+// Ack notes what a consumer that reads another replica's log has committed.
+func (f *Feed) Ack(service string, shard int, durable uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.acks[ack{service, shard}] = durable
 }
 
 // acked returns the lowest durable cursor of the given consumers; ok is false while one of them has not polled here yet.

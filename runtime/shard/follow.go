@@ -25,35 +25,55 @@ type Projection interface {
 	Loaded(producer string, shard int, to Cursor) error
 }
 
+// An Exporter finds event logs and the state that they lead to, on this node or another.
+type Exporter interface {
+	Source
+	// Export hands over a shard's whole state, as of one moment, as events that create it, and returns the cursor of the log that it is
+	// the state of. take owns the slice.
+	Export(ctx context.Context, producer string, shard int, take func([]ticketing.Event) error) (Cursor, error)
+}
+
 // Follow keeps a projection up to date with one producer's shard until ctx ends. A projection that never began, or that is too far behind
-// (its events were dropped), or whose cursor belongs to another log, begins again from the producer's state.
-func Follow(ctx context.Context, p Projection, name string, producer *Actor, log *slog.Logger) {
-	service, index := producer.cfg.Spec().Service, producer.cfg.Index
-	consumer := Consumer{Service: name, Shard: index}
+// (its events were dropped), or whose cursor belongs to another log, begins again from the producer's state. Its consumer is called name.
+func Follow(ctx context.Context, p Projection, name string, from Exporter, producer string, index int, log *slog.Logger) {
+	f := follower{p, Consumer{Service: name, Shard: index}, from, producer, index}
 	for ctx.Err() == nil {
-		at, ok := p.Cursor(service, index)
+		at, ok := p.Cursor(producer, index)
 		var err error
 		if !ok {
-			err = producer.bootstrap(p)
+			err = f.bootstrap(ctx)
 		} else {
-			err = follow(ctx, p, producer, consumer, at)
+			err = f.follow(ctx, at)
 		}
 		if errors.Is(err, ErrTrimmed) || errors.Is(err, ErrAhead) {
-			log.Warn("a projection begins again", "projection", name, "producer", service, "shard", index, "cause", err)
-			err = producer.bootstrap(p)
+			log.Warn("a projection begins again", "projection", name, "producer", producer, "shard", index, "cause", err)
+			err = f.bootstrap(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			log.Error("a projection cannot follow", "projection", name, "producer", service, "shard", index, "error", err)
-			pause(ctx, time.Second)
+			if !errors.Is(err, ErrNoLog) {
+				log.Error("a projection cannot follow", "projection", name, "producer", producer, "shard", index, "error", err)
+			}
+			pause(ctx, followRetry)
 		}
 	}
 }
 
-func follow(ctx context.Context, p Projection, producer *Actor, c Consumer, at Cursor) error {
-	service, index := producer.cfg.Spec().Service, producer.cfg.Index
+// followRetry is how long a follower waits after an error.
+const followRetry = 500 * time.Millisecond
+
+// follower is a projection's reading of one producer's shard.
+type follower struct {
+	p        Projection
+	consumer Consumer
+	from     Exporter
+	producer string
+	index    int
+}
+
+func (f follower) follow(ctx context.Context, at Cursor) error {
 	durable, seen := at, at
 	for ctx.Err() == nil {
-		evs, upto, err := producer.Feed().Poll(ctx, c, seen, durable.Seq, pollWait)
+		evs, upto, err := f.from.Poll(ctx, f.producer, f.index, f.consumer, seen, durable.Seq, pollWait)
 		if err != nil {
 			return err
 		}
@@ -61,7 +81,7 @@ func follow(ctx context.Context, p Projection, producer *Actor, c Consumer, at C
 		if len(evs) == 0 && upto.Seq-durable.Seq < idleFlush {
 			continue
 		}
-		if err := p.Apply(service, index, durable, evs, upto); err != nil {
+		if err := f.p.Apply(f.producer, f.index, durable, evs, upto); err != nil {
 			return fmt.Errorf("shard: applying events %d…%d: %w", durable.Seq+1, upto.Seq, err)
 		}
 		durable = upto
@@ -69,44 +89,46 @@ func follow(ctx context.Context, p Projection, producer *Actor, c Consumer, at C
 	return nil
 }
 
-// bootstrap hands the shard's whole state to a projection, as of one moment.
-func (a *Actor) bootstrap(p Projection) error {
-	snap := a.log.DB().NewSnapshot()
-	defer snap.Close()
-	meta, err := readMeta(snap, a.shard)
+// bootstrap hands the shard's whole state to the projection, as of one moment.
+func (f follower) bootstrap(ctx context.Context) error {
+	at, err := f.from.Export(ctx, f.producer, f.index, func(evs []ticketing.Event) error { return f.p.Load(f.producer, f.index, evs) })
 	if err != nil {
 		return err
 	}
+	return f.p.Loaded(f.producer, f.index, at)
+}
+
+// Export hands over this replica's state as [Exporter] says.
+func (a *Actor) Export(take func([]ticketing.Event) error) (Cursor, error) {
+	var at Cursor
 	spec := a.cfg.Spec()
 	var chunk []ticketing.Event
+	flush := func() error {
+		full := chunk
+		chunk = nil
+		return take(full)
+	}
 	emit := func(d ticketing.EventData) error {
 		typ, subject, author, rev := d.Header()
 		chunk = append(chunk, ticketing.Event{Type: typ, Subject: subject, Author: author, Rev: rev, Data: d})
 		if len(chunk) < loadChunk {
 			return nil
 		}
-		full := chunk
-		chunk = nil
-		return p.Load(spec.Service, a.cfg.Index, full)
+		return flush()
 	}
-	if spec.Export != nil {
-		if err := a.export(&View{shard: a.shard, db: snap, fatal: a.fatal}, spec, emit); err != nil {
+	err := a.Read(func(v *View) error {
+		meta, err := readMeta(v.db, a.shard)
+		if err != nil {
 			return err
 		}
-	}
-	if len(chunk) > 0 {
-		if err := p.Load(spec.Service, a.cfg.Index, chunk); err != nil {
-			return err
+		at = Cursor{meta.Epoch, meta.Head}
+		if spec.Export != nil {
+			return spec.Export(v, emit)
 		}
+		return nil
+	})
+	if err == nil && len(chunk) > 0 {
+		err = flush()
 	}
-	return p.Loaded(spec.Service, a.cfg.Index, Cursor{meta.Epoch, meta.Head})
-}
-
-func (a *Actor) export(v *View, spec Spec, emit func(ticketing.EventData) error) (err error) {
-	defer func() {
-		if p, ok := recover().(errDecode); ok {
-			err = p.err
-		}
-	}()
-	return spec.Export(v, emit)
+	return at, err
 }

@@ -231,6 +231,12 @@ func (w *world) consumers(name string) []string {
 }
 
 // Poll implements Source.
+func (w *world) Acked(string, int, Consumer, uint64) {} // polls tell
+
+func (w *world) Export(_ context.Context, producer string, _ int, take func([]ticketing.Event) error) (Cursor, error) {
+	return w.actors[producer].Export(take)
+}
+
 func (w *world) Poll(ctx context.Context, producer string, _ int, c Consumer, after Cursor, durable uint64, wait time.Duration) ([]ticketing.Event, Cursor, error) {
 	a := w.actors[producer]
 	if a == nil {

@@ -45,6 +45,10 @@ func (a *Actor) followLeadership(ctx context.Context) {
 	for {
 		led := a.log.Lead(ctx) == nil
 		a.self.Send(leads{led})
+		if a.cfg.Leader != nil {
+			node, _ := a.log.Leader()
+			a.cfg.Leader(node)
+		}
 		for waiting := true; waiting; {
 			select {
 			case <-ctx.Done():
@@ -75,16 +79,14 @@ func (a *Actor) turn(leading bool) {
 		return
 	}
 	a.spec = a.cfg.Spec()
-	a.handlers = make(map[uint16]*Handler, len(a.spec.Handlers))
-	for i := range a.spec.Handlers {
-		a.handlers[a.spec.Handlers[i].code] = &a.spec.Handlers[i]
-	}
+	a.handlers = table(a.spec)
 	if a.spec.Gain != nil {
 		if err := a.spec.Gain(&View{shard: a.shard, db: a.log.DB(), fatal: a.fatal}); err != nil {
-			a.cfg.Logger.Error("the shard cannot lead", "service", a.spec.Service, "shard", a.cfg.Index, "error", err)
+			a.yield(err)
 			return
 		}
 	}
+	a.gainErr.Store(nil)
 	a.leading = true
 	a.Feed().setComplete(true)
 	a.lead.Store(true)
@@ -94,13 +96,43 @@ func (a *Actor) turn(leading bool) {
 	a.pull(ctx)
 }
 
+// yieldEvery is how often a shard that cannot lead here tries to hand leadership to another replica.
+const yieldEvery = 5 * time.Second
+
+// yield notes why the shard cannot lead here, and hands leadership on: another node may be able to.
+func (a *Actor) yield(err error) {
+	if was := a.gainErr.Swap(&err); was == nil || (*was).Error() != err.Error() {
+		a.cfg.Logger.Error("the shard cannot lead", "service", a.spec.Service, "shard", a.cfg.Index, "error", err)
+	}
+	if now := a.cfg.Now(); now.Sub(a.yielded) >= yieldEvery {
+		a.yielded = now
+		a.pullers.Go(func() { _ = a.log.Transfer("") }) // alone, there is nobody to hand it to
+	}
+}
+
+// GainError says why the shard does not lead here although its replica does; nil if there is no such reason.
+func (a *Actor) GainError() error {
+	if err := a.gainErr.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func table(spec Spec) map[uint16]*Handler {
+	m := make(map[uint16]*Handler, len(spec.Handlers))
+	for i := range spec.Handlers {
+		m[spec.Handlers[i].code] = &spec.Handlers[i]
+	}
+	return m
+}
+
 func (a *Actor) stepDown() {
 	a.leading = false
 	a.Feed().setComplete(false)
 	a.lead.Store(false)
 	a.stop()
 	for _, r := range a.pending {
-		a.reply(r, retry("This part of the service is changing its leader."))
+		a.reply(r, a.elsewhere("This part of the service is changing its leader."))
 	}
 	a.pending = nil
 	if a.spec.Lose != nil {

@@ -16,13 +16,20 @@ const (
 	parkAfter   = 3 // failures of one event
 	retryDelay  = 50 * time.Millisecond
 	brokenDelay = 30 * time.Second // between looks at a log that is not the one that was read before
+	ackEvery    = 5 * time.Second  // between two reports of the committed cursor to another node
 )
 
 // A Source finds event logs, of any service and shard, on this node or another.
 type Source interface {
 	// Poll is [Feed.Poll] on a replica of the producer's shard. Errors other than ErrTrimmed and ErrAhead pass.
 	Poll(ctx context.Context, producer string, shard int, c Consumer, after Cursor, durable uint64, wait time.Duration) ([]ticketing.Event, Cursor, error)
+	// Acked tells the shard's leader, if that is another node, up to where the consumer has committed, so that events can be dropped there.
+	// It does not block; one that gets lost is followed by another.
+	Acked(producer string, shard int, c Consumer, durable uint64)
 }
+
+// ErrNoLog says that no replica of a shard's log can be reached at the moment.
+var ErrNoLog = errors.New("shard: no replica of the log can be reached")
 
 // pull starts a puller for every shard that this one listens to. They end with ctx.
 func (a *Actor) pull(ctx context.Context) {
@@ -51,6 +58,7 @@ type puller struct {
 	durable  Cursor // committed
 	seen     Cursor // looked at
 	flushed  time.Time
+	acked    time.Time
 	failed   uint64
 	failures int
 }
@@ -58,6 +66,10 @@ type puller struct {
 func (p *puller) run(ctx context.Context) {
 	p.flushed = p.a.cfg.Now()
 	for ctx.Err() == nil {
+		if now := p.a.cfg.Now(); now.Sub(p.acked) >= ackEvery {
+			p.acked = now
+			p.a.cfg.Source.Acked(p.sub.Producer, p.shard, p.consumer, p.durable.Seq)
+		}
 		evs, upto, err := p.a.cfg.Source.Poll(ctx, p.sub.Producer, p.shard, p.consumer, p.seen, p.durable.Seq, pollWait)
 		switch {
 		case errors.Is(err, ErrTrimmed), errors.Is(err, ErrAhead):
@@ -101,6 +113,9 @@ func (p *puller) deliver(ctx context.Context, evs []ticketing.Event, upto Cursor
 		out.cursor = v.cursor(p.sub.Producer, p.shard)
 	}
 	p.durable, p.seen, p.flushed = out.cursor, out.cursor, p.a.cfg.Now()
+	if out.frozen {
+		p.a.awaitThaw(ctx)
+	}
 	if out.failed == 0 {
 		return
 	}

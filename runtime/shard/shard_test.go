@@ -439,7 +439,7 @@ func TestProjectionFollows(t *testing.T) {
 	p := &copyOf{texts: map[ticketing.ID]string{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var following sync.WaitGroup
-	following.Go(func() { Follow(ctx, p, "copy", w.actors["notes"], w.actors["notes"].cfg.Logger) })
+	following.Go(func() { Follow(ctx, p, "copy", w, "notes", 0, w.actors["notes"].cfg.Logger) })
 	defer following.Wait()
 	defer cancel()
 	eventually(t, "the copy is loaded", func() bool { return p.len() == 256 })

@@ -19,6 +19,8 @@ type Spec struct {
 	Lose func()
 	// Export, if set, emits the whole state as events that create it, for consumers that begin from nothing.
 	Export func(v *View, emit func(ticketing.EventData) error) error
+	// Redact, if set, says what a value of the state is in a cut, which leaves the cluster: secrets stay behind.
+	Redact func(k Key, value []byte) ([]byte, error)
 }
 
 // A Handler answers one command or query. Its code is on the wire: never reuse one within a service.
@@ -94,6 +96,9 @@ func On[E any](fn func(tx *Tx, ev *ticketing.Event, data *E) error) EventHandler
 		return fn(tx, ev, data)
 	}
 }
+
+// Wanted reports whether the event is of interest to a shard of n of the consumer.
+func (s *Subscription) Wanted(ev *ticketing.Event, shard, n int) bool { return s.wants(ev, shard, n) }
 
 // wants reports whether the event is of interest to a shard of n. An event of a type that this version does not know goes to the shard
 // that it is routed to, whose dead-letter list keeps it: only a newer version can tell.

@@ -1,17 +1,26 @@
-// Package system is the only importer of proto.actor. It gives every shard a mailbox with a deterministic name, and routes what a
-// client asks by slot to the shard's actor ([System.Ask]). Placement is routing only: that a command takes effect once, and only on the
-// shard's leader, is decided where entries are applied.
+// Package system is the only importer of proto.actor. It gives every shard a mailbox with a deterministic name, the same on every node,
+// and routes what a client asks by slot to the actor on the shard's leader ([System.Ask]), here or on another node ([System.Connect]).
+// Placement is routing only: that a command takes effect once, and only on the shard's leader, is decided where entries are applied.
+//
+// # Between nodes
+//
+// proto.actor's remote carries one type of message only, google.protobuf.BytesValue, with the encoding of envelope.go: an unknown type
+// name would end the process that receives it, so an interceptor refuses everything else. Delivery is at most once. Whoever asks has
+// deadlines of its own, and asks again with the same command id. PIDs name nodes and not addresses; the dialer finds the address.
+//
+// Who leads is a table fed by the replicas on this node and by hints in replies; proto.actor's cluster asks it through our IdentityLookup,
+// and hears of members through our ClusterProvider, which takes them from control. A member is never left out because it is silent.
 package system
 
 import (
 	"fmt"
 	"log/slog"
-	"maps"
 	"runtime/debug"
-	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"ticketing/runtime/shard"
 )
@@ -21,7 +30,14 @@ type System struct {
 	actors *actor.ActorSystem
 	log    *slog.Logger
 	tracer Tracer                              // nil: nobody watches
-	shards atomic.Pointer[map[string][]*Shard] // by service; replaced whole, because pullers look while shards are still being spawned
+	shards atomic.Pointer[map[string][]*Shard] // by service; replaced whole by Define
+	remote atomic.Pointer[remoting]            // nil: there are no other nodes
+
+	pending  sync.Map // correlation → chan answer
+	next     atomic.Uint64
+	handlers [256]atomic.Pointer[Handler] // of calls to this node
+	calls    chan struct{}                // has room for as many as run at once
+	faults   onceIn                       // so that a peer's garbage is logged once
 }
 
 // A Receiver takes an actor's messages, one at a time.
@@ -36,35 +52,29 @@ type Ref struct {
 // Send puts a message into the mailbox. It never blocks; a message to a stopped actor is dropped.
 func (r Ref) Send(msg any) { r.sys.Root.Send(r.pid, msg) }
 
-// Shard is a shard's actor and its mailbox.
-type Shard struct {
-	Ref
-	Actor   *shard.Actor
-	waiting counter
-}
-
 // New starts an actor system.
 func New(log *slog.Logger) *System {
 	// proto.actor tells of every message to an actor that has stopped, which is what a stop looks like.
 	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
-	s := &System{actors: actor.NewActorSystem(quiet), log: log}
+	s := &System{actors: actor.NewActorSystem(quiet), log: log, calls: make(chan struct{}, maxCalls)}
 	s.shards.Store(&map[string][]*Shard{})
 	return s
 }
 
-// Name is the deterministic name of a shard's actor, the same on every node.
-func Name(service string, shard int) string { return fmt.Sprintf("%s/shard/%02d", service, shard) }
-
 // Spawn starts an actor. A name can be in use once.
 func (s *System) Spawn(name string, r Receiver) (Ref, error) {
-	props := actor.PropsFromFunc(func(c actor.Context) {
+	return s.spawn(name, func(c actor.Context) {
 		switch m := c.Message().(type) {
 		case actor.SystemMessage, actor.AutoReceiveMessage:
 		default:
-			s.guard(name, r, m)
+			s.guard(name, func() { r.Receive(m) })
 		}
 	})
-	pid, err := s.actors.Root.SpawnNamed(props, name)
+}
+
+// spawn starts an actor that may hear from other nodes.
+func (s *System) spawn(name string, receive func(actor.Context)) (Ref, error) {
+	pid, err := s.actors.Root.SpawnNamed(actor.PropsFromFunc(receive), name)
 	if err != nil {
 		return Ref{}, fmt.Errorf("system: %s: %w", name, err)
 	}
@@ -72,38 +82,42 @@ func (s *System) Spawn(name string, r Receiver) (Ref, error) {
 }
 
 // guard keeps an actor alive: restarting one would lose its queue, and with it replies that somebody waits for.
-func (s *System) guard(name string, r Receiver, msg any) {
+func (s *System) guard(name string, receive func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("an actor panicked", "actor", name, "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
-	r.Receive(msg)
+	receive()
 }
 
-// SpawnShard starts the actor of a shard. The shards are spawned by one goroutine, those of a service in order.
-func (s *System) SpawnShard(service string, index int, a *shard.Actor) (Ref, error) {
-	if len(s.Shards(service)) != index {
-		return Ref{}, fmt.Errorf("system: %s is spawned out of order", Name(service, index))
-	}
-	ref, err := s.Spawn(Name(service, index), a)
-	if err == nil {
-		next := maps.Clone(*s.shards.Load())
-		next[service] = append(slices.Clone(next[service]), &Shard{Ref: ref, Actor: a})
-		s.shards.Store(&next)
-	}
-	return ref, err
+// spawnShard starts the actor of a shard, which takes requests from this node and from others.
+func (s *System) spawnShard(name string, a *shard.Actor) (Ref, error) {
+	return s.spawn(name, func(c actor.Context) {
+		switch m := c.Message().(type) {
+		case actor.SystemMessage, actor.AutoReceiveMessage:
+		case *wrapperspb.BytesValue:
+			s.guard(name, func() { s.requested(a, m.Value, c.Sender()) })
+		default:
+			s.guard(name, func() { a.Receive(m) })
+		}
+	})
 }
 
-// Shards returns the shards of a service.
-func (s *System) Shards(service string) []*Shard { return (*s.shards.Load())[service] }
+// stop ends one actor, and waits for it.
+func (r Ref) stop() { _ = r.sys.Root.StopFuture(r.pid).Wait() }
 
-// Stop ends all actors.
+// Stop ends all actors, and the connections to other nodes.
 func (s *System) Stop() {
 	for _, shards := range *s.shards.Load() {
 		for _, sh := range shards {
-			_ = s.actors.Root.StopFuture(sh.pid).Wait()
+			if l := sh.local.Load(); l != nil {
+				l.stop()
+			}
 		}
+	}
+	if r := s.remote.Load(); r != nil {
+		r.stop()
 	}
 	s.actors.Shutdown()
 }

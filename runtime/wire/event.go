@@ -14,13 +14,25 @@ const eventHeader = 1 + 2 + 8 + 4 + 16 + 16
 // AppendEvent encodes an event's value; the sequence number is its key.
 func AppendEvent(b []byte, at int64, d ticketing.EventData) []byte {
 	typ, subject, author, rev := d.Header()
+	return append(appendEventHeader(b, at, typ, subject, author, rev), Marshal(d)...)
+}
+
+// AppendEventOf encodes an event that was read, whether or not its data could be decoded.
+func AppendEventOf(b []byte, ev *ticketing.Event) []byte {
+	b = appendEventHeader(b, ev.At.UnixMilli(), ev.Type, ev.Subject, ev.Author, ev.Rev)
+	if raw, ok := ev.Data.([]byte); ok {
+		return append(b, raw...)
+	}
+	return append(b, Marshal(ev.Data)...)
+}
+
+func appendEventHeader(b []byte, at int64, typ ticketing.EventType, subject, author ticketing.ID, rev uint32) []byte {
 	b = append(b, 1)
 	b = binary.BigEndian.AppendUint16(b, uint16(typ))
 	b = binary.BigEndian.AppendUint64(b, uint64(at))
 	b = binary.BigEndian.AppendUint32(b, rev)
 	b = append(b, subject[:]...)
-	b = append(b, author[:]...)
-	return append(b, Marshal(d)...)
+	return append(b, author[:]...)
 }
 
 // ReadEventHeader reads an event without its data, which Data then holds undecoded as []byte, a part of v.

@@ -36,7 +36,10 @@ func golden() map[string]any {
 		new(ticketing.RefreshSession), new(ticketing.Refreshed), new(ticketing.SetPassword), new(ticketing.SetName), new(ticketing.SetDisabled),
 		new(ticketing.RemoveUser), new(ticketing.StartProof), new(ticketing.ResetPassword), new(ticketing.VerifyEmail),
 		new(ticketing.ClaimTicket), new(ticketing.ReleaseTicket), new(ticketing.NoteTicket), new(ticketing.EscalateTicket), new(ticketing.TicketCase),
-		new(ticketing.ReadNotices), new(ticketing.AuthorRecord), new(ticketing.Error)} {
+		new(ticketing.ReadNotices), new(ticketing.AuthorRecord), new(ticketing.Error),
+		new(ticketing.ClusterMap), new(ticketing.FoundCluster), new(ticketing.JoinCluster), new(ticketing.Joined), new(ticketing.AnnounceMember),
+		new(ticketing.SetMember), new(ticketing.AssignReplica), new(ticketing.StageReplica), new(ticketing.DropReplica), new(ticketing.FinishMember),
+		new(ticketing.NodeReport), new(ticketing.ClusterStatus)} {
 		fill(reflect.ValueOf(c).Elem(), id)
 		values[strings.ToLower(reflect.TypeOf(c).Elem().Name())] = c
 	}

@@ -1,0 +1,196 @@
+package placement
+
+import (
+	"slices"
+
+	"ticketing"
+)
+
+// change takes a shard that is being changed one step further. It marks the shard as busy if it is being changed, whether there is
+// something to do now or not.
+func (pl *planner) change(s *shardState) {
+	s.busy = s.leader == nil || !pl.steady(s)
+	if s.leader != nil && s.busy {
+		_ = pl.expel(s) || pl.reconcile(s) || pl.remove(s) || pl.advance(s) || pl.bury(s)
+	} else if s.leader != nil {
+		pl.advance(s) // a learner of control may have to vote
+	}
+}
+
+// expel takes out of the group what the map does not know.
+func (pl *planner) expel(s *shardState) bool {
+	for _, m := range s.truth {
+		if s.p.Replica(m.ID) == nil && pl.oust(s, m) {
+			return true
+		}
+	}
+	return false
+}
+
+// oust takes one replica out of the group, if the group can be without it. A leader hands over before.
+func (pl *planner) oust(s *shardState, m ticketing.GroupMember) bool {
+	if s.leader.ID == m.ID {
+		to := pl.heir(s)
+		if to == nil {
+			return false
+		}
+		pl.do(s, Action{Step: TransferLeader, Node: to.Node, ID: to.ID})
+		return true
+	}
+	if m.Voter && !s.survives(m.ID) {
+		return false
+	}
+	pl.do(s, Action{Step: Remove, Node: m.Node, ID: m.ID})
+	return true
+}
+
+// reconcile brings the map up to what the group is, and gives up replicas that are on their way to a node that goes.
+func (pl *planner) reconcile(s *shardState) bool {
+	for i := range s.p.Replicas {
+		r := &s.p.Replicas[i]
+		m, in := s.in(r.ID)
+		to := r.Stage
+		switch {
+		case r.Stage == ticketing.StageLeaving && !in:
+			pl.do(s, Action{Step: Drop, Node: r.Node, ID: r.ID})
+			return true
+		case r.Stage == ticketing.StageLeaving:
+		case !pl.keeps(r.Node) && !(in && m.Voter), r.Stage == ticketing.StageVoter && !in:
+			to = ticketing.StageLeaving
+		case in && m.Voter:
+			to = ticketing.StageVoter
+		case in && r.Stage == ticketing.StageAdding:
+			to = ticketing.StageLearner
+		}
+		if to != r.Stage && (to != ticketing.StageLeaving || pl.spare(s, r)) {
+			pl.do(s, Action{Step: SetStage, Node: r.Node, ID: r.ID, From: r.Stage, To: to})
+			return true
+		}
+	}
+	return false
+}
+
+// spare reports whether the map names another voter than the replica.
+func (pl *planner) spare(s *shardState, than *ticketing.ReplicaPlace) bool {
+	for i := range s.p.Replicas {
+		if r := &s.p.Replicas[i]; r != than && r.Stage == ticketing.StageVoter {
+			return true
+		}
+	}
+	return false
+}
+
+// remove takes a replica that is to leave out of the group: those that do not run first, because the group is better off without them;
+// those that run once they are not needed any longer.
+func (pl *planner) remove(s *shardState) bool {
+	for _, running := range []bool{false, true} {
+		if running && !pl.enough(s) {
+			return false
+		}
+		for i := range s.p.Replicas {
+			r := &s.p.Replicas[i]
+			m, in := s.in(r.ID)
+			if r.Stage == ticketing.StageLeaving && in && (s.groups[r.ID] != nil) == running && pl.oust(s, m) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// enough reports whether a shard has the voters that it is to have, or can get no further one now.
+func (pl *planner) enough(s *shardState) bool {
+	if pl.goodVoters(s) >= pl.replication(s) {
+		return true
+	}
+	if !s.control {
+		return pl.candidate(s) == "" && !s.coming
+	}
+	return !slices.ContainsFunc(s.p.Replicas, func(r ticketing.ReplicaPlace) bool {
+		return r.Stage == ticketing.StageLearner && pl.up(r.Node) && s.groups[r.ID] != nil
+	})
+}
+
+// bury begins to take away a voter whose node was removed while another change of the shard waits. That change may wait for just this: as
+// long as the dead count, the living cannot be spared.
+func (pl *planner) bury(s *shardState) bool {
+	for i := range s.p.Replicas {
+		r := &s.p.Replicas[i]
+		if r.Stage == ticketing.StageVoter && !pl.keeps(r.Node) && s.groups[r.ID] == nil && pl.replaced(s, r.Node) && pl.spare(s, r) {
+			pl.leave(s, r)
+			return true
+		}
+	}
+	return false
+}
+
+// advance brings a replica that is on its way in one step further.
+func (pl *planner) advance(s *shardState) bool {
+	for i := range s.p.Replicas {
+		r := &s.p.Replicas[i]
+		if r.Stage == ticketing.StageLeaving || !pl.keeps(r.Node) {
+			continue
+		}
+		m, in := s.in(r.ID)
+		switch {
+		case !in && r.Stage != ticketing.StageVoter && s.groups[r.ID] != nil && !pl.occupied(s, r.Node):
+			pl.do(s, Action{Step: AddLearner, Node: r.Node, ID: r.ID})
+			return true
+		case in && !m.Voter && pl.toVote(s, r) && pl.caughtUp(s, r.ID):
+			pl.do(s, Action{Step: Promote, Node: r.Node, ID: r.ID})
+			return true
+		}
+	}
+	return false
+}
+
+// occupied reports whether the group has a replica on a node. It cannot have two.
+func (pl *planner) occupied(s *shardState, node string) bool {
+	for _, m := range s.truth {
+		if m.Node == node {
+			return true
+		}
+	}
+	return false
+}
+
+// toVote reports whether a learner is to get a vote: always, except in control, where the first few of those that are up do.
+func (pl *planner) toVote(s *shardState, r *ticketing.ReplicaPlace) bool {
+	if !s.control || r.Stage == ticketing.StageVoter {
+		return true
+	}
+	return pl.up(r.Node) && pl.goodVoters(s) < pl.replication(s)
+}
+
+// goodVoters is how many voters the map has on nodes that stay.
+func (pl *planner) goodVoters(s *shardState) (n int) {
+	for _, r := range s.p.Replicas {
+		if r.Stage == ticketing.StageVoter && pl.keeps(r.Node) {
+			n++
+		}
+	}
+	return n
+}
+
+// steady reports whether the group is what the map says, and no replica of it is on its way in or out.
+func (pl *planner) steady(s *shardState) bool {
+	return s.agreed() && !slices.ContainsFunc(s.p.Replicas, s.underway)
+}
+
+// agreed reports whether the group has the members that the map says, with the votes that it says.
+func (s *shardState) agreed() bool {
+	if len(s.truth) != len(s.p.Replicas) {
+		return false
+	}
+	for _, r := range s.p.Replicas {
+		if m, in := s.in(r.ID); !in || r.Stage == ticketing.StageVoter && !m.Voter || r.Stage == ticketing.StageLearner && m.Voter {
+			return false
+		}
+	}
+	return true
+}
+
+// underway reports whether a replica is on its way in or out.
+func (s *shardState) underway(r ticketing.ReplicaPlace) bool {
+	return r.Stage != ticketing.StageVoter && (r.Stage != ticketing.StageLearner || !s.control)
+}

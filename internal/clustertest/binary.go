@@ -1,0 +1,83 @@
+package clustertest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// built is the binary under test; TICKETING_BINARY names one that is there already.
+var built = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("TICKETING_BINARY"); path != "" {
+		return path, nil
+	}
+	dir, err := os.MkdirTemp("", "ticketing-cluster")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "ticketing")
+	out, err := exec.Command("go", "build", "-o", path, "ticketing/cmd/ticketing").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+// Binary returns the path of the program, which is built once. Run removes it.
+func Binary(tb testing.TB) string {
+	tb.Helper()
+	path, err := built()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// Run is the body of a TestMain.
+func Run(m *testing.M) int {
+	code := m.Run()
+	if path, err := built(); err == nil && os.Getenv("TICKETING_BINARY") == "" {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	return code
+}
+
+// Ports that nodes listen on come from below the range of those that outgoing connections get, so that a node which starts again finds its
+// own free.
+const firstPort, lastPort = 16_000, 32_000
+
+var nextPort atomic.Int64
+
+// listen opens a listener on a port of its own.
+func listen(tb testing.TB) net.Listener {
+	tb.Helper()
+	nextPort.CompareAndSwap(0, int64(os.Getpid()*64))
+	for range 1000 {
+		port := firstPort + nextPort.Add(1)%(lastPort-firstPort)
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return ln
+		}
+	}
+	tb.Fatal("no port is free")
+	return nil
+}
+
+// freeAddress returns an address that nobody listens on.
+func freeAddress(tb testing.TB) string {
+	tb.Helper()
+	ln := listen(tb)
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// indent makes a file's text a value in YAML.
+func indent(text string) string {
+	return "|\n    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ") + "\n"
+}

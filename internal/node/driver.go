@@ -1,0 +1,174 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"ticketing"
+	"ticketing/actors/control/placement"
+	"ticketing/runtime/replica"
+	"ticketing/runtime/system"
+)
+
+const (
+	// placeEvery is how often control's leader looks what is to be done.
+	placeEvery = 500 * time.Millisecond
+	// actionTimeout bounds one action. What became of it is seen in the next reports.
+	actionTimeout = 10 * time.Second
+)
+
+// runPlacement carries out what placement plans, while this node leads control and until running ends.
+func (n *Node) runPlacement(running context.Context) {
+	silent := map[string]bool{}
+	t := time.NewTicker(placeEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-running.Done():
+			return
+		case <-t.C:
+		case <-n.toPlace:
+		}
+		live, ok := n.reports.fresh()
+		if !ok || !n.leadsControl() {
+			clear(silent)
+			continue
+		}
+		n.silences(live, silent)
+		n.place(running, live)
+	}
+}
+
+// placeNow makes the next plan come at once.
+func (n *Node) placeNow() {
+	select {
+	case n.toPlace <- struct{}{}:
+	default:
+	}
+}
+
+// place makes one plan and carries it out. An action that fails is planned again if it still makes sense.
+func (n *Node) place(running context.Context, live map[string]ticketing.NodeReport) {
+	ctx, cancel := context.WithTimeout(running, actionTimeout)
+	m, err := n.control.Map(ctx)
+	cancel()
+	if err != nil {
+		return // not the leader any more, or no quorum
+	}
+	for _, a := range placement.Plan(m, live, placement.DefaultLimits()) {
+		if running.Err() != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(running, actionTimeout)
+		err := n.act(ctx, a)
+		cancel()
+		what := describe(a)
+		switch {
+		case err == nil:
+			n.log.Info("placement", "done", what)
+		case running.Err() == nil:
+			n.log.Debug("placement", "failed", what, "error", err)
+		}
+	}
+}
+
+func describe(a placement.Action) string {
+	var b strings.Builder
+	b.WriteString(a.Step.String())
+	if a.Service != "" {
+		fmt.Fprintf(&b, " %s", system.Name(a.Service, a.Shard))
+	}
+	for _, s := range []string{a.ID, a.Node} {
+		if s != "" {
+			b.WriteString(" " + s)
+		}
+	}
+	if a.Step == placement.SetStage {
+		fmt.Fprintf(&b, " %v to %v", a.From, a.To)
+	}
+	return b.String()
+}
+
+// act carries out one action.
+func (n *Node) act(ctx context.Context, a placement.Action) error {
+	switch a.Step {
+	case placement.Assign:
+		_, err := n.control.Assign(ctx, ticketing.AssignReplica{Service: a.Service, Shard: a.Shard, Node: a.Node})
+		return err
+	case placement.SetStage:
+		return n.control.Stage(ctx, ticketing.StageReplica{Service: a.Service, Shard: a.Shard, ID: a.ID, From: a.From, To: a.To})
+	case placement.FinishRemoval:
+		return n.control.FinishMember(ctx, ticketing.FinishMember{Node: a.Node, Incarnation: a.Incarnation})
+	case placement.Drop:
+		// What the leader reported may not have been committed: a configuration without the replica is, when this returns.
+		if err := n.changeGroup(ctx, a, placement.Remove); err != nil {
+			return err
+		}
+		return n.control.Drop(ctx, ticketing.DropReplica{Service: a.Service, Shard: a.Shard, ID: a.ID})
+	case placement.AddLearner, placement.Promote, placement.Remove, placement.TransferLeader:
+		return n.changeGroup(ctx, a, a.Step)
+	}
+	return fmt.Errorf("node: placement asks for the unknown step %d", a.Step)
+}
+
+// groupChange asks a group's leader to change who is in the group.
+type groupChange struct {
+	Step    placement.Step `cbor:"1,keyasint"`
+	Service string         `cbor:"2,keyasint"`
+	Shard   int            `cbor:"3,keyasint"`
+	ID      string         `cbor:"4,keyasint"`
+	Node    string         `cbor:"5,keyasint"`
+}
+
+func (n *Node) changeGroup(ctx context.Context, a placement.Action, step placement.Step) error {
+	if a.Leader == "" {
+		return errors.New("node: nobody leads the group")
+	}
+	_, err := call[nothing](ctx, n, a.Leader, callChange, groupChange{step, a.Service, a.Shard, a.ID, a.Node})
+	return err
+}
+
+// change changes a group that this node leads.
+func (n *Node) change(_ context.Context, _ string, c groupChange) (nothing, error) {
+	defer n.tell()
+	g := n.replicaOf(shardKey{c.Service, c.Shard})
+	if g == nil {
+		return nothing{}, ticketing.Errorf(ticketing.Unavailable, "This node has no replica of %s.", system.Name(c.Service, c.Shard))
+	}
+	var err error
+	switch c.Step {
+	case placement.AddLearner:
+		err = g.replica.AddLearner(c.ID, c.Node)
+	case placement.Promote:
+		err = g.replica.Promote(c.ID, c.Node)
+	case placement.Remove:
+		err = g.replica.Remove(c.ID)
+	case placement.TransferLeader:
+		err = g.replica.Transfer(c.ID)
+	default:
+		return nothing{}, ticketing.Errorf(ticketing.Unavailable, "This node does not know the change %d.", c.Step)
+	}
+	switch {
+	case errors.Is(err, replica.ErrNotLeader):
+		err = ticketing.Errorf(ticketing.Unavailable, "This node does not lead %s.", g.name)
+	case err != nil:
+		err = &ticketing.Error{Kind: ticketing.Unavailable, Msg: "The change of " + g.name + " is not known to have happened.", Err: err}
+	}
+	return nothing{}, err
+}
+
+// answerCluster lets other nodes speak with this one about the cluster.
+func (n *Node) answerCluster() {
+	n.peers.Handle(joinPurpose, n.joining)
+	answer(n, callJoin, n.takeIn)
+	answer(n, callReport, n.reported)
+	answer(n, callReached, n.reached)
+	answer(n, callPing, n.ping)
+	answer(n, callChange, n.change)
+	answer(n, callPrepare, n.prepare)
+	answer(n, callStatus, n.status)
+	answer(n, callSetMember, n.setMember)
+}

@@ -1,0 +1,164 @@
+package system
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"ticketing"
+	"ticketing/runtime/shard"
+)
+
+// maxCalls bounds the calls from other nodes that are answered at once; more are refused as Unavailable.
+const maxCalls = 1024
+
+// callTimeout is for callers without a deadline.
+const callTimeout = 10 * time.Second
+
+// A Handler answers a call from another node, in a goroutine of its own. The context ends when the caller's patience does. The request is
+// the handler's.
+type Handler func(ctx context.Context, from string, request []byte) ([]byte, error)
+
+// HandleCall sets who answers an operation. Operations are on the wire: never use a number for anything else.
+func (s *System) HandleCall(op byte, h Handler) { s.handlers[op].Store(&h) }
+
+// Call asks a node, which may be this one, to do something that is no shard's. Errors other than the handler's are Unavailable; then whether
+// it was done is unknown.
+func (s *System) Call(ctx context.Context, node string, op byte, request []byte) ([]byte, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+	}
+	if node == s.name() {
+		return s.handle(ctx, node, op, request)
+	}
+	r := s.remote.Load()
+	if r == nil {
+		return nil, ticketing.Errorf(ticketing.Unavailable, "This node is alone.")
+	}
+	number, answers := s.expect()
+	defer s.pending.Delete(number)
+	b := append(appendEnvelope(make([]byte, 0, envelopeHeader+16+len(request)), isCall, number), op)
+	b = binary.AppendUvarint(b, uint64(max(remaining(ctx).Milliseconds(), 1)))
+	r.send(node, nodeActor, append(b, request...))
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+		return nil, &ticketing.Error{Kind: ticketing.Unavailable, Msg: "The node " + node + " does not answer.", Op: "system.Call", Err: ctx.Err()}
+	}
+}
+
+// called starts to answer a call from another node.
+func (s *System) called(msg []byte, from *actor.PID) {
+	kind, number, body, err := openEnvelope(msg)
+	if kind != isCall || from == nil {
+		s.refuse(from, "a message that is no call")
+		return
+	}
+	reply := func(value []byte, err error) {
+		b := appendAnswer(appendEnvelope(nil, isAnswer, number), shard.Reply{Err: err}, value)
+		s.actors.Root.Send(from, wrapperspb.Bytes(b))
+	}
+	ms, n := uint64(0), 0
+	if err == nil && len(body) > 1 {
+		ms, n = binary.Uvarint(body[1:])
+	}
+	if n <= 0 {
+		s.refuse(from, "a call of an unknown form")
+		reply(nil, ticketing.Errorf(ticketing.Unavailable, "This node does not know this form of call; it may be of another version."))
+		return
+	}
+	select {
+	case s.calls <- struct{}{}:
+	default:
+		reply(nil, shard.ErrBusy)
+		return
+	}
+	go func() {
+		defer func() { <-s.calls }()
+		s.guard(nodeActor, func() {
+			ctx, cancel := context.WithTimeout(context.Background(), min(time.Duration(ms)*time.Millisecond, 10*time.Minute))
+			defer cancel()
+			reply(s.handle(ctx, from.Address, body[0], body[1+n:]))
+		})
+	}()
+}
+
+func (s *System) handle(ctx context.Context, from string, op byte, request []byte) ([]byte, error) {
+	h := s.handlers[op].Load()
+	if h == nil {
+		return nil, ticketing.Errorf(ticketing.Unavailable, "This node does not know the call %d; it may be of another version, or still starting.", op)
+	}
+	return (*h)(ctx, from, request)
+}
+
+// expect makes room for an answer. Whoever expects one deletes it from pending in the end.
+func (s *System) expect() (number uint64, answers chan answer) {
+	number, answers = s.next.Add(1), make(chan answer, 1)
+	s.pending.Store(number, answers)
+	return number, answers
+}
+
+// answered hands an answer to whoever waits for it. One that nobody waits for any more is dropped.
+func (s *System) answered(msg []byte, from *actor.PID) {
+	kind, number, body, err := openEnvelope(msg)
+	if kind != isAnswer || err != nil {
+		s.refuse(from, "a message that is no answer")
+		return
+	}
+	ch, ok := s.pending.LoadAndDelete(number)
+	if !ok {
+		return
+	}
+	a, err := readAnswer(body)
+	if err != nil {
+		s.refuse(from, "an answer of an unknown form")
+		a = answer{err: ticketing.Wrap("system", err)}
+	}
+	ch.(chan answer) <- a
+}
+
+// requested hands another node's request to a shard's actor, in the actor's goroutine.
+func (s *System) requested(a *shard.Actor, msg []byte, from *actor.PID) {
+	kind, number, body, err := openEnvelope(msg)
+	if kind != isRequest || from == nil {
+		s.refuse(from, "a message that is no request")
+		return
+	}
+	reply := func(r shard.Reply) {
+		var value []byte
+		if r.Err == nil {
+			value = encode(r.Value)
+		}
+		s.actors.Root.Send(from, wrapperspb.Bytes(appendAnswer(appendEnvelope(nil, isAnswer, number), r, value)))
+	}
+	if err != nil || len(body) < 3 {
+		s.refuse(from, "a request of an unknown form")
+		reply(shard.Reply{Err: ticketing.Errorf(ticketing.Unavailable, "This node does not know this form of request; it may be of another version.")})
+		return
+	}
+	code := binary.BigEndian.Uint16(body)
+	cmd, err := a.Decode(code, body[3:])
+	if err != nil {
+		s.refuse(from, "a request that cannot be read: "+err.Error())
+		reply(shard.Reply{Err: err})
+		return
+	}
+	a.Receive(&shard.Request{Code: code, Cmd: cmd, Answer: reply, Again: body[2]&flagAgain != 0})
+}
+
+// refuse logs what a peer sent and should not have.
+func (s *System) refuse(from *actor.PID, what string) {
+	node := "nobody"
+	if from != nil {
+		node = from.Address
+	}
+	if s.faults.first(node + what) {
+		s.log.Warn("a node sent what is not understood; it was refused", "node", node, "what", what)
+	}
+}
