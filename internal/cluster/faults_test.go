@@ -289,7 +289,7 @@ func (w *world) arrives(name string) {
 // moveReplica begins to move a replica, or to lend one.
 func (w *world) moveReplica() error {
 	id := w.anyShard()
-	seats, to := w.seatsOf(id), w.fresh(id)
+	seats, to := w.seatsOf(id), w.free(id)
 	from, lend := pick(w.plan, seats...), w.plan.IntN(3) == 0
 	if to == "" {
 		return nil

@@ -55,8 +55,7 @@ type world struct {
 	nodes   map[string]*node
 	disks   map[string]*vfs.MemFS // what a node starts from
 	seats   []seat
-	used    map[place]bool // places that hold data of a replica, maybe of one that was removed
-	numbers int            // used for IDs
+	numbers int // used for IDs
 	clones  uint64
 	unsync  func() int     // percentage of unsynced data that a crash keeps
 	hit     map[string]int // node → changes of its disk from the arrival of a snapshot until it crashes
@@ -65,7 +64,7 @@ type world struct {
 func newWorld(seed uint64, sum *tally) *world {
 	plan, chance := newRng(seed, 1), newRng(seed, 2)
 	w := &world{plan: plan, chance: chance, sum: sum, log: quiet, oracle: newOracle(), admin: make(chan struct{}, 1), skews: map[string]time.Duration{},
-		nodes: map[string]*node{}, disks: map[string]*vfs.MemFS{}, used: map[place]bool{}, hit: map[string]int{}}
+		nodes: map[string]*node{}, disks: map[string]*vfs.MemFS{}, hit: map[string]int{}}
 	w.history = newHistory(w.oracle)
 	for i := range 3 + plan.IntN(3) {
 		name := fmt.Sprintf("n%d", i)
@@ -286,7 +285,6 @@ func (w *world) form() error {
 					s.id = fmt.Sprintf("%s.%d", name, w.numbers)
 				}
 				w.seats = append(w.seats, s)
-				w.used[place{name, id}] = true
 			}
 		}
 	}
