@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"ticketing"
 	"ticketing/actors/control"
 	"ticketing/gateway"
-	"ticketing/runtime/system"
 )
 
 // acts remembers what placement did last, so that operators see what it cannot do.
@@ -60,6 +60,12 @@ func (n *Node) status(context.Context, string, nothing) (ticketing.ClusterStatus
 	for i := range m.Placements {
 		b.shard(&m.Placements[i])
 	}
+	switch n := len(b.leaderless); {
+	case n == 1:
+		b.fault("%s has no leader: it takes no writes.", b.leaderless[0])
+	case n > 1:
+		b.fault("%d shards have no leader and take no writes: %s.", n, strings.Join(b.leaderless, ", "))
+	}
 	for i := range m.Members {
 		at, last := n.reports.seen(m.Members[i].Node)
 		b.node(&m.Members[i], at, last)
@@ -78,6 +84,8 @@ type statusOf struct {
 	leaders map[shardKey]ticketing.GroupReport // what the leader of a shard says
 	at      map[shardKey]string                // and its node
 	lag     map[string]uint64
+	// leaderless are the shards without a leader. They become one fault: after the loss of a majority it is all of them.
+	leaderless []string
 }
 
 // findLeaders finds who leads: of several that say so, the one of the highest term.
@@ -116,10 +124,10 @@ func (b *statusOf) shard(p *ticketing.Placement) {
 			b.s.Moves = append(b.s.Moves, rs)
 		}
 	}
-	name := system.Name(p.Service, p.Shard)
+	name := fmt.Sprintf("%s/%d", p.Service, p.Shard)
 	switch {
 	case s.Leader == "":
-		b.fault("%s has no leader: it takes no writes.", name)
+		b.leaderless = append(b.leaderless, name)
 	case !s.Serving:
 		b.fault("%s is led by %s, which does not serve it yet.", name, s.Leader)
 	case alive < voters:
