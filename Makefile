@@ -53,9 +53,9 @@ bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./runtime/... ./plugins/... ./gateway/... ./actors/...
 	./bin/ticketing bench $(BENCH)
 
-## chaos: kills and power losses, SEEDS of them
+## chaos: kills, power losses and plans of placement, SEEDS of them
 chaos: build
-	CHAOS_SEEDS=$(SEEDS) $(GO) test -timeout 0 -run 'Chaos|Crash|PowerLoss|Kill' -v ./runtime/... ./internal/...
+	CHAOS_SEEDS=$(SEEDS) $(GO) test -timeout 0 -run 'Chaos|Crash|PowerLoss|Kill' -v ./runtime/... ./actors/control/... ./internal/...
 
 ## mutants: break every invariant on purpose; a test must turn red each time
 mutants:

@@ -29,6 +29,9 @@ type call struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	span   trace.Span // nil: the request is not traced
+	stale  bool       // old answers will do
+	// staleUsed reports whether there was one; nil as long as nothing was asked, or if stale is not set
+	staleUsed func() bool
 }
 
 // context returns the context for calls to services. It is not the request's own: that one is reused afterwards, and
@@ -39,7 +42,7 @@ func (c *call) context() context.Context {
 		if c.span != nil {
 			parent = trace.ContextWithSpan(parent, c.span)
 		}
-		c.ctx, c.cancel = context.WithTimeout(parent, c.route.timeout)
+		c.ctx, c.cancel = context.WithTimeout(c.allowStale(parent), c.route.timeout)
 	}
 	return c.ctx
 }
@@ -200,7 +203,11 @@ func (c *call) awaitPosition() error {
 	} else if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.context(), positionWait)
+	wait := positionWait
+	if c.stale && c.g.behind() {
+		wait = staleWait
+	}
+	ctx, cancel := context.WithTimeout(c.context(), wait)
 	defer cancel()
 	err = c.g.s.Query.Wait(ctx, p)
 	switch ticketing.KindOf(err) {

@@ -94,6 +94,9 @@ func matchRoute(t *testing.T, name string, r *route, op *openapi.Operation) {
 	if op.Recent != r.proven {
 		t.Errorf("%s: x-recent-password is %v", name, op.Recent)
 	}
+	if stale := describesStale(op); stale != r.readable() {
+		t.Errorf("%s: that answers may be old is described: %v", name, stale)
+	}
 	for part := range strings.SplitSeq(r.pattern, "/") {
 		if !strings.HasPrefix(part, "{") {
 			continue
@@ -109,6 +112,17 @@ func matchRoute(t *testing.T, name string, r *route, op *openapi.Operation) {
 			t.Errorf("%s: the status %d is not described", name, status)
 		}
 	}
+}
+
+// describesStale reports whether an operation has the header that asks for old answers, and the one that marks them.
+func describesStale(op *openapi.Operation) bool {
+	good, _ := op.Responses.Get("200")
+	asked := slices.ContainsFunc(op.Parameters, func(p openapi.Parameter) bool { return p.In == "header" && p.Name == "Allow-Stale" })
+	marked := false
+	if op.Method == "GET" {
+		_, marked = good.Headers.Get("Stale")
+	}
+	return asked && marked
 }
 
 // statusesOf are the errors that follow from what a route is and takes. What else a handler answers, the contract test

@@ -60,6 +60,9 @@ type Keys interface {
 type Health interface {
 	// Ready returns false with the reasons; detail is shown on /readyz as JSON and holds no secret.
 	Ready() (ok bool, detail any)
+	// Behind reports whether what this node reads from its own copies may be old: for some seconds it has known no leader of a shard that
+	// they follow. It is asked with every request that reads them, so it must not do more than look.
+	Behind() bool
 }
 
 // Config is how a gateway listens and what it bears. Zero values stand for the defaults.

@@ -89,6 +89,7 @@ func TestGoClient(t *testing.T) {
 	ann.useItems()
 	w.useTickets(w.programOf(t, r, w.author), w.programOf(t, r, w.mod))
 	w.useOperation(w.programOf(t, r, w.op))
+	w.useCluster(w.programOf(t, r, w.op))
 	w.useEnd(ann)
 	for _, op := range k.model.Operations {
 		if !r.asked[op.ID] && !browsersOnly[op.ID] {
@@ -239,6 +240,31 @@ func (w *world) useOperation(p *goProgram) {
 	p.ok(err1, err2, err3, err4, err5, err6, err7)
 	if !p.Ready(p.ctx) || !p.Healthy(p.ctx) {
 		p.t.Error("the site is not ready")
+	}
+}
+
+func (w *world) useCluster(p *goProgram) {
+	p.t.Helper()
+	status, err := p.Cluster(p.ctx)
+	if p.ok(err); len(status.Nodes) != 3 || status.Nodes[1].Node != "n2" || len(status.Groups) != 3 || status.Groups[0].Replicas[0].Stage != ticketing.StageVoter {
+		p.t.Errorf("%+v", status)
+	}
+	state := func(i int, want ticketing.MemberState) {
+		p.t.Helper()
+		if got := w.m.cluster.Nodes[i].State; got != want {
+			p.t.Errorf("the node %d is %v, not %v", i, got, want)
+		}
+	}
+	p.ok(p.Drain(p.ctx, "n2"))
+	state(1, ticketing.MemberDraining)
+	p.ok(p.Undrain(p.ctx, "n2"))
+	state(1, ticketing.MemberUp)
+	p.ok(p.RemoveNode(p.ctx, "n2"), p.RemoveDeadNode(p.ctx, "n3"))
+	state(1, ticketing.MemberLeaving)
+	state(2, ticketing.MemberRemoved)
+	var e *goclient.Error
+	if err := p.RemoveDeadNode(p.ctx, "n1"); !errors.As(err, &e) || e.Status != 409 {
+		p.t.Errorf("a node that is alive: %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,7 +43,14 @@ type site struct {
 	clock *clock
 	addr  string
 	logs  *logBuffer
+	state nodeState
 }
+
+// nodeState is the health of the node that a site is on.
+type nodeState struct{ behind atomic.Bool }
+
+func (*nodeState) Ready() (bool, any) { return true, nil }
+func (n *nodeState) Behind() bool     { return n.behind.Load() }
 
 type logBuffer struct {
 	mu sync.Mutex
@@ -77,7 +85,7 @@ func newSiteOf(t testing.TB, m *memory, change ...func(*Config)) *site {
 	}
 	log := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if s.g, err = New(c, s.m.services(), newKeyring(), nil, log); err != nil {
+	if s.g, err = New(c, s.m.services(), newKeyring(), &s.state, log); err != nil {
 		t.Fatal(err)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

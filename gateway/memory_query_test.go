@@ -35,9 +35,12 @@ func (m *memory) DecideTicket(_ context.Context, c ticketing.DecideTicket) (tick
 	})
 }
 
-func (m *memory) Ticket(_ context.Context, id ticketing.ID) (ticketing.Ticket, error) {
+func (m *memory) Ticket(ctx context.Context, id ticketing.ID) (ticketing.Ticket, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.reach(ctx); err != nil {
+		return ticketing.Ticket{}, err
+	}
 	for _, t := range m.tickets {
 		if t.ID == id {
 			return *t, nil

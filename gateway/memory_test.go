@@ -36,6 +36,7 @@ type memory struct {
 	seq       uint64
 	unknown   map[ticketing.ID]bool // posts that comments has not heard of
 	down      bool                  // users answers Unavailable
+	lost      bool                  // nothing has a leader
 	asked     int                   // calls of Session and RenewSession
 	timelines map[ticketing.ID][]ticketing.TicketEntry
 	read      map[ticketing.ID]time.Time // notices
@@ -68,6 +69,10 @@ func (m *memory) services() Services {
 func once[T any](m *memory, meta ticketing.Meta, do func() (T, error)) (T, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.lost {
+		var zero T
+		return zero, errLost
+	}
 	if r, ok := m.done[meta.ID]; ok {
 		if r.body != meta.Body {
 			var zero T
@@ -82,6 +87,20 @@ func once[T any](m *memory, meta ticketing.Meta, do func() (T, error)) (T, error
 		m.seq++
 	}
 	return v, err
+}
+
+var errLost = ticketing.Errorf(ticketing.Unavailable, "nobody leads")
+
+// reach refuses a question when nothing has a leader, unless an old answer will do. held: mu
+func (m *memory) reach(ctx context.Context) error {
+	if !m.lost {
+		return nil
+	}
+	if use := ticketing.StaleAllowed(ctx); use != nil {
+		use()
+		return nil
+	}
+	return errLost
 }
 
 func (m *memory) position() ticketing.Position {
@@ -118,9 +137,12 @@ func (m *memory) Credentials(_ context.Context, email string) (ticketing.Credent
 	return ticketing.Credentials{User: m.users[id], PasswordHash: m.hashes[id]}, nil
 }
 
-func (m *memory) User(_ context.Context, id ticketing.ID) (ticketing.User, error) {
+func (m *memory) User(ctx context.Context, id ticketing.ID) (ticketing.User, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.reach(ctx); err != nil {
+		return ticketing.User{}, err
+	}
 	u, ok := m.users[id]
 	if !ok {
 		return u, notFound()
@@ -146,9 +168,12 @@ func (m *memory) CreatePost(_ context.Context, c ticketing.CreatePost) (ticketin
 	})
 }
 
-func (m *memory) Post(_ context.Context, id ticketing.ID) (ticketing.Post, error) {
+func (m *memory) Post(ctx context.Context, id ticketing.ID) (ticketing.Post, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.reach(ctx); err != nil {
+		return ticketing.Post{}, err
+	}
 	if p := m.posts[id]; p != nil {
 		return *p, nil
 	}
@@ -250,9 +275,12 @@ func (m *memory) DeleteComment(_ context.Context, c ticketing.DeleteItem) (ticke
 	})
 }
 
-func (m *memory) Comment(_ context.Context, id ticketing.ID) (ticketing.Comment, error) {
+func (m *memory) Comment(ctx context.Context, id ticketing.ID) (ticketing.Comment, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.reach(ctx); err != nil {
+		return ticketing.Comment{}, err
+	}
 	if c := m.comments[id]; c != nil {
 		return *c, nil
 	}

@@ -166,10 +166,13 @@ func (m *memory) EndSession(_ context.Context, c ticketing.EndSession) error {
 	return nil
 }
 
-func (m *memory) Session(_ context.Context, user, session ticketing.ID) (ticketing.UserSession, error) {
+func (m *memory) Session(ctx context.Context, user, session ticketing.ID) (ticketing.UserSession, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++
+	if err := m.reach(ctx); err != nil {
+		return ticketing.UserSession{}, err
+	}
 	us, err := m.living(session, time.Time{})
 	if err == nil && us.User.ID != user {
 		err = unauthorized()
@@ -177,9 +180,12 @@ func (m *memory) Session(_ context.Context, user, session ticketing.ID) (ticketi
 	return us, err
 }
 
-func (m *memory) Sessions(_ context.Context, user ticketing.ID) ([]ticketing.Session, error) {
+func (m *memory) Sessions(ctx context.Context, user ticketing.ID) ([]ticketing.Session, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.reach(ctx); err != nil {
+		return nil, err
+	}
 	var all []ticketing.Session
 	for _, s := range m.sessions {
 		if s.User == user {

@@ -39,6 +39,7 @@ func newPages(a *assets) (*template.Template, error) {
 		"kind":    kindWord,
 		"entry":   entryWord,
 		"notice":  noticeWord,
+		"bytes":   bytesText,
 	}).ParseFS(web, "web/*.html")
 	return t, ticketing.Wrap("gateway.newPages", err)
 }
@@ -96,6 +97,7 @@ type view struct {
 	Leave  string // for the form that signs out
 	Key    string // makes a form count once
 	Notice string // what the step before did
+	Stale  bool   // what is on it may be old
 	Wide   bool   // uses the whole width
 	Charts bool   // loads the script for charts
 	Faults *faults
@@ -173,7 +175,7 @@ func (g *Gateway) render(c *call, status int, name string, v view) error {
 	if v.Token == "" {
 		v.Token = g.formToken(c)
 	}
-	v.Leave = v.Token
+	v.Leave, v.Stale = v.Token, c.isStale()
 	if c.route.pre && c.who != nil {
 		v.Leave = g.csrf.token(sessionBinding(c.who))
 	}
@@ -313,6 +315,10 @@ var notices = map[string]string{
 	"activated":   "The rule is active on every node.",
 	"rolled-back": "The rule is back at its version before.",
 	"retired":     "The rule is retired. A rollback brings it back.",
+	"draining":    "The node hands over what it leads.",
+	"undrained":   "The node is taken back.",
+	"leaving":     "The node leaves: its replicas are moved one by one.",
+	"given-up":    "The node is given up. What it held is copied from the others.",
 	"read":        "Your notices are marked as read.",
 }
 

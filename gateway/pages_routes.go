@@ -71,6 +71,10 @@ func pageRoutes() []route {
 		{method: "POST", pattern: "/plugins/{name}/rule", access: operator, proven: true, limit: ruleLimit, handler: (*Gateway).activateForm, timeout: importExpiry},
 		{method: "POST", pattern: "/plugins/{name}/rollback", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rollBackForm, timeout: importExpiry},
 		{method: "POST", pattern: "/plugins/{name}/retire", access: operator, proven: true, limit: textLimit, handler: (*Gateway).retireForm, timeout: importExpiry},
+
+		{method: "GET", pattern: "/cluster", access: operator, handler: (*Gateway).clusterPage},
+		{method: "GET", pattern: "/cluster/{node}/{change}", access: operator, handler: (*Gateway).memberPage},
+		{method: "POST", pattern: "/cluster/{node}/{change}", access: operator, proven: true, limit: textLimit, handler: (*Gateway).memberForm},
 	}
 	for i := range all {
 		all[i].page = true

@@ -119,8 +119,10 @@ func TestEveryPage(t *testing.T) {
 		path+"/comments/"+comment.String()+"/delete", "/report?post="+post.String(), "/appeal?post="+post.String()+"&comment="+comment.String(), "/tickets/"+ticket)
 	op.do("POST", "/api/plugins/links/versions", "\x00asm\x01\x00\x00\x00", "Content-Type", "application/wasm").want(201)
 	all(op, "/queue", "/queue/"+report, "/queue/"+ticket+"?kind=support", "/plugins", "/plugins/links")
+	all(op, "/cluster", "/cluster/n1/drain", "/cluster/n1/undrain", "/cluster/n1/remove", "/cluster/n3/give-up")
 	ann.do("GET", "/queue", "").want(403)
 	ann.do("GET", "/plugins", "").want(403)
+	ann.do("GET", "/cluster", "").want(403)
 	ann.do("GET", "/tickets/"+report, "").want(404)
 }
 

@@ -29,6 +29,7 @@ type route struct {
 	handler func(*Gateway, *call) error
 	timeout time.Duration // for all calls to services together; 0: Config.RequestTimeout
 	page    bool          // errors are pages, not problem+json; bodies are forms
+	copy    bool          // answers from this node's own copy, which may be behind
 	pre     bool          // a page for those who are not signed in yet: its forms' tokens are bound to the pre-session
 	proven  bool          // a browser's session must have given the password lately
 	class   class         // what its requests count as
@@ -64,25 +65,25 @@ func routes() []route {
 		{method: "GET", pattern: "/.well-known/jwks.json", access: open, handler: (*Gateway).jwks},
 
 		{method: "POST", pattern: "/api/posts", access: user, limit: textLimit, handler: (*Gateway).createPost},
-		{method: "GET", pattern: "/api/posts", access: anyone, handler: (*Gateway).listFeed},
+		{method: "GET", pattern: "/api/posts", access: anyone, copy: true, handler: (*Gateway).listFeed},
 		{method: "GET", pattern: "/api/posts/{post}", access: anyone, handler: (*Gateway).getPost},
 		{method: "PATCH", pattern: "/api/posts/{post}", access: user, limit: textLimit, handler: (*Gateway).editPost},
 		{method: "DELETE", pattern: "/api/posts/{post}", access: user, limit: textLimit, handler: (*Gateway).deletePost},
 
 		{method: "POST", pattern: "/api/posts/{post}/comments", access: user, limit: textLimit, handler: (*Gateway).createComment},
-		{method: "GET", pattern: "/api/posts/{post}/comments", access: anyone, handler: (*Gateway).listComments},
+		{method: "GET", pattern: "/api/posts/{post}/comments", access: anyone, copy: true, handler: (*Gateway).listComments},
 		{method: "GET", pattern: "/api/posts/{post}/comments/{comment}", access: anyone, handler: (*Gateway).getComment},
 		{method: "PATCH", pattern: "/api/posts/{post}/comments/{comment}", access: user, limit: textLimit, handler: (*Gateway).editComment},
 		{method: "DELETE", pattern: "/api/posts/{post}/comments/{comment}", access: user, limit: textLimit, handler: (*Gateway).deleteComment},
 
-		{method: "GET", pattern: "/api/feed", access: anyone, handler: (*Gateway).listFeed},
-		{method: "GET", pattern: "/api/feed/{post}", access: anyone, handler: (*Gateway).getThread},
-		{method: "GET", pattern: "/api/search", access: anyone, handler: (*Gateway).search},
-		{method: "GET", pattern: "/api/stats", access: moderator, handler: (*Gateway).stats},
+		{method: "GET", pattern: "/api/feed", access: anyone, copy: true, handler: (*Gateway).listFeed},
+		{method: "GET", pattern: "/api/feed/{post}", access: anyone, copy: true, handler: (*Gateway).getThread},
+		{method: "GET", pattern: "/api/search", access: anyone, copy: true, handler: (*Gateway).search},
+		{method: "GET", pattern: "/api/stats", access: moderator, copy: true, handler: (*Gateway).stats},
 
 		{method: "POST", pattern: "/api/tickets", access: user, limit: textLimit, handler: (*Gateway).openTicket},
-		{method: "GET", pattern: "/api/tickets", access: user, handler: (*Gateway).listTickets},
-		{method: "GET", pattern: "/api/tickets/counts", access: moderator, handler: (*Gateway).countTickets},
+		{method: "GET", pattern: "/api/tickets", access: user, copy: true, handler: (*Gateway).listTickets},
+		{method: "GET", pattern: "/api/tickets/counts", access: moderator, copy: true, handler: (*Gateway).countTickets},
 		{method: "GET", pattern: "/api/tickets/{id}", access: user, handler: (*Gateway).getTicket},
 		{method: "POST", pattern: "/api/tickets/{id}/decide", access: moderator, limit: textLimit, handler: (*Gateway).decideTicket},
 		{method: "POST", pattern: "/api/tickets/{id}/claim", access: moderator, limit: textLimit, handler: (*Gateway).claimTicket},
@@ -91,11 +92,11 @@ func routes() []route {
 		{method: "POST", pattern: "/api/tickets/{id}/escalate", access: moderator, limit: textLimit, handler: (*Gateway).escalateTicket},
 		{method: "POST", pattern: "/api/tickets/{id}/appeal", access: user, limit: textLimit, handler: (*Gateway).appealTicket},
 
-		{method: "GET", pattern: "/api/users/me/posts", access: user, handler: (*Gateway).ownPosts},
-		{method: "GET", pattern: "/api/users/me/comments", access: user, handler: (*Gateway).ownComments},
-		{method: "GET", pattern: "/api/users/me/notices", access: user, handler: (*Gateway).notices},
+		{method: "GET", pattern: "/api/users/me/posts", access: user, copy: true, handler: (*Gateway).ownPosts},
+		{method: "GET", pattern: "/api/users/me/comments", access: user, copy: true, handler: (*Gateway).ownComments},
+		{method: "GET", pattern: "/api/users/me/notices", access: user, copy: true, handler: (*Gateway).notices},
 		{method: "POST", pattern: "/api/users/me/notices/read", access: user, limit: textLimit, handler: (*Gateway).readNotices},
-		{method: "GET", pattern: "/api/users/{id}/history", access: moderator, handler: (*Gateway).authorHistory},
+		{method: "GET", pattern: "/api/users/{id}/history", access: moderator, copy: true, handler: (*Gateway).authorHistory},
 		{method: "GET", pattern: "/api/events", access: user, handler: (*Gateway).events},
 
 		{method: "GET", pattern: "/api/plugins", access: operator, handler: (*Gateway).listPlugins},
@@ -206,7 +207,10 @@ func (g *Gateway) run(c *call) error {
 		return ticketing.Errorf(ticketing.Forbidden, "Requests from other sites are refused.")
 	}
 	// Who fails to say who they are is counted by address.
-	err := g.authenticate(c)
+	err := c.askStale()
+	if err == nil {
+		err = g.authenticate(c)
+	}
 	if over := g.charge(c); over != nil {
 		return over
 	}
@@ -218,5 +222,9 @@ func (g *Gateway) run(c *call) error {
 			return err
 		}
 	}
-	return c.route.handler(g, c)
+	if err := c.route.handler(g, c); err != nil {
+		return err
+	}
+	c.markStale()
+	return nil
 }

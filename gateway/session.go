@@ -108,7 +108,7 @@ func (g *Gateway) authenticate(c *call) error {
 func (g *Gateway) identify(c *call, u use, token []byte) (*identity, error) {
 	id, err := g.tokens.verify(u, token)
 	expired := errors.Is(err, errExpired)
-	if err != nil && !(expired && u == forBrowser) {
+	if err != nil && !(expired && (u == forBrowser || c.stale)) {
 		return nil, unauthorized()
 	}
 	ended, changed := g.marks.standing(id)
@@ -116,11 +116,14 @@ func (g *Gateway) identify(c *call, u use, token []byte) (*identity, error) {
 	case ended:
 		return nil, unauthorized()
 	case expired:
-		return g.renew(c, id)
+		return g.outlived(c, u, id)
 	case changed:
 		us, err := g.s.Users.Session(c.context(), id.user, id.session)
 		if err != nil {
 			return nil, ticketing.Wrap("gateway.identify", err)
+		}
+		if c.isStale() { // good for this request, and not to be remembered
+			return identityOf(us, g.now()), nil
 		}
 		return g.tokens.refresh(u, token, id, us), nil
 	}

@@ -32,8 +32,8 @@ func (s *service) assign(tx *shard.Tx, c *ticketing.AssignReplica) (ticketing.Re
 		if r.Node == c.Node {
 			return none, ticketing.Errorf(ticketing.Conflict, "The node %s has a replica of %s already.", c.Node, system.Name(c.Service, c.Shard))
 		}
-		if c.Service != Name && r.Stage != ticketing.StageVoter {
-			return none, ticketing.Errorf(ticketing.Conflict, "The replica %s of %s is %v; one is changed at a time.", r.ID, system.Name(c.Service, c.Shard), r.Stage)
+		if c.Service != Name && (r.Stage == ticketing.StageAdding || r.Stage == ticketing.StageLearner) {
+			return none, ticketing.Errorf(ticketing.Conflict, "The replica %s of %s is %v; one comes at a time.", r.ID, system.Name(c.Service, c.Shard), r.Stage)
 		}
 	}
 	r := ticketing.ReplicaPlace{Node: c.Node, ID: ticketing.ReplicaID(c.Node, h.take()), Stage: ticketing.StageAdding}

@@ -95,12 +95,13 @@ With --dead its replicas are given up: for a node that will not come back. It is
 
 // waiting is whether and how long a command waits for what it has brought about.
 type waiting struct {
-	on    bool
-	limit time.Duration
+	on           bool
+	limit, every time.Duration
 }
 
 func (w *waiting) flags(c *cobra.Command, until string) {
 	c.Flags().BoolVar(&w.on, "wait", false, "wait "+until)
+	w.every = watchEvery
 	c.Flags().DurationVar(&w.limit, "timeout", 30*time.Minute, "wait so long at most")
 }
 
@@ -151,7 +152,7 @@ func findNode(s ticketing.ClusterStatus, node string) *ticketing.NodeStatus {
 func (a *app) wait(ctx context.Context, api *client.Client, w waiting, g goal) error {
 	ctx, cancel := context.WithTimeout(ctx, w.limit)
 	defer cancel()
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(w.every)
 	defer tick.Stop()
 	var bar *progress
 	total, left := 0, 0

@@ -23,7 +23,8 @@ func TestEveryPageIsAccessible(t *testing.T) {
 				{"rejected", "/posts/" + w.spam}, {"edit", "/posts/" + w.spam + "/edit"}, {"delete", "/posts/" + w.spam + "/delete"}, {"dashboard", "/dashboard"},
 				{"my-posts", "/dashboard/posts"}, {"my-comments", "/dashboard/comments"}, {"notices", "/dashboard/notices"}, {"account", "/account"},
 				{"tickets", "/tickets"}, {"ticket", "/tickets/" + w.help}, {"ask", "/ask"}, {"report", "/report?post=" + w.post}, {"appeal", "/appeal?post=" + w.spam}, {"forbidden", "/queue"}}},
-			{"operator", operatorEmail, operatorPassword, [][2]string{{"queue", "/queue"}, {"review", "/queue/" + w.held}, {"review-help", "/queue/" + w.help}, {"plugins", "/plugins"}, {"plugin", "/plugins/spam"}}},
+			{"operator", operatorEmail, operatorPassword, [][2]string{{"queue", "/queue"}, {"review", "/queue/" + w.held}, {"review-help", "/queue/" + w.help}, {"plugins", "/plugins"}, {"plugin", "/plugins/spam"},
+				{"cluster", "/cluster"}, {"drain", "/cluster/n1/drain"}}},
 		} {
 			b := s.open(t)
 			if who.email != "" {

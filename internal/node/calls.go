@@ -21,6 +21,7 @@ const (
 	callSetMember
 	callFreeze
 	callReached
+	callPing
 )
 
 type nothing struct{}

@@ -22,6 +22,7 @@ const (
 
 // runPlacement carries out what placement plans, while this node leads control and until running ends.
 func (n *Node) runPlacement(running context.Context) {
+	silent := map[string]bool{}
 	t := time.NewTicker(placeEvery)
 	defer t.Stop()
 	for {
@@ -31,9 +32,13 @@ func (n *Node) runPlacement(running context.Context) {
 		case <-t.C:
 		case <-n.toPlace:
 		}
-		if live, ok := n.reports.fresh(); ok && n.leadsControl() {
-			n.place(running, live)
+		live, ok := n.reports.fresh()
+		if !ok || !n.leadsControl() {
+			clear(silent)
+			continue
 		}
+		n.silences(live, silent)
+		n.place(running, live)
 	}
 }
 
@@ -162,6 +167,7 @@ func (n *Node) answerCluster() {
 	answer(n, callJoin, n.takeIn)
 	answer(n, callReport, n.reported)
 	answer(n, callReached, n.reached)
+	answer(n, callPing, n.ping)
 	answer(n, callChange, n.change)
 	answer(n, callPrepare, n.prepare)
 	answer(n, callStatus, n.status)

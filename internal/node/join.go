@@ -166,11 +166,25 @@ func (n *Node) admitted(ctx context.Context, node string, arg []byte) (none tick
 	return call[ticketing.Joined](ctx, n, leader, callJoin, cmd)
 }
 
+// pingTimeout bounds how long a node that is asked whether it runs may take.
+const pingTimeout = 2 * time.Second
+
+// ping answers that this node runs.
+func (n *Node) ping(context.Context, string, nothing) (ticketing.NodeReport, error) {
+	return ticketing.NodeReport{Node: n.name, Incarnation: n.record.Incarnation}, nil
+}
+
 // takeIn makes a node a member: it runs on control's leader, which hears of the nodes that are alive.
 func (n *Node) takeIn(ctx context.Context, _ string, c ticketing.JoinCluster) (none ticketing.Joined, err error) {
 	alive, heard := n.reports.alive(c.Node)
 	if !heard {
 		return none, ticketing.Errorf(ticketing.Unavailable, "The leader has just changed; it will know in a moment which nodes are alive.")
+	}
+	if alive { // a moment ago; it may just have ended, and come back without its disk
+		ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+		_, err := call[ticketing.NodeReport](ctx, n, c.Node, callPing, nothing{})
+		cancel()
+		alive = err == nil
 	}
 	c.Alive = alive
 	c.Meta = ticketing.Meta{}

@@ -140,6 +140,10 @@ func (n *Node) readMap() {
 
 // useMap tells whoever depends on it that there is a new map.
 func (n *Node) useMap(m *ticketing.ClusterMap) {
+	if err := n.belongs(m); err != nil {
+		n.fatal(err)
+		return
+	}
 	all := make([]system.Member, 0, len(m.Members))
 	for _, member := range m.Members {
 		if member.State != ticketing.MemberRemoved {
@@ -174,6 +178,20 @@ func (n *Node) connect() error {
 	n.answerCluster()
 	return n.sys.Connect(system.Remote{Node: n.name, Listen: n.cfg.ClusterListen, Credentials: n.peers.Credentials(), Dial: n.peers.DialContext,
 		Holders: n.members.holders})
+}
+
+// belongs reports whether this node is the member that the map has under its name. A map that is older than the member is no reason to doubt.
+func (n *Node) belongs(m *ticketing.ClusterMap) error {
+	self := m.Member(n.name)
+	switch {
+	case n.record.Incarnation == 0 || n.record.Joining:
+		return nil
+	case self == nil && m.Next > n.record.Incarnation, self != nil && self.State == ticketing.MemberRemoved:
+		return fmt.Errorf("the node %s was removed from the cluster; to come back it needs an empty data directory and a new join token", n.name)
+	case self != nil && self.Incarnation > n.record.Incarnation:
+		return fmt.Errorf("the node %s has begun anew with another data directory since; this one is of no use any more", n.name)
+	}
+	return nil
 }
 
 // mapFile names this node's copy of the newest map that it knew. After a crash its replica of control may lack what was not flushed, and

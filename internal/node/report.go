@@ -121,12 +121,32 @@ func diskFree(dir string) uint64 {
 	return s.Bavail * uint64(s.Bsize)
 }
 
+// silences notes which nodes fall silent and come back, so that the log says so once.
+func (n *Node) silences(live map[string]ticketing.NodeReport, silent map[string]bool) {
+	m, ok := n.members.current()
+	if !ok {
+		return
+	}
+	for _, member := range m.Members {
+		_, alive := live[member.Node]
+		switch {
+		case member.State == ticketing.MemberRemoved || alive != silent[member.Node]:
+		case alive:
+			n.log.Info("a node answers again", "node", member.Node)
+		default:
+			n.log.Warn("a node does not answer", "node", member.Node)
+		}
+		silent[member.Node] = !alive
+	}
+}
+
 // runReports tells control's leader how this node is, until running ends.
 func (n *Node) runReports(running context.Context) {
 	t := time.NewTicker(reportEvery)
 	defer t.Stop()
 	for try := 0; ; try++ {
 		n.reports.lead(n.leadsControl())
+		n.lookout.look(n, time.Now())
 		if node := n.whoLeadsControl(try); node != "" {
 			ctx, cancel := context.WithTimeout(running, reportEvery)
 			r, err := call[reportReply](ctx, n, node, callReport, n.report()) // the next one follows

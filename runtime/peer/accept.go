@@ -130,7 +130,7 @@ func (p *Peers) admit(node, purpose string, arg []byte) (handler, error) {
 	h, ok := p.handlers[purpose]
 	p.mu.Unlock()
 	if err := p.cfg.Admit(node, purpose); err != nil {
-		return h, refusef("not admitted: "+purpose, "%w", err)
+		return h, refusef("not admitted: "+node+" "+purpose, "%w", err)
 	}
 	if !ok {
 		return h, refusef("unknown purpose", "node %s does not know streams for %q", p.cfg.Node, purpose)

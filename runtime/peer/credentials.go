@@ -64,7 +64,7 @@ func (c grpcCredentials) serve(raw net.Conn) (*accepted, error) {
 	switch a.ConnectionState().NegotiatedProtocol {
 	case protoActors:
 		if err := c.p.cfg.Admit(a.node, Actors); err != nil {
-			return nil, refusef("not admitted: "+Actors, "%w", err)
+			return nil, refusef("not admitted: "+a.node+" "+Actors, "%w", err)
 		}
 		return a, nil
 	case protoStream:
@@ -83,7 +83,7 @@ func info(conn *tls.Conn, node string) Info {
 
 // Info implements credentials.TransportCredentials.
 func (c grpcCredentials) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "tls", SecurityVersion: "1.3"}
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
 }
 
 // Clone implements credentials.TransportCredentials.

@@ -13,6 +13,11 @@
 // Under its index (see package store): type of the entry (1 byte, raft's numbers), with bit 7 set if there are extensions; term
 // (uvarint); if there are, length of the extensions (uvarint) and extensions; the rest is the data. Checksums are Pebble's.
 //
+// # Stable values
+//
+// Raft's are CurrentTerm, LastVoteTerm and LastVoteCand. Ours are ReplicaID, whose data these are (without it: the replica whose ID is the
+// node's name), and Removing, which has the same value while [Destroy] runs.
+//
 // # Metadata of the newest snapshot
 //
 // 1 (version); then as uvarints raft's version of the metadata, index, term, index of the configuration, size, content; then each with

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
@@ -31,6 +32,22 @@ func dropsConnection(args []any) bool {
 	return false
 }
 
+// routine are beginnings of what raft warns of in the course of things: nodes that stop and come back, new replicas that have nothing yet,
+// elections. They are logged as debug; a node that does not answer is reported once, by whoever leads the cluster.
+var routine = []string{"failed to heartbeat to", "failed to appendEntries to", "failed to contact", "failed to make request", "failed to get previous log",
+	"appendEntries rejected", "rejecting pre-vote request", "rejecting vote request", "rejecting appendEntries", "no known peers", "not part of stable configuration",
+	"peer has newer term", "failed to pipeline appendEntries", "heartbeat timeout reached", "Election timeout reached", "pre-vote campaign", "aborting pipeline",
+	"unable to get address for server", "skipping application of old log", "failed to start pipeline"}
+
+func isRoutine(msg string) bool {
+	for _, r := range routine {
+		if strings.HasPrefix(msg, r) {
+			return true
+		}
+	}
+	return false
+}
+
 type logSink struct {
 	to   *slog.Logger
 	drop func(args []any) bool
@@ -44,6 +61,9 @@ func (s *logSink) Accept(_ string, level hclog.Level, msg string, args ...any) {
 		return
 	case level > hclog.Warn:
 		to = slog.LevelError
+	}
+	if isRoutine(msg) {
+		to = slog.LevelDebug
 	}
 	if !s.to.Enabled(context.Background(), to) || s.drop != nil && s.drop(args) {
 		return

@@ -41,6 +41,7 @@ type netTransport struct {
 
 	mu      sync.Mutex
 	reached map[raft.ServerAddress]chan struct{} // closed at the next answer of a node
+	waiting int                                  // requests that wait for one
 }
 
 func newNetTransport(c *Config) (*netTransport, error) {
@@ -79,6 +80,8 @@ func (t *netTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress
 	if heartbeat || !errors.As(err, &d) {
 		return err
 	}
+	t.wait(1)
+	defer t.wait(-1)
 	timer := time.NewTimer(returnTimeout)
 	defer timer.Stop()
 	select {
@@ -88,6 +91,12 @@ func (t *netTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress
 	case <-t.layer.done:
 	}
 	return err
+}
+
+func (t *netTransport) wait(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waiting += n
 }
 
 // back is closed at the node's next answer.

@@ -7,13 +7,13 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// peer is a transport to a follower that accepts everything, when the test lets it.
-type peer struct {
+// acceptor is a transport to a follower that accepts everything, when the test lets it.
+type acceptor struct {
 	loner
 	enter, leave chan struct{}
 }
 
-func (p *peer) AppendEntries(_ raft.ServerID, _ raft.ServerAddress, a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+func (p *acceptor) AppendEntries(_ raft.ServerID, _ raft.ServerAddress, a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	p.enter <- struct{}{}
 	<-p.leave
 	resp.Term, resp.Success = a.Term, true
@@ -22,7 +22,7 @@ func (p *peer) AppendEntries(_ raft.ServerID, _ raft.ServerAddress, a *raft.Appe
 
 // TestOldAnswer: an answer to a request that was sent before a check does not count for it.
 func TestOldAnswer(t *testing.T) {
-	p := &peer{enter: make(chan struct{}), leave: make(chan struct{})}
+	p := &acceptor{enter: make(chan struct{}), leave: make(chan struct{})}
 	tr, err := newTransport(&Config{Transport: p, hooks: &hooks{}})
 	if err != nil {
 		t.Fatal(err)

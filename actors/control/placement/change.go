@@ -1,6 +1,8 @@
 package placement
 
 import (
+	"slices"
+
 	"ticketing"
 )
 
@@ -8,8 +10,10 @@ import (
 // something to do now or not.
 func (pl *planner) change(s *shardState) {
 	s.busy = s.leader == nil || !pl.steady(s)
-	if s.leader != nil {
-		_ = pl.expel(s) || pl.reconcile(s) || pl.remove(s) || pl.advance(s)
+	if s.leader != nil && s.busy {
+		_ = pl.expel(s) || pl.reconcile(s) || pl.remove(s) || pl.advance(s) || pl.bury(s)
+	} else if s.leader != nil {
+		pl.advance(s) // a learner of control may have to vote
 	}
 }
 
@@ -76,15 +80,45 @@ func (pl *planner) spare(s *shardState, than *ticketing.ReplicaPlace) bool {
 	return false
 }
 
-// remove takes a replica that is to leave out of the group: those that do not run first, because the group is better off without them.
+// remove takes a replica that is to leave out of the group: those that do not run first, because the group is better off without them;
+// those that run once they are not needed any longer.
 func (pl *planner) remove(s *shardState) bool {
 	for _, running := range []bool{false, true} {
+		if running && !pl.enough(s) {
+			return false
+		}
 		for i := range s.p.Replicas {
 			r := &s.p.Replicas[i]
 			m, in := s.in(r.ID)
 			if r.Stage == ticketing.StageLeaving && in && (s.groups[r.ID] != nil) == running && pl.oust(s, m) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// enough reports whether a shard has the voters that it is to have, or can get no further one now.
+func (pl *planner) enough(s *shardState) bool {
+	if pl.goodVoters(s) >= pl.replication(s) {
+		return true
+	}
+	if !s.control {
+		return pl.candidate(s) == "" && !s.coming
+	}
+	return !slices.ContainsFunc(s.p.Replicas, func(r ticketing.ReplicaPlace) bool {
+		return r.Stage == ticketing.StageLearner && pl.up(r.Node) && s.groups[r.ID] != nil
+	})
+}
+
+// bury begins to take away a voter whose node was removed while another change of the shard waits. That change may wait for just this: as
+// long as the dead count, the living cannot be spared.
+func (pl *planner) bury(s *shardState) bool {
+	for i := range s.p.Replicas {
+		r := &s.p.Replicas[i]
+		if r.Stage == ticketing.StageVoter && !pl.keeps(r.Node) && s.groups[r.ID] == nil && pl.replaced(s, r.Node) && pl.spare(s, r) {
+			pl.leave(s, r)
+			return true
 		}
 	}
 	return false
@@ -99,7 +133,7 @@ func (pl *planner) advance(s *shardState) bool {
 		}
 		m, in := s.in(r.ID)
 		switch {
-		case !in && s.groups[r.ID] != nil && !pl.occupied(s, r.Node):
+		case !in && r.Stage != ticketing.StageVoter && s.groups[r.ID] != nil && !pl.occupied(s, r.Node):
 			pl.do(s, Action{Step: AddLearner, Node: r.Node, ID: r.ID})
 			return true
 		case in && !m.Voter && pl.toVote(s, r) && pl.caughtUp(s, r.ID):
@@ -140,19 +174,23 @@ func (pl *planner) goodVoters(s *shardState) (n int) {
 
 // steady reports whether the group is what the map says, and no replica of it is on its way in or out.
 func (pl *planner) steady(s *shardState) bool {
+	return s.agreed() && !slices.ContainsFunc(s.p.Replicas, s.underway)
+}
+
+// agreed reports whether the group has the members that the map says, with the votes that it says.
+func (s *shardState) agreed() bool {
 	if len(s.truth) != len(s.p.Replicas) {
 		return false
 	}
 	for _, r := range s.p.Replicas {
-		m, in := s.in(r.ID)
-		switch {
-		case !in:
-			return false
-		case r.Stage == ticketing.StageVoter && m.Voter:
-		case r.Stage == ticketing.StageLearner && s.control && !m.Voter:
-		default:
+		if m, in := s.in(r.ID); !in || r.Stage == ticketing.StageVoter && !m.Voter || r.Stage == ticketing.StageLearner && m.Voter {
 			return false
 		}
 	}
 	return true
+}
+
+// underway reports whether a replica is on its way in or out.
+func (s *shardState) underway(r ticketing.ReplicaPlace) bool {
+	return r.Stage != ticketing.StageVoter && (r.Stage != ticketing.StageLearner || !s.control)
 }

@@ -22,7 +22,7 @@ func (pl *planner) eligible(s *shardState, r *ticketing.ReplicaPlace) bool {
 
 // heir chooses who leads next: an eligible replica on the node that leads least.
 func (pl *planner) heir(s *shardState) (heir *ticketing.ReplicaPlace) {
-	less := pl.leads().less(s.p.Service)
+	less := pl.leads.less(s.p.Service)
 	for i := range s.p.Replicas {
 		r := &s.p.Replicas[i]
 		if pl.eligible(s, r) && (heir == nil || less(r.Node, heir.Node) < 0) {
@@ -30,23 +30,6 @@ func (pl *planner) heir(s *shardState) (heir *ticketing.ReplicaPlace) {
 		}
 	}
 	return heir
-}
-
-// leads counts leaderships as they will be after this plan.
-func (pl *planner) leads() load {
-	l := newLoad()
-	for _, s := range pl.shards {
-		if s.leader != nil {
-			l.add(s.node, s.p.Service, 1)
-		}
-	}
-	for _, a := range pl.out {
-		if a.Step == TransferLeader {
-			l.add(a.Leader, a.Service, -1)
-			l.add(a.Node, a.Service, 1)
-		}
-	}
-	return l
 }
 
 // evacuate takes leaderships from nodes that should not have them.
@@ -67,21 +50,22 @@ func (pl *planner) evacuate() {
 	}
 }
 
-// balance moves leaderships from nodes that lead much to nodes that lead little; the difference must be two at least.
+// balance moves leaderships from nodes that lead much to nodes that lead little; the difference must be two at least. Control's stays where
+// it is: its leader is little work, and a new one has to hear of all nodes first.
 func (pl *planner) balance() {
 	for range pl.limits.Transfers {
 		var best *shardState
 		var to *ticketing.ReplicaPlace
-		leads, gain := pl.leads(), [2]int{1, 0}
+		var gain [2]int
 		for _, s := range pl.shards {
-			if s.busy {
+			if s.busy || s.p.Service == ticketing.ServiceControl {
 				continue
 			}
 			heir := pl.heir(s)
 			if heir == nil {
 				continue
 			}
-			if g := leads.gap(s.p.Service, s.node, heir.Node); g[0] > 1 && slices.Compare(g[:], gain[:]) > 0 {
+			if g := pl.leads.gap(s.p.Service, s.node, heir.Node); g[0] > 1 && slices.Compare(g[:], gain[:]) > 0 {
 				best, to, gain = s, heir, g
 			}
 		}

@@ -20,12 +20,20 @@ func (l load) add(node, service string, n int) {
 	l.ofService[[2]string{service, node}] += n
 }
 
-// less orders nodes by what they have, then by what they have of the service, then by name.
+// gap is how much more one node has than another, of everything and of a service.
+func (l load) gap(service, more, less string) [2]int {
+	return [2]int{l.all[more] - l.all[less], l.ofService[[2]string{service, more}] - l.ofService[[2]string{service, less}]}
+}
+
+// compare orders nodes by what they have, then by what they have of the service.
+func (l load) compare(service, a, b string) int {
+	g := l.gap(service, a, b)
+	return cmp.Or(g[0], g[1])
+}
+
+// less orders nodes as compare does, then by name.
 func (l load) less(service string) func(a, b string) int {
-	return func(a, b string) int {
-		return cmp.Or(cmp.Compare(l.all[a], l.all[b]),
-			cmp.Compare(l.ofService[[2]string{service, a}], l.ofService[[2]string{service, b}]), cmp.Compare(a, b))
-	}
+	return func(a, b string) int { return cmp.Or(l.compare(service, a, b), cmp.Compare(a, b)) }
 }
 
 // count fills in the load that there will be when the present changes are over, and who has to go where there are too many.
@@ -35,20 +43,24 @@ func (pl *planner) count() {
 		if s.control {
 			continue
 		}
-		coming := false
+		moving := false
 		for _, r := range s.p.Replicas {
 			if r.Stage != ticketing.StageLeaving && pl.keeps(r.Node) {
 				pl.load.add(r.Node, s.p.Service, 1)
 			}
-			// A copy to a node that is silent does not move, and must not keep others from moving.
-			coming = coming || (r.Stage == ticketing.StageAdding || r.Stage == ticketing.StageLearner) && pl.alive[r.Node] != nil
+			in := r.Stage == ticketing.StageAdding || r.Stage == ticketing.StageLearner
+			s.coming = s.coming || in
+			moving = moving || in && pl.alive[r.Node] != nil // to a silent node nothing moves, which must not keep others from moving
 		}
-		if coming {
+		if moving {
 			pl.moving++
 		}
 	}
 	for _, s := range pl.shards {
-		if !s.control && pl.kept(s) > pl.replication(s) {
+		switch {
+		case s.control && pl.goodVoters(s) > pl.replication(s):
+			s.victim = pl.pick(s) // which comes back as a learner
+		case !s.control && pl.kept(s) > pl.replication(s):
 			if s.victim = pl.pick(s); s.victim != nil {
 				pl.load.add(s.victim.Node, s.p.Service, -1)
 			}
@@ -66,20 +78,33 @@ func (pl *planner) kept(s *shardState) (n int) {
 	return n
 }
 
-// pick chooses which replica goes if there is one too many: a voter on the node that has most, and from a node that drains only if no
-// other has one.
+// pick chooses which replica goes if there is one too many: a voter, rather not of a node that drains, of the node that has most, rather
+// not the leader; of equal ones the oldest.
 func (pl *planner) pick(s *shardState) (victim *ticketing.ReplicaPlace) {
-	less := pl.load.less(s.p.Service)
 	for i := range s.p.Replicas {
 		r := &s.p.Replicas[i]
-		if r.Stage != ticketing.StageVoter || !pl.keeps(r.Node) {
-			continue
-		}
-		if victim == nil || pl.up(r.Node) && !pl.up(victim.Node) || pl.up(r.Node) == pl.up(victim.Node) && less(r.Node, victim.Node) > 0 {
+		if r.Stage == ticketing.StageVoter && pl.keeps(r.Node) && (victim == nil || pl.rather(s, r, victim) > 0) {
 			victim = r
 		}
 	}
 	return victim
+}
+
+// rather compares two replicas of which one has to go; positive: a.
+func (pl *planner) rather(s *shardState, a, b *ticketing.ReplicaPlace) int {
+	switch {
+	case pl.up(a.Node) != pl.up(b.Node) && pl.up(a.Node):
+		return 1
+	case pl.up(a.Node) != pl.up(b.Node):
+		return -1
+	}
+	if c := pl.load.compare(s.p.Service, a.Node, b.Node); c != 0 {
+		return c
+	}
+	if s.leader != nil && b.ID == s.leader.ID {
+		return 1
+	}
+	return 0
 }
 
 // candidate is the node that should get the shard's next replica; empty if none can.
@@ -111,11 +136,11 @@ func (pl *planner) assign(s *shardState, node string) {
 	}
 }
 
-// fill gives shards the replicas that they lack, those with the fewest first.
+// fill gives shards the replicas that they lack, those with the fewest first; also shards of which one cannot leave before that.
 func (pl *planner) fill() {
 	var lacking []*shardState
 	for _, s := range pl.shards {
-		if !s.busy && (s.control || pl.kept(s) < pl.replication(s)) {
+		if s.leader != nil && !s.planned && !s.coming && s.agreed() && (s.control || pl.kept(s) < pl.replication(s)) {
 			lacking = append(lacking, s)
 		}
 	}
@@ -152,16 +177,8 @@ func (pl *planner) replaced(s *shardState, node string) bool {
 	if pl.goodVoters(s) >= pl.replication(s) {
 		return true
 	}
-	m := pl.member[node]
-	if m != nil && m.State != ticketing.MemberRemoved {
-		return false // it can wait for a silent node to come back, or for a free one
-	}
-	if s.control {
-		return !slices.ContainsFunc(s.p.Replicas, func(r ticketing.ReplicaPlace) bool {
-			return r.Stage == ticketing.StageLearner && pl.up(r.Node) && s.groups[r.ID] != nil
-		})
-	}
-	return pl.candidate(s) == ""
+	m := pl.member[node] // unless it was removed, it can wait for a silent node to come back, or for a free one
+	return (m == nil || m.State == ticketing.MemberRemoved) && pl.enough(s)
 }
 
 // spread moves replicas from nodes that have many to nodes that have few. The difference must be two at least, or the move would only
@@ -170,7 +187,7 @@ func (pl *planner) spread() {
 	for pl.moving < pl.limits.Moves {
 		var best *shardState
 		var from, to string
-		gain := [2]int{1, 0}
+		var gain [2]int
 		for _, s := range pl.shards {
 			if s.busy || s.control || s.victim != nil || !s.whole() || pl.kept(s) != len(s.p.Replicas) || pl.kept(s) != pl.replication(s) {
 				continue
@@ -179,7 +196,7 @@ func (pl *planner) spread() {
 			if v == nil || c == "" || !pl.up(v.Node) {
 				continue
 			}
-			if g := pl.load.gap(s.p.Service, v.Node, c); slices.Compare(g[:], gain[:]) > 0 && g[0] > 1 {
+			if g := pl.load.gap(s.p.Service, v.Node, c); g[0] > 1 && slices.Compare(g[:], gain[:]) > 0 {
 				best, from, to, gain = s, v.Node, c, g
 			}
 		}
@@ -189,9 +206,4 @@ func (pl *planner) spread() {
 		pl.assign(best, to)
 		pl.load.add(from, best.p.Service, -1)
 	}
-}
-
-// gap is how much more one node has than another, of everything and of a service.
-func (l load) gap(service, more, less string) [2]int {
-	return [2]int{l.all[more] - l.all[less], l.ofService[[2]string{service, more}] - l.ofService[[2]string{service, less}]}
 }

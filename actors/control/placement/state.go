@@ -14,6 +14,7 @@ type planner struct {
 	stays  int    // members whose replicas are to stay
 	newest uint64 // generation of the newest rule set that anybody has prepared
 	load   load   // replicas by node, as they will be when the present changes are over
+	leads  load   // leaderships by node, as they will be after this plan
 	moving int    // shards that get a replica's data
 	out    []Action
 }
@@ -26,7 +27,9 @@ type shardState struct {
 	leader  *ticketing.GroupReport            // nil: none that can be believed
 	node    string                            // where it is
 	truth   []ticketing.GroupMember           // the group's members, if there is a leader
+	coming  bool                              // a replica is on its way in
 	busy    bool                              // it is being changed, or about to be by this plan
+	planned bool                              // this plan has an action for it
 	victim  *ticketing.ReplicaPlace           // of a shard with too many replicas: the one to go
 }
 
@@ -45,32 +48,51 @@ func newPlanner(m ticketing.ClusterMap, reports map[string]ticketing.NodeReport,
 			pl.newest = max(pl.newest, r.Generation)
 		}
 	}
+	said := map[shardKey][]saying{}
+	for i := range m.Members {
+		if r := pl.alive[m.Members[i].Node]; r != nil {
+			for j := range r.Groups {
+				k := shardKey{r.Groups[j].Service, r.Groups[j].Shard}
+				said[k] = append(said[k], saying{r.Node, &r.Groups[j]})
+			}
+		}
+	}
+	pl.leads = newLoad()
 	for i := range m.Placements {
-		pl.shards = append(pl.shards, pl.observe(&m.Placements[i]))
+		p := &m.Placements[i]
+		s := observe(p, said[shardKey{p.Service, p.Shard}])
+		if pl.shards = append(pl.shards, s); s.leader != nil {
+			pl.leads.add(s.node, p.Service, 1)
+		}
 	}
 	pl.count()
 	return pl
 }
 
-// observe gathers what the reports say of a shard.
-func (pl *planner) observe(p *ticketing.Placement) *shardState {
+// shardKey names a shard.
+type shardKey struct {
+	service string
+	shard   int
+}
+
+// saying is what a node says of a replica.
+type saying struct {
+	node  string
+	group *ticketing.GroupReport
+}
+
+// observe gathers what the nodes say of a shard.
+func observe(p *ticketing.Placement, said []saying) *shardState {
 	s := &shardState{p: p, control: p.Service == ticketing.ServiceControl, groups: map[string]*ticketing.GroupReport{}}
 	var claim *ticketing.GroupReport
-	for i := range pl.m.Members {
-		node := pl.m.Members[i].Node
-		r := pl.alive[node]
-		if r == nil {
+	for _, say := range said {
+		g := say.group
+		if g.State == ticketing.GroupStopped {
 			continue
 		}
-		for j := range r.Groups {
-			g := &r.Groups[j]
-			if g.Service != p.Service || g.Shard != p.Shard || g.State == ticketing.GroupStopped {
-				continue
-			}
-			s.groups[g.ID] = g
-			if g.State == ticketing.GroupLeader && (claim == nil || g.Term > claim.Term) {
-				claim, s.node = g, node
-			}
+		s.groups[g.ID] = g
+		if g.State == ticketing.GroupLeader && (claim == nil || g.Term > claim.Term) {
+			claim, s.node = g, say.node
 		}
 	}
 	if claim != nil && s.believes(claim) {
@@ -163,6 +185,10 @@ func (pl *planner) do(s *shardState, a Action) {
 	case AddLearner, Promote, Remove, Drop, TransferLeader:
 		a.Leader = s.node
 	}
-	s.busy = true
+	if a.Step == TransferLeader {
+		pl.leads.add(s.node, s.p.Service, -1)
+		pl.leads.add(a.Node, s.p.Service, 1)
+	}
+	s.busy, s.planned = true, true
 	pl.out = append(pl.out, a)
 }
