@@ -95,6 +95,20 @@ func (c *Client) must(tb testing.TB, n *Node, want int, method, path string, bod
 	}
 }
 
+// mustEither reads what is there or was deleted.
+func (c *Client) mustEither(tb testing.TB, n *Node, path string) Reply {
+	tb.Helper()
+	for end := time.Now().Add(time.Minute); ; pause() {
+		r, err := c.Do(context.Background(), n, http.MethodGet, path, nil)
+		if err == nil && (r.Status == http.StatusOK || r.Status == http.StatusNotFound) {
+			return r
+		}
+		if err == nil && r.Status != http.StatusServiceUnavailable || time.Now().After(end) {
+			tb.Fatalf("%s: GET %s: status %d: %s %v", n.Name, path, r.Status, r.Raw, err)
+		}
+	}
+}
+
 // SignUp makes an account by a node, and gets a token for it.
 func (c *Cluster) SignUp(n *Node, name string) *Client {
 	c.tb.Helper()

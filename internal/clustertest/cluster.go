@@ -31,6 +31,7 @@ type Cluster struct {
 
 	mu    sync.Mutex
 	nodes []*Node // held: mu
+	named int     // held: mu; how many names were given
 
 	op      *Client   // held: mu; the operator, signed in when first needed
 	opSince time.Time // held: mu
@@ -130,7 +131,8 @@ func (c *Cluster) Live() (live []*Node) {
 func (c *Cluster) Add() *Node {
 	c.tb.Helper()
 	c.mu.Lock()
-	name := fmt.Sprintf("n%d", len(c.nodes)+1)
+	c.named++
+	name := fmt.Sprintf("n%d", c.named)
 	c.mu.Unlock()
 	n := &Node{Name: name, Dir: filepath.Join(c.dir, name), tb: c.tb, direct: freeAddress(c.tb), config: filepath.Join(c.dir, name+".yaml")}
 	n.Peer = c.Net.front(name, n.direct)
@@ -160,6 +162,13 @@ func (c *Cluster) credentials(name string, life time.Duration, now time.Time) cr
 		c.tb.Fatal(err)
 	}
 	return credentials{string(cert), string(key), token}
+}
+
+// forget leaves a node out that is no member any more.
+func (c *Cluster) forget(n *Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes = slices.DeleteFunc(c.nodes, func(other *Node) bool { return other == n })
 }
 
 // writeConfig writes a node's config. The first node has nobody to join, so it makes the cluster.
@@ -226,16 +235,22 @@ func (c *Cluster) end() {
 	if !c.tb.Failed() {
 		return
 	}
+	dir := c.failedDir()
+	for _, n := range c.Nodes() {
+		_ = os.WriteFile(filepath.Join(dir, n.Name+".log"), []byte(strings.Join(n.history, "\n--- restart\n")+"\n--- restart\n"+n.Log()), 0o600)
+	}
+	c.tb.Logf("the nodes' logs are in %s", dir)
+}
+
+// failedDir is where what a failed test leaves is kept: below CHAOS_DIR, or the directory for temporary files.
+func (c *Cluster) failedDir() string {
 	dir := os.Getenv("CHAOS_DIR")
 	if dir == "" {
 		dir = filepath.Join(os.TempDir(), "ticketing-failed")
 	}
 	dir = filepath.Join(dir, strings.ReplaceAll(c.tb.Name(), "/", "-"))
 	_ = os.MkdirAll(dir, 0o700)
-	for _, n := range c.Nodes() {
-		_ = os.WriteFile(filepath.Join(dir, n.Name+".log"), []byte(strings.Join(n.history, "\n--- restart\n")+"\n--- restart\n"+n.Log()), 0o600)
-	}
-	c.tb.Logf("the nodes' logs are in %s", dir)
+	return dir
 }
 
 // ledBy returns the shards of a service that a node leads.

@@ -156,6 +156,13 @@ func (l *Load) answered(key, post string, at time.Time, r Reply) {
 	l.acks = append(l.acks, ack{at, time.Now(), l.c.shardOf(post)})
 }
 
+// fault notes something that must not happen.
+func (l *Load) fault(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = append(l.failed, fmt.Sprintf(format, args...))
+}
+
 // Finish repeats what has no answer, and fails the test if anything went wrong.
 func (l *Load) Finish(tb testing.TB) {
 	tb.Helper()
