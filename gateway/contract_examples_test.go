@@ -52,6 +52,7 @@ func newWorld(t testing.TB) *world {
 	module := w.op.do("POST", "/api/plugins/links/versions", wasm, "Content-Type", "application/wasm").want(201)
 	w.op.do("PUT", "/api/rules/links", `{"active":"`+module.str("digest")+`"}`).want(201)
 	w.g.s.Setup = oneTimeLink{s.m}
+	w.g.s.Backups = &memoryBackups{closed: make(chan struct{}, 1<<20)}
 	w.real = strings.NewReplacer(exampleRefused, refused.String(), exampleUser, w.author.user.String(), examplePost, post.String(), exampleComment, w.comment.String(),
 		exampleParent, parent.String(), exampleTicket, ticket.str("id"), exampleSession, s.m.sessionOf(w.author.user).String(),
 		exampleDigest, module.str("digest"))

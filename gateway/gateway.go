@@ -39,6 +39,7 @@ type Services struct {
 	Mail       Mailer  // nil: there is no mail system
 	Setup      Setup   // nil: operators are made elsewhere
 	Cluster    Cluster // nil: this node is not one of a cluster's
+	Backups    Backups // nil: this node makes none
 }
 
 // Keys are the cluster's secrets, the same on every node. All methods are called often and from many goroutines.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -236,6 +237,10 @@ func (w *world) useOperation(p *goProgram) {
 	_, err4 = p.RotateKeys(p.ctx)
 	_, err5 = p.Keys(p.ctx)
 	_, err6 = p.Description(p.ctx)
+	copied, err8 := p.Backup(p.ctx, "")
+	p.ok(err8)
+	_, err8 = io.Copy(io.Discard, copied)
+	p.ok(err8, copied.Close())
 	_, err7 = p.SetUp(p.ctx, exampleSetup, "root@example.org", annsPassword, "Root")
 	p.ok(err1, err2, err3, err4, err5, err6, err7)
 	if !p.Ready(p.ctx) || !p.Healthy(p.ctx) {

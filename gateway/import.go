@@ -63,6 +63,9 @@ func (g *Gateway) importRows(c *call) error {
 	if err != nil {
 		return err
 	}
+	if len(body) == 0 {
+		return ticketing.Errorf(ticketing.BadRequest, "The body is empty: send one JSON object a line.")
+	}
 	im := &importer{g: g, ctx: c.context(), at: c.at, ids: make(map[string]ticketing.ID)}
 	if err := im.parse(body); err != nil {
 		return err

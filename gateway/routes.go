@@ -114,6 +114,7 @@ func routes() []route {
 		{method: "POST", pattern: "/api/cluster/nodes/{node}/undrain", access: operator, proven: true, limit: textLimit, handler: (*Gateway).undrainNode},
 		{method: "DELETE", pattern: "/api/cluster/nodes/{node}", access: operator, proven: true, limit: textLimit, handler: (*Gateway).removeNode},
 
+		{method: "GET", pattern: "/api/backup", access: operator, proven: true, handler: (*Gateway).backup, timeout: backupBegins},
 		{method: "POST", pattern: "/api/import", access: operator, limit: importLimit, class: unlimited, handler: (*Gateway).importRows, timeout: importExpiry},
 
 		{method: "GET", pattern: "/healthz", access: open, class: unlimited, handler: (*Gateway).healthz},

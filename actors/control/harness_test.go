@@ -40,7 +40,8 @@ func open(t testing.TB) (control.Client, *shard.Actor) {
 	}
 	a := shard.NewActor(shard.Config{Shards: 1, Log: r, Machine: m, Spec: control.New, Retention: time.Hour, MaxQueue: 64, Now: time.Now, Fatal: fatal, Logger: quiet})
 	sys := system.New(quiet)
-	ref, err := sys.SpawnShard(control.Name, 0, a)
+	sys.Define(control.Name, 1)
+	ref, err := sys.Shard(control.Name, 0).Spawn(a)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"ticketing"
 	"ticketing/runtime/shard"
 	"ticketing/runtime/system"
+	"ticketing/runtime/wire"
 )
 
 // keyLife is how long a key is accepted after another one took its place: the longest that a browser may come back with a
@@ -103,6 +104,15 @@ func (c Client) Keys(ctx context.Context) (Keys, error) {
 		return Keys{}, err
 	}
 	return system.Query[Keys](ctx, c.sys, Name, 0, opKeys, &nothing{})
+}
+
+// Secrets returns the cluster's keys as bytes, for [RestoreValue]. Whoever has them can sign in as anybody.
+func (c Client) Secrets(ctx context.Context) ([]byte, error) {
+	k, err := c.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Marshal(&k), nil
 }
 
 // RotateKeys makes a new signing key and returns its name. Those before are accepted for [ticketing.SessionIdle] and an hour.

@@ -64,6 +64,7 @@ func New() shard.Spec {
 			shard.Command(opStage, s.stage),
 			shard.Command(opDrop, s.drop),
 		},
+		Redact: redact,
 	}
 }
 

@@ -56,6 +56,9 @@ func New(engine ticketing.RuleEngine, log *slog.Logger) shard.Spec {
 	}
 }
 
+// PerShard reports whether a value says which rules a shard judges by: all shards have the same ones.
+func PerShard(k shard.Key) bool { return k.Table() == tableGeneration || k.Table() == tableRuleSet }
+
 // Tables of the state.
 const (
 	tableDecision   = 'd' // author id, subject id, revision(4), number(2) → Decision; number 0 is the automatic one

@@ -133,6 +133,8 @@ func newDesk(t *testing.T) *desk {
 }
 
 // Poll implements shard.Source.
+func (d *desk) Acked(string, int, shard.Consumer, uint64) {} // polls tell
+
 func (d *desk) Poll(ctx context.Context, name string, _ int, c shard.Consumer, after shard.Cursor, durable uint64, wait time.Duration) ([]ticketing.Event, shard.Cursor, error) {
 	a := d.actors[name]
 	if a == nil {

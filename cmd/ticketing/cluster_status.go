@@ -124,7 +124,7 @@ func nodeRow(n *ticketing.NodeStatus, now time.Time) []string {
 		rules += " (not the newest)"
 	}
 	return []string{n.Node, n.State.String(), alive, strconv.Itoa(n.Leaders), strconv.Itoa(n.Replicas), strconv.FormatUint(n.Lag, 10),
-		size(n.DiskUsed), size(n.DiskFree), rules, n.Version, n.Address}
+		size(int64(n.DiskUsed)), size(int64(n.DiskFree)), rules, n.Version, n.Address}
 }
 
 // shardRow has the replicas as "n1, n2, n3 (learner, 300 behind)".
@@ -157,14 +157,3 @@ func shardRow(g *ticketing.ShardStatus) []string {
 }
 
 func shardName(service string, shard int) string { return service + "/" + strconv.Itoa(shard) }
-
-// size is a number of bytes for people.
-func size(bytes uint64) string {
-	switch {
-	case bytes < 1<<20:
-		return strconv.FormatUint(bytes>>10, 10) + " KiB"
-	case bytes < 10<<30:
-		return strconv.FormatUint(bytes>>20, 10) + " MiB"
-	}
-	return strconv.FormatUint(bytes>>30, 10) + " GiB"
-}

@@ -26,7 +26,8 @@ var arrows = map[string][]string{
 	"plugins":         {"", "config", "plugins"},
 	"gateway":         {"", "config", "gateway"},
 	"internal/trace":  {""},
-	"internal/node":   {"", "config", "runtime", "actors", "plugins", "gateway", "internal/mail", "internal/trace"},
+	"internal/backup": {"", "config", "runtime", "actors"},
+	"internal/node":   {"", "config", "runtime", "actors", "plugins", "gateway", "internal/backup", "internal/mail", "internal/trace"},
 	"internal/mail":   {""},
 	"client":          {""},
 	// the command line makes the files of a cluster where no node runs
@@ -36,6 +37,7 @@ var arrows = map[string][]string{
 	"cmd/ticketing":          {"", "config", "client", "internal", "gateway"},
 	"internal/archtest":      {},
 	"internal/mutants":       {},
+	"internal/cluster":       {},
 	"internal/contract":      {"", "config", "runtime", "actors", "plugins", "gateway", "client", "internal"},
 }
 
@@ -51,7 +53,9 @@ var foreign = map[string][]string{
 	"github.com/emersion/go-smtp":         {"internal/mail"},
 	"github.com/spf13/cobra":              {"cmd/ticketing"},
 	"github.com/knadh/koanf":              {"config"},
-	"github.com/cockroachdb/pebble":       {"runtime", "actors/query", "internal/node", "internal/contract"},
+	"github.com/cockroachdb/pebble":       {"runtime", "actors/query", "internal/backup", "internal/node", "internal/contract"},
+	"filippo.io/age":                      {"internal/backup"},
+	"github.com/klauspost/compress":       {"internal/backup"},
 	"go.opentelemetry.io/otel":            {"gateway", "internal/trace"},
 	"github.com/prometheus/client_golang": {"gateway", "cmd/ticketing", "internal/node"},
 }

@@ -42,6 +42,9 @@ type clusterRecord struct {
 	Incarnation uint64 `json:"incarnation,omitempty"`
 	// Control is the ID of this node's replica of control; empty: the node's name.
 	Control string `json:"control,omitempty"`
+	// Restoring is set while a backup is restored into the directory, Recovery while the node is made the only one of its cluster.
+	Restoring bool      `json:"restoring,omitempty"`
+	Recovery  *recovery `json:"recovery,omitempty"`
 	// Joining is set until the node's replica of control has its first data.
 	Joining bool `json:"joining,omitempty"`
 }
@@ -85,6 +88,12 @@ func readCluster(fsys vfs.FS, dir string) (r clusterRecord, found bool, err erro
 // must be written.
 func (r *clusterRecord) complete(cfg config.Config, cluster string) (changed bool, err error) {
 	before := *r
+	switch {
+	case r.Restoring:
+		return false, fmt.Errorf("the restore into %s was not finished: run it again", cfg.Data)
+	case r.Recovery != nil:
+		return false, fmt.Errorf("the recovery of %s was not finished: run ticketing cluster recover again", cfg.Data)
+	}
 	if r.Node == "" {
 		r.Node = soleNode // as its groups call it
 	}
@@ -172,4 +181,9 @@ func writeFile(fsys vfs.FS, dir, name string, content []byte) error {
 		return err
 	}
 	return store.SyncDir(fsys, dir)
+}
+
+// recovery is what is noted of a recovery that was begun.
+type recovery struct {
+	Number uint64 `json:"number"` // of the new replicas, and their event logs' epoch
 }

@@ -175,6 +175,7 @@ func (n *Node) openPeers(cluster string) (err error) {
 // connect starts to listen to other nodes.
 func (n *Node) connect() error {
 	n.answerFeeds()
+	n.answerBackups()
 	n.answerCluster()
 	return n.sys.Connect(system.Remote{Node: n.name, Listen: n.cfg.ClusterListen, Credentials: n.peers.Credentials(), Dial: n.peers.DialContext,
 		Holders: n.members.holders})

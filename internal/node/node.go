@@ -81,6 +81,7 @@ type Node struct {
 	keys        *keys
 	mail        gateway.Mailer // nil: there is no mail system
 	setup       *setup
+	backups     *backups
 	control     control.Client
 	life        context.Context // ends when the node stops
 	stop        context.CancelFunc
@@ -101,6 +102,7 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	}
 	n = &Node{cfg: cfg, opts: opts, log: opts.Log, started: opts.Now().UTC(), mapChanged: make(chan struct{}, 1), news: make(chan struct{}, 1), toPlace: make(chan struct{}, 1), groups: map[shardKey]*group{}}
 	n.reports.now = opts.Now
+	n.backups = newBackups(n)
 	n.life, n.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -397,6 +399,7 @@ func (n *Node) Serve(ln net.Listener) error { return n.gateway.Serve(ln) }
 func (n *Node) Close(ctx context.Context) error {
 	n.closing.Do(func() {
 		var errs []error
+		n.backups.stop()
 		if n.gateway != nil {
 			errs = append(errs, n.gateway.Shutdown(ctx))
 		}
@@ -491,6 +494,6 @@ func (n *Node) Services() gateway.Services {
 	return gateway.Services{
 		Users: n.users, Posts: posts.NewClient(n.sys), Comments: comments.NewClient(n.sys), Moderation: n.rules.moderation,
 		Tickets: tickets.NewClient(n.sys), Plugins: n.rules, Query: n.query,
-		Mail: n.mail, Setup: n.setup, Cluster: n,
+		Mail: n.mail, Setup: n.setup, Cluster: n, Backups: n.backups,
 	}
 }

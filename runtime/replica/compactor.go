@@ -35,13 +35,18 @@ func (r *Replica) grown(last uint64, bytes int) {
 	}
 }
 
+// compacted returns the index up to which the log was compacted.
+func (r *Replica) compacted() uint64 {
+	if m := r.snaps.current(); m != nil {
+		return m.Index
+	}
+	return 0
+}
+
 // sinceCompaction returns the number of entries that the log has behind its newest snapshot.
 func (r *Replica) sinceCompaction() uint64 {
 	_, last := r.log.bounds()
-	if m := r.snaps.current(); m != nil {
-		return last - min(last, m.Index)
-	}
-	return last
+	return last - min(last, r.compacted())
 }
 
 func (r *Replica) startCompaction() {
@@ -49,15 +54,17 @@ func (r *Replica) startCompaction() {
 		return
 	}
 	go func() {
+		before := r.compacted()
 		err := r.compact()
 		_, last := r.log.bounds()
 		r.running.Store(false)
-		if err == nil {
+		if err == nil && r.compacted() > before {
 			r.grown(last, 0) // meanwhile, enough for the next may have come, and nothing may come after it
 			return
 		}
+		// A log may also be long because its end is not committed: to try again at once would be to try for ever.
 		r.retry.Store(last + r.cfg.SnapshotThreshold/16 + 1)
-		if !errors.Is(err, raft.ErrRaftShutdown) {
+		if err != nil && !errors.Is(err, raft.ErrRaftShutdown) {
 			r.cfg.Logger.Debug("the log was not compacted", "group", r.cfg.Name, "error", err)
 		}
 	}()

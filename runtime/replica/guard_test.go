@@ -288,7 +288,7 @@ func TestClamp(t *testing.T) {
 		}
 		_, out := raft.NewInmemTransport("n1")
 		out.Connect(addr, inner)
-		leader, err := newTransport(&Config{Transport: out, hooks: &h})
+		leader, err := newTransport(&Config{Transport: out, hooks: &h}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -342,7 +342,7 @@ func TestPlaceholder(t *testing.T) {
 	if err := s.transport.AppendEntries("", "", req, nil); !errors.Is(err, errPlaceholder) {
 		t.Errorf("a placeholder is sent: %v", err)
 	}
-	p := &pipeline{nil, s.transport}
+	p := &pipeline{t: s.transport}
 	if _, err := p.AppendEntries(req, nil); !errors.Is(err, errPlaceholder) {
 		t.Errorf("a placeholder is sent: %v", err)
 	}

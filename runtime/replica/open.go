@@ -97,7 +97,7 @@ func (r *Replica) open() (err error) {
 	if err := r.check(); err != nil {
 		return err
 	}
-	if r.transport, err = newTransport(c); err != nil {
+	if r.transport, err = newTransport(c, r.snaps.placeholder); err != nil {
 		return err
 	}
 	conf := r.raftConfig()

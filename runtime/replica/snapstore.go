@@ -36,17 +36,21 @@ type snapStore struct {
 }
 
 func openSnapStore(r *Replica) (*snapStore, error) {
-	s := &snapStore{r: r}
-	v, c, err := r.log.db.Get(store.SnapshotKey(r.cfg.Shard))
+	m, err := readMeta(r.log.db, r.cfg.Shard)
+	return &snapStore{r: r, cur: m}, err
+}
+
+// readMeta reads the metadata of the newest snapshot, nil if there is none.
+func readMeta(db pebble.Reader, shard store.ShardID) (*meta, error) {
+	v, c, err := db.Get(store.SnapshotKey(shard))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return s, nil
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the snapshot's metadata: %w", err)
 	}
 	defer c.Close()
-	s.cur, err = decodeMeta(v)
-	return s, err
+	return decodeMeta(v)
 }
 
 // current returns the newest snapshot's metadata, nil if there is none.

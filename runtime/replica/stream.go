@@ -33,6 +33,11 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // writeStream writes a shard's replicated range, as the reader sees it, without the applied index, which the trailer carries. The same
 // reader always gives the same bytes.
 func writeStream(db pebble.Reader, shard store.ShardID, dst io.Writer) error {
+	return writeRange(db, shard, dst, nil)
+}
+
+// writeRange is writeStream; replace, if not nil, says what a value becomes.
+func writeRange(db pebble.Reader, shard store.ShardID, dst io.Writer, replace func(key, value []byte) ([]byte, error)) error {
 	lo, hi := store.ShardRange(shard)
 	applied, err := store.Uint64(db, store.AppliedKey(shard))
 	if err != nil {
@@ -46,11 +51,18 @@ func writeStream(db pebble.Reader, shard store.ShardID, dst io.Writer) error {
 	w.write(append(bytes.Clone(streamMagic), lo...))
 	skip := store.AppliedKey(shard)
 	for ok := it.First(); ok && w.err == nil; ok = it.Next() {
-		if !bytes.Equal(it.Key(), skip) {
-			w.pair(it.Key()[len(lo):], it.Value())
+		if bytes.Equal(it.Key(), skip) {
+			continue
 		}
+		key, value := it.Key()[len(lo):], it.Value()
+		if replace != nil {
+			if value, err = replace(key, value); err != nil {
+				break
+			}
+		}
+		w.pair(key, value)
 	}
-	if err := errors.Join(it.Error(), it.Close()); err != nil {
+	if err := errors.Join(err, it.Error(), it.Close()); err != nil {
 		return err
 	}
 	return w.finish(applied)

@@ -9,15 +9,19 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// transport stands between raft and the given transport. It clamps what a leader claims to be committed, never sends a placeholder, lets
-// a group of one elect itself at once, and remembers who accepted this node as a leader and when, for [Replica.Verify].
+// transport stands between raft and the given transport. It clamps what a leader claims to be committed, never sends a placeholder, skips
+// received entries that were compacted here, lets a group of one elect itself at once, and remembers who accepted this node as a leader and
+// when, for [Replica.Verify].
 type transport struct {
 	raft.Transport
 	preVote raft.WithPreVote
-	inbox   chan raft.RPC // nil: the inner transport's is used directly
-	quit    chan struct{}
-	once    sync.Once
-	noClamp bool // tests only
+	single  bool
+	inbox   chan raft.RPC
+	// compacted returns the newest snapshot's last entry; index 0: there is none.
+	compacted func() (index, term uint64)
+	quit      chan struct{}
+	once      sync.Once
+	noClamp   bool // tests only
 
 	sent     atomic.Uint64 // requests so far
 	mu       sync.Mutex
@@ -33,8 +37,8 @@ var (
 	errPlaceholder = errors.New("replica: the entry was compacted away in the meantime")
 )
 
-func newTransport(c *Config) (*transport, error) {
-	t := &transport{Transport: c.Transport, quit: make(chan struct{}), noClamp: c.hooks.noClamp,
+func newTransport(c *Config, compacted func() (index, term uint64)) (*transport, error) {
+	t := &transport{Transport: c.Transport, single: c.Single, inbox: make(chan raft.RPC), compacted: compacted, quit: make(chan struct{}), noClamp: c.hooks.noClamp,
 		answers: map[raft.ServerID]answer{}, answered: make(chan struct{})}
 	switch {
 	case c.Transport != nil:
@@ -52,10 +56,10 @@ func newTransport(c *Config) (*transport, error) {
 		return nil, errors.New("the transport does not support pre-vote")
 	}
 	if c.Single {
-		t.inbox = make(chan raft.RPC, 1)
-		if inner := t.Transport.Consumer(); inner != nil {
-			go t.forward(inner)
-		}
+		t.inbox = make(chan raft.RPC, 1) // elect does not wait
+	}
+	if inner := t.Transport.Consumer(); inner != nil {
+		go t.forward(inner)
 	}
 	return t, nil
 }
@@ -65,6 +69,9 @@ func (t *transport) forward(inner <-chan raft.RPC) {
 	for {
 		select {
 		case rpc := <-inner:
+			if a, ok := rpc.Command.(*raft.AppendEntriesRequest); ok {
+				rpc.Command = t.skip(a)
+			}
 			select {
 			case t.inbox <- rpc:
 			case <-t.quit:
@@ -76,9 +83,28 @@ func (t *transport) forward(inner <-chan raft.RPC) {
 	}
 }
 
+// skip returns a received request without the entries that a snapshot of this replica contains: they were committed, so they are the same.
+// Raft would look for them in the log and, if they were compacted, refuse the request. Its leader, which only does not know how far this
+// replica is because answers were lost, would go back further, and at last send a snapshot that is older than ours.
+func (t *transport) skip(a *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
+	index, term := t.compacted()
+	if a.PrevLogEntry >= index || a.PrevLogEntry == 0 && len(a.Entries) == 0 {
+		return a // and heartbeats name no entry
+	}
+	c := *a
+	c.PrevLogEntry, c.PrevLogTerm, c.Entries = index, term, nil
+	if n := index - a.PrevLogEntry; n <= uint64(len(a.Entries)) {
+		if l := a.Entries[n-1]; l.Index != index || l.Term != term {
+			return a // raft says what it thinks of it
+		}
+		c.Entries = a.Entries[n:]
+	}
+	return &c
+}
+
 // elect makes a group of one elect itself: raft takes a request to do so at once, as it would from a leader that steps down.
 func (t *transport) elect(self raft.ServerID) {
-	if t.inbox == nil {
+	if !t.single {
 		return
 	}
 	req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(self), Addr: t.EncodePeer(self, t.LocalAddr())}}
@@ -88,12 +114,7 @@ func (t *transport) elect(self raft.ServerID) {
 func (t *transport) stop() { t.once.Do(func() { close(t.quit) }) }
 
 // Consumer implements raft.Transport.
-func (t *transport) Consumer() <-chan raft.RPC {
-	if t.inbox != nil {
-		return t.inbox
-	}
-	return t.Transport.Consumer()
-}
+func (t *transport) Consumer() <-chan raft.RPC { return t.inbox }
 
 // guard returns a request as it may be sent.
 //
@@ -157,16 +178,23 @@ func (t *transport) news() <-chan struct{} {
 
 // AppendEntriesPipeline implements raft.Transport.
 func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
-	p, err := t.Transport.AppendEntriesPipeline(id, target)
+	inner, err := t.Transport.AppendEntriesPipeline(id, target)
 	if err != nil {
 		return nil, err
 	}
-	return &pipeline{p, t}, nil
+	p := &pipeline{AppendPipeline: inner, t: t, done: make(chan raft.AppendFuture), quit: make(chan struct{})}
+	go p.collect()
+	return p, nil
 }
 
+// pipeline guards what is sent, and ends with the first bad answer. Raft reads no more answers behind that one; if it goes on to send,
+// which it decides by chance, it would wait for ever for room among the answers that nobody reads, and its peer for entries.
 type pipeline struct {
 	raft.AppendPipeline
-	t *transport
+	t    *transport
+	done chan raft.AppendFuture
+	quit chan struct{}
+	once sync.Once
 }
 
 func (p *pipeline) AppendEntries(a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
@@ -175,6 +203,36 @@ func (p *pipeline) AppendEntries(a *raft.AppendEntriesRequest, resp *raft.Append
 		return nil, err
 	}
 	return p.AppendPipeline.AppendEntries(a, resp)
+}
+
+// Consumer implements raft.AppendPipeline.
+func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.done }
+
+// collect hands on the answers up to the first bad one.
+func (p *pipeline) collect() {
+	for {
+		select {
+		case f := <-p.AppendPipeline.Consumer():
+			bad := f.Error() != nil || !f.Response().Success
+			select {
+			case p.done <- f:
+			case <-p.quit:
+				return
+			}
+			if bad {
+				_ = p.AppendPipeline.Close() // what is being sent returns
+				return
+			}
+		case <-p.quit:
+			return
+		}
+	}
+}
+
+// Close implements raft.AppendPipeline.
+func (p *pipeline) Close() error {
+	p.once.Do(func() { close(p.quit) })
+	return p.AppendPipeline.Close()
 }
 
 // RequestPreVote implements raft.WithPreVote.

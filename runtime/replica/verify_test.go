@@ -23,7 +23,7 @@ func (p *acceptor) AppendEntries(_ raft.ServerID, _ raft.ServerAddress, a *raft.
 // TestOldAnswer: an answer to a request that was sent before a check does not count for it.
 func TestOldAnswer(t *testing.T) {
 	p := &acceptor{enter: make(chan struct{}), leave: make(chan struct{})}
-	tr, err := newTransport(&Config{Transport: p, hooks: &hooks{}})
+	tr, err := newTransport(&Config{Transport: p, hooks: &hooks{}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

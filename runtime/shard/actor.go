@@ -152,6 +152,7 @@ func (a *Actor) Receive(msg any) {
 		a.turn(m.leading)
 	case tick:
 		a.trim()
+		a.thawExpired()
 	}
 }
 

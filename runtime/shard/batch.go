@@ -20,6 +20,7 @@ type batch struct {
 	body     []byte
 	overlay  map[string][]byte // kind + key → newest value, nil: deleted
 	recent   *recent           // what is known of committed values
+	freeze   Freeze            // with what the batch changes of it
 	events   []ticketing.Event // typed, for consumers in this process
 	answers  []answer
 	began    time.Time
@@ -36,7 +37,7 @@ type answer struct {
 
 func newBatch(base Meta, recent *recent, now time.Time, sizeHint int) *batch {
 	recent.at(base.Base)
-	b := &batch{base: base, recent: recent, now: max(now.UnixMilli(), base.Time), began: now, overlay: recent.spare()}
+	b := &batch{base: base, recent: recent, freeze: base.Freeze, now: max(now.UnixMilli(), base.Time), began: now, overlay: recent.spare()}
 	b.body = make([]byte, headerRoom, headerRoom+sizeHint)
 	return b
 }

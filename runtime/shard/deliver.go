@@ -25,6 +25,7 @@ type delivery struct {
 type delivered struct {
 	cursor Cursor
 	failed uint64
+	frozen bool // nothing was delivered, because nothing may be for a while
 	err    error
 }
 
@@ -52,6 +53,10 @@ func (a *Actor) deliver(b *batch, r *Request, d *delivery) (more bool) {
 	tx := a.begin(b)
 	if have := tx.cursor(d.sub.Producer, d.shard); have != d.from {
 		b.answer(r, Reply{Value: delivered{cursor: have}}) // somebody else has delivered: nothing to do
+		return false
+	}
+	if b.freeze.holds(b.now) {
+		b.answer(r, Reply{Value: delivered{cursor: d.from, frozen: true}})
 		return false
 	}
 	reach, began := d.upto, a.cfg.Now()

@@ -27,6 +27,7 @@
 // Below the shard's prefix (see package store) there are these kinds:
 //
 //	meta    "shard"                     → base, head, first, time, epoch
+//	        "freeze"                    → until(8) id; while it is in force no events are delivered to the shard
 //	state   slot(2) table(1) rest       → CBOR; whole items begin with their ID after the table
 //	event   seq(8)                      → see package wire
 //	cursor  producer '/' shard(2)       → epoch(8) seq(8)

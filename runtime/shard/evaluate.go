@@ -75,8 +75,16 @@ func (a *Actor) one(b *batch, r *Request) (more bool) {
 	if d, ok := r.Cmd.(*delivery); ok {
 		return a.deliver(b, r, d)
 	}
-	if t, ok := r.Cmd.(*trimTo); ok {
-		a.dropEvents(b, t)
+	switch c := r.Cmd.(type) {
+	case *trimTo:
+		a.dropEvents(b, c)
+		return false
+	case *freezeFeeds:
+		b.answer(r, Reply{Err: a.freezeFeeds(b, c)})
+		return false
+	case *thawFeeds:
+		a.thawFeeds(b, c)
+		b.answer(r, Reply{})
 		return false
 	}
 	h := a.handlers[r.Code]

@@ -35,7 +35,7 @@ func (a *Actor) Leading() bool { return a.lead.Load() }
 // How often the actor looks after itself.
 const (
 	tickEvery = 10 * time.Second       // trimming
-	gainEvery = 250 * time.Millisecond // another try to lead, while Gain fails
+	gainEvery = 250 * time.Millisecond // another try to lead, while that fails
 )
 
 func (a *Actor) followLeadership(ctx context.Context) {
@@ -57,7 +57,9 @@ func (a *Actor) followLeadership(ctx context.Context) {
 			case <-a.log.Leadership():
 				waiting = false
 			case <-gain.C:
-				if led && !a.Leading() {
+				if _, self := a.log.Leader(); self && !led {
+					waiting = false // the check may have met a transfer that came to nothing, and nothing tells of that
+				} else if led && !a.Leading() {
 					a.self.Send(leads{true})
 				}
 			case <-ticker.C:

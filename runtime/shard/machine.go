@@ -20,6 +20,8 @@ type Meta struct {
 	First uint64 // sequence number of the oldest event that is kept; Head+1 if none is
 	Time  int64  // ms; the entries' own monotone time
 	Epoch uint64 // of the event log; a restore from a backup begins a new one
+	// Freeze is a record of its own, read with this one.
+	Freeze Freeze
 }
 
 const metaLen = 5 * 8
@@ -79,11 +81,31 @@ func readMeta(db pebble.Reader, shard store.ShardID) (Meta, error) {
 		return Meta{}, fmt.Errorf("shard: reading meta: %w", err)
 	}
 	defer c.Close()
+	m, err := decodeMeta(v)
+	if err == nil {
+		m.Freeze, err = readFreeze(db, shard)
+	}
+	return m, err
+}
+
+func decodeMeta(v []byte) (Meta, error) {
 	if len(v) < metaLen {
 		return Meta{}, errors.New("shard: the meta record is of an unknown format")
 	}
 	n := func(i int) uint64 { return binary.BigEndian.Uint64(v[8*i:]) }
 	return Meta{Base: n(0), Head: n(1), First: n(2), Time: int64(n(3)), Epoch: n(4)}, nil
+}
+
+func readFreeze(db pebble.Reader, shard store.ShardID) (Freeze, error) {
+	v, c, err := db.Get(store.StateKey(shard, store.KindMeta, freezeKey))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return Freeze{}, nil
+	}
+	if err != nil {
+		return Freeze{}, fmt.Errorf("shard: reading the freeze record: %w", err)
+	}
+	defer c.Close()
+	return decodeFreeze(v)
 }
 
 func (m Meta) append(b []byte) []byte {
@@ -114,7 +136,7 @@ func (m *Machine) Apply(index uint64, data []byte, b *pebble.Batch) any {
 		m.fatal(fmt.Errorf("shard: entry %d rests on entry %d and event %d, but this replica is at %d and %d: lost state", index, h.Base, h.Head, m.meta.Base, m.meta.Head))
 		return result{stale: true}
 	}
-	next := Meta{Base: index, Head: m.meta.Head, First: m.meta.First, Time: max(h.Time, m.meta.Time), Epoch: m.meta.Epoch}
+	next := Meta{Base: index, Head: m.meta.Head, First: m.meta.First, Time: max(h.Time, m.meta.Time), Epoch: m.meta.Epoch, Freeze: m.meta.Freeze}
 	var typed []ticketing.Event
 	if t := m.typed.Load(); t != nil && len(data) > 0 && t.entry == &data[0] {
 		typed = t.events
@@ -139,6 +161,11 @@ func (m *Machine) execute(r *wire.EntryReader, b *pebble.Batch, next *Meta, type
 		}
 		kind := store.Kind(op.Kind)
 		m.key = store.AppendStateKey(m.key[:0], m.shard, kind, op.Key)
+		if kind == store.KindMeta {
+			if next.Freeze, err = freezeOf(op); err != nil {
+				return err
+			}
+		}
 		switch op.Op {
 		case wire.OpDelete:
 			err = b.Delete(m.key, nil)

@@ -113,6 +113,9 @@ func (p *puller) deliver(ctx context.Context, evs []ticketing.Event, upto Cursor
 		out.cursor = v.cursor(p.sub.Producer, p.shard)
 	}
 	p.durable, p.seen, p.flushed = out.cursor, out.cursor, p.a.cfg.Now()
+	if out.frozen {
+		p.a.awaitThaw(ctx)
+	}
 	if out.failed == 0 {
 		return
 	}

@@ -552,3 +552,25 @@ func TestGainGatesLeadership(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// fickle is a log whose first checks of leadership fail although it leads, as while it is handed to somebody who does not take it.
+type fickle struct {
+	replica.Log
+	fails atomic.Int32
+}
+
+func (f *fickle) Lead(ctx context.Context) error {
+	if f.fails.Add(-1) >= 0 {
+		return replica.ErrNotLeader
+	}
+	return f.Log.Lead(ctx)
+}
+
+// TestLeadIsAskedAgain: a check of leadership that fails says nothing about the next one, and nothing announces that it would succeed.
+func TestLeadIsAskedAgain(t *testing.T) {
+	start(t, vfs.NewMem(), func(_ string, l replica.Log) replica.Log { // waits until it leads
+		f := &fickle{Log: l}
+		f.fails.Store(3)
+		return f
+	}, notes)
+}

@@ -19,6 +19,8 @@ type Spec struct {
 	Lose func()
 	// Export, if set, emits the whole state as events that create it, for consumers that begin from nothing.
 	Export func(v *View, emit func(ticketing.EventData) error) error
+	// Redact, if set, says what a value of the state is in a cut, which leaves the cluster: secrets stay behind.
+	Redact func(k Key, value []byte) ([]byte, error)
 }
 
 // A Handler answers one command or query. Its code is on the wire: never reuse one within a service.
