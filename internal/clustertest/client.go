@@ -14,6 +14,7 @@ import (
 // Client speaks to the nodes as one user. It is safe for use by several goroutines.
 type Client struct {
 	token string
+	home  int // the number of the node that it mostly goes to
 	http  *http.Client
 }
 

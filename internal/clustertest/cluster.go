@@ -141,17 +141,17 @@ func (c *Cluster) Add() *Node {
 	if err := os.Mkdir(n.Dir, 0o700); err != nil {
 		c.tb.Fatal(err)
 	}
-	c.writeConfig(n, http, c.credentials(name, 24*time.Hour, time.Now()))
+	c.writeConfig(n, http, c.identity(name, 24*time.Hour, time.Now()))
 	c.mu.Lock()
 	c.nodes = append(c.nodes, n)
 	c.mu.Unlock()
 	return n
 }
 
-// credentials are what a node shows to others.
-type credentials struct{ cert, key, token string }
+// identity is what a node shows to others.
+type identity struct{ cert, key, token string }
 
-func (c *Cluster) credentials(name string, life time.Duration, now time.Time) credentials {
+func (c *Cluster) identity(name string, life time.Duration, now time.Time) identity {
 	c.tb.Helper()
 	cert, key, err := c.authority.Issue(name, life, now)
 	if err != nil {
@@ -161,7 +161,7 @@ func (c *Cluster) credentials(name string, life time.Duration, now time.Time) cr
 	if err != nil {
 		c.tb.Fatal(err)
 	}
-	return credentials{string(cert), string(key), token}
+	return identity{string(cert), string(key), token}
 }
 
 // forget leaves a node out that is no member any more.
@@ -172,7 +172,7 @@ func (c *Cluster) forget(n *Node) {
 }
 
 // writeConfig writes a node's config. The first node has nobody to join, so it makes the cluster.
-func (c *Cluster) writeConfig(n *Node, http string, own credentials) {
+func (c *Cluster) writeConfig(n *Node, http string, own identity) {
 	c.tb.Helper()
 	ca, _ := c.authority.PEM()
 	var b strings.Builder

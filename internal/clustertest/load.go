@@ -15,7 +15,7 @@ import (
 
 // Load is clients that write comments, and remember what was acknowledged.
 type Load struct {
-	// Retries is how often a request that got no answer, or 503, is sent again under its key; below zero: until it is answered.
+	// Retries is how often a request whose connection failed is sent again under its key; below zero: until it is answered, 503 is no answer.
 	Retries int
 	// Rate bounds the requests per second of all clients together; 0: none.
 	Rate float64
@@ -127,6 +127,9 @@ func (l *Load) write(ctx context.Context, user *Client, key, post string, pick f
 			last = n.Name + ": " + err.Error()
 		case r.Status == http.StatusServiceUnavailable:
 			last = fmt.Sprintf("%s: 503 %s", n.Name, r.Str("detail"))
+			if l.Retries >= 0 {
+				try = l.Retries // only a connection that was closed is a reason to try again
+			}
 		default:
 			l.answered(key, post, at, r)
 			return

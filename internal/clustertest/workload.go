@@ -53,12 +53,22 @@ func (w *workload) run(ctx context.Context, clients int, seed uint64, grace time
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(i)))
 			user := w.load.user.with(4 * time.Second)
+			user.home = i
 			for ctx.Err() == nil {
 				w.act(last, user, i, rng)
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// favourite chooses a node for a client: mostly its own, so that not everybody waits for the same one.
+func (c *Cluster) favourite(user *Client) *Node {
+	nodes := c.Nodes()
+	if n := nodes[user.home%len(nodes)]; rand.IntN(4) > 0 && n.Running() {
+		return n
+	}
+	return c.anyLive()
 }
 
 // act does one thing.
@@ -84,7 +94,7 @@ func (w *workload) act(ctx context.Context, user *Client, client int, rng *rand.
 // send sends a request through random nodes until it is answered. tries is 1 if the first attempt was; ok is false if ctx ended before.
 func (w *workload) send(ctx context.Context, user *Client, method, path string, body any, header ...string) (r Reply, tries int, lastCall int64, ok bool) {
 	for ctx.Err() == nil {
-		n := w.c.anyLive()
+		n := w.c.favourite(user)
 		if n == nil {
 			pause()
 			continue
@@ -131,7 +141,7 @@ func (w *workload) create(ctx context.Context, user *Client, at int) {
 // get reads a comment, and returns its text and version. An attempt without an answer is no operation: it had no effect.
 func (w *workload) get(ctx context.Context, user *Client, client int, it item) (text, etag string) {
 	for ctx.Err() == nil {
-		n := w.c.anyLive()
+		n := w.c.favourite(user)
 		if n == nil {
 			pause()
 			continue
