@@ -112,14 +112,16 @@ func (l *Load) begin(client int) (key, post string) {
 // write sends one comment until it is answered, as often as Retries says.
 func (l *Load) write(ctx context.Context, user *Client, key, post string, pick func() *Node) {
 	at, last := time.Now(), ""
+	var not *Node // a request is sent again through another node
 	for try := 0; l.Retries < 0 || try <= l.Retries; try++ {
 		if try > 0 && l.Retries < 0 {
 			pause()
 		}
-		n := pick()
+		n := another(pick, not)
 		if n == nil {
 			continue
 		}
+		not = n
 		r, err := user.Do(context.WithoutCancel(ctx), n, http.MethodPost, "/api/posts/"+post+"/comments",
 			map[string]string{"text": "A remark with the number " + key + "."}, "Idempotency-Key", key)
 		switch {
@@ -141,6 +143,16 @@ func (l *Load) write(ctx context.Context, user *Client, key, post string, pick f
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failed = append(l.failed, fmt.Sprintf("%s after %v: %s", key, time.Since(at).Round(time.Millisecond), last))
+}
+
+// another picks a node that is not a certain one, if there is any other.
+func another(pick func() *Node, not *Node) (n *Node) {
+	for range 10 {
+		if n = pick(); n != not {
+			break
+		}
+	}
+	return n
 }
 
 func (l *Load) answered(key, post string, at time.Time, r Reply) {

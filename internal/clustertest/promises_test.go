@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -255,16 +256,20 @@ func minority(t *testing.T, c *Cluster, l *Load) {
 	}
 	user := l.user.with(15 * time.Second)
 	post := l.posts[0]
-	for i := range 4 {
+	var writes sync.WaitGroup
+	for i := range 8 {
 		path, body := "/api/posts/"+post+"/comments", any(map[string]string{"text": "Nobody hears this."})
 		if i%2 == 1 {
 			path, body = "/api/posts", map[string]string{"title": "A thread", "body": "That cannot be."}
 		}
-		r, err := user.Do(t.Context(), survivor, http.MethodPost, path, body, "Idempotency-Key", fmt.Sprintf("minority-%04d", i))
-		if err != nil || r.Status != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
-			t.Errorf("a write to the only node: status %d, Retry-After %q, %v, %s", r.Status, r.Header.Get("Retry-After"), err, r.Raw)
-		}
+		writes.Go(func() {
+			r, err := user.Do(t.Context(), survivor, http.MethodPost, path, body, "Idempotency-Key", fmt.Sprintf("minority-%04d", i))
+			if err != nil || r.Status != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
+				t.Errorf("a write to the only node: status %d, Retry-After %q, %v, %s", r.Status, r.Header.Get("Retry-After"), err, r.Raw)
+			}
+		})
 	}
+	writes.Wait()
 	if r, err := user.Do(t.Context(), survivor, http.MethodGet, "/healthz", nil); err != nil || r.Status != 200 {
 		t.Errorf("the survivor's health: %d, %v", r.Status, err)
 	}
