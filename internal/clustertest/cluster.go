@@ -41,6 +41,7 @@ type Cluster struct {
 type Options struct {
 	Nodes  int
 	Shards int
+	Small  string // the node whose disk is small
 }
 
 // Start makes a cluster of nodes n1, n2, …, and returns when every shard has its replicas on all of them, or on as many as the replication
@@ -64,6 +65,9 @@ func Start(tb testing.TB, o Options) *Cluster {
 	began := time.Now()
 	for range o.Nodes {
 		n := c.Add()
+		if n.Name == o.Small {
+			mountSmall(tb, n.Dir)
+		}
 		n.Start()
 		n.WaitReady()
 	}
