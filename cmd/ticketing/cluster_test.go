@@ -151,11 +151,15 @@ func TestClusterAdd(t *testing.T) {
 	// To standard output; a name is listened on at every address, and the nodes of all configs are asked.
 	path := write(t, "n3.yaml", succeed(t, "", "cluster", "add", "n3", "--dir", dir, "--advertise", "db3.example.org:7000", "--token-life", "1h"))
 	c = loaded(t, path)
-	if c.ClusterListen != ":7000" || strings.Join(c.ClusterJoin, " ") != "127.0.0.1:7101 127.0.0.1:7102" {
+	if c.ClusterListen != ":7000" || c.Data != config.Default().Data || strings.Join(c.ClusterJoin, " ") != "127.0.0.1:7101 127.0.0.1:7102" {
 		t.Errorf("%+v", c.Redacted())
 	}
 	if _, err := peer.CheckToken([]byte(c.ClusterCA), c.ClusterToken, "n3", now.Add(61*time.Minute)); err == nil {
 		t.Error("the token lives longer than an hour")
+	}
+	again := loaded(t, write(t, "n2.yaml", succeed(t, "", "cluster", "add", "n2", "--dir", dir, "--advertise", "127.0.0.1:7112")))
+	if strings.Join(again.ClusterJoin, " ") != "127.0.0.1:7101" {
+		t.Errorf("a node joins by itself: %v", again.ClusterJoin)
 	}
 	path = write(t, "n4.yaml", succeed(t, "", "cluster", "add", "n4", "--dir", dir, "--advertise", "10.0.0.4:7000", "--listen", "0.0.0.0:7000", "--join", "10.0.0.1:7000,10.0.0.2:7000"))
 	if c = loaded(t, path); c.ClusterListen != "0.0.0.0:7000" || strings.Join(c.ClusterJoin, " ") != "10.0.0.1:7000 10.0.0.2:7000" {
@@ -255,7 +259,7 @@ func TestClusterStatusIsPrinted(t *testing.T) {
 	s.Moves = []ticketing.ReplicaStatus{{Service: "posts", Shard: 3, Node: "n2", Stage: ticketing.StageLearner, Lag: 300}}
 	statuses(t, s)
 	out := succeed(t, "", "cluster", "status")
-	for _, part := range []string{"cluster abc: 2 nodes, 4 shards of every service", "! The node n2 [2J does not answer.", "n1", "50 GiB", "no, since 1h", "0 (not the newest)",
+	for _, part := range []string{"cluster abc: 2 nodes, 4 shards of every service", "! The node n2 [2J does not answer.", "n1", "50.0 GiB", "no, since 1h", "0 (not the newest)",
 		"posts/3  n1      n1, n2 (learner, 300 behind), n3 (silent)", "MOVE"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("%q is missing:\n%s", part, out)
@@ -306,6 +310,7 @@ func TestClusterWaits(t *testing.T) {
 		{"gone while it drains", drained("n2"), w, []ticketing.ClusterStatus{leads(4), without}, "no node n2"},
 		{"removed", gone("n2"), w, []ticketing.ClusterStatus{holds(9), holds(1), holds(0), without}, ""},
 		{"taken back while it leaves", gone("n2"), w, []ticketing.ClusterStatus{holds(9), back}, "taken back"},
+		{"empty, but still a member", gone("n2"), waiting{limit: 20 * time.Millisecond, every: time.Millisecond}, []ticketing.ClusterStatus{holds(0)}, "still 1 shards"},
 		{"never", drained("n2"), waiting{limit: 20 * time.Millisecond, every: time.Millisecond}, []ticketing.ClusterStatus{leads(4)}, "n2 leads still 4 shards"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
