@@ -255,7 +255,7 @@ func TestClusterStatusIsPrinted(t *testing.T) {
 	s.Moves = []ticketing.ReplicaStatus{{Service: "posts", Shard: 3, Node: "n2", Stage: ticketing.StageLearner, Lag: 300}}
 	statuses(t, s)
 	out := succeed(t, "", "cluster", "status")
-	for _, part := range []string{"cluster abc: 2 nodes, 4 shards of every service", "! The node n2 [2J does not answer.", "n1", "50 GiB", "no, since 1h", "0 (not the newest)",
+	for _, part := range []string{"cluster abc: 2 nodes, 4 shards of every service", "! The node n2 [2J does not answer.", "n1", "50.0 GiB", "no, since 1h", "0 (not the newest)",
 		"posts/3  n1      n1, n2 (learner, 300 behind), n3 (silent)", "MOVE"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("%q is missing:\n%s", part, out)
