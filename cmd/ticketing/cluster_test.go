@@ -167,6 +167,39 @@ func TestClusterAdd(t *testing.T) {
 	}
 }
 
+// Both commands take a node's settings from a file, flags win over it, and what makes the node one of the cluster is added.
+func TestClusterConfigsFromFiles(t *testing.T) {
+	at := t.TempDir()
+	dir := filepath.Join(at, "keys")
+	settings := func(name string, port string) string {
+		return write(t, name+".yaml", "node:\n  id: "+name+"\ndata: "+filepath.Join(at, name)+"\ndev: true\nhttp: 127.0.0.1:8"+port+"\ncluster:\n  advertise: 127.0.0.1:7"+port+
+			"\n  join: [127.0.0.1:7901, 127.0.0.1:7902]\n")
+	}
+	succeed(t, "", "cluster", "init", "--dir", dir, "--config", settings("a1", "101"))
+	c := loaded(t, filepath.Join(dir, "a1.yaml"))
+	if c.NodeID != "a1" || !c.Dev || c.HTTP != "127.0.0.1:8101" || c.ClusterListen != "127.0.0.1:7101" || len(c.ClusterJoin) != 2 || c.ClusterToken != "" {
+		t.Errorf("%+v", c.Redacted())
+	}
+	certified(t, c)
+	out := filepath.Join(dir, "a2.yaml")
+	succeed(t, "", "cluster", "add", "a2", "--dir", dir, "--config", settings("a2", "102"), "--http", "127.0.0.1:8999", "--out", out)
+	c = loaded(t, out)
+	if c.NodeID != "a2" || c.HTTP != "127.0.0.1:8999" || c.Data != filepath.Join(at, "a2") || c.ClusterListen != "127.0.0.1:7102" || len(c.ClusterJoin) != 2 || c.ClusterToken == "" {
+		t.Errorf("%+v", c.Redacted())
+	}
+	certified(t, c)
+	for _, tc := range []struct{ node, file, want string }{
+		{"a3", settings("a2", "102"), "the node a2, and not of a3"},
+		{"a3", filepath.Join(at, "none.yaml"), "there is no file"},
+		{"a3", write(t, "a3.yaml", "dta: x\n"), "dta"},
+		{"a3", write(t, "a3.yaml", "cluster:\n  advertise: 127.0.0.1:7103\nqueue: 0\n"), "queue: 0"},
+	} {
+		if line := fail(t, "", "cluster", "add", tc.node, "--dir", dir, "--config", tc.file); !strings.Contains(line, tc.want) {
+			t.Errorf("%q lacks %q", line, tc.want)
+		}
+	}
+}
+
 func TestClusterRenew(t *testing.T) {
 	dir := authorityIn(t)
 	old := loaded(t, filepath.Join(dir, "n1.yaml"))
@@ -297,7 +330,12 @@ func TestClusterWaits(t *testing.T) {
 	without := twoNodes(nil)
 	without.Nodes = without.Nodes[:1]
 	back := twoNodes(func(s *ticketing.NodeStatus) { s.State = ticketing.MemberUp })
+	moves := twoNodes(nil)
+	moves.Moves = []ticketing.ReplicaStatus{{Service: "posts", Shard: 3, Node: "n2", Stage: ticketing.StageLearner}}
+	wrong := twoNodes(nil)
+	wrong.Faults = []string{"posts/3 has no leader."}
 	w := waiting{limit: 30 * time.Second, every: time.Millisecond}
+	few := waiting{limit: 20 * time.Millisecond, every: time.Millisecond}
 	for _, tc := range []struct {
 		name string
 		goal goal
@@ -310,8 +348,11 @@ func TestClusterWaits(t *testing.T) {
 		{"gone while it drains", drained("n2"), w, []ticketing.ClusterStatus{leads(4), without}, "no node n2"},
 		{"removed", gone("n2"), w, []ticketing.ClusterStatus{holds(9), holds(1), holds(0), without}, ""},
 		{"taken back while it leaves", gone("n2"), w, []ticketing.ClusterStatus{holds(9), back}, "taken back"},
-		{"empty, but still a member", gone("n2"), waiting{limit: 20 * time.Millisecond, every: time.Millisecond}, []ticketing.ClusterStatus{holds(0)}, "still 1 shards"},
-		{"never", drained("n2"), waiting{limit: 20 * time.Millisecond, every: time.Millisecond}, []ticketing.ClusterStatus{leads(4)}, "n2 leads still 4 shards"},
+		{"empty, but still a member", gone("n2"), few, []ticketing.ClusterStatus{holds(0)}, "still 1 shards"},
+		{"settled", settled(), w, []ticketing.ClusterStatus{wrong, moves, back}, ""},
+		{"never without a fault", settled(), few, []ticketing.ClusterStatus{wrong}, "the cluster has still 1 faults and moves"},
+		{"never without a move", settled(), few, []ticketing.ClusterStatus{moves}, "the cluster has still 1 faults and moves"},
+		{"never", drained("n2"), few, []ticketing.ClusterStatus{leads(4)}, "n2 leads still 4 shards"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			statuses(t, tc.all...)
