@@ -7,6 +7,9 @@ import (
 
 func TestStart(t *testing.T) {
 	for i := range rounds(1) {
-		t.Run(fmt.Sprint(i), func(t *testing.T) { Start(t, Options{}) })
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			c := Start(t, Options{})
+			c.Audit()
+		})
 	}
 }
