@@ -2,12 +2,16 @@ package node
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
 	"ticketing"
 	"ticketing/actors/control"
+	"ticketing/actors/control/placement"
 )
 
 const (
@@ -78,19 +82,22 @@ func (r *reports) fresh() (live map[string]ticketing.NodeReport, ok bool) {
 	return live, r.warm()
 }
 
-// seen returns when a node was last heard of, and what it said.
-func (r *reports) seen(node string) (time.Time, ticketing.NodeReport) {
+// all returns what every node said last.
+func (r *reports) all() map[string]placement.Heard {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := r.last[node]
-	return h.at, h.report
+	out := map[string]placement.Heard{}
+	for node, h := range r.last {
+		out[node] = placement.Heard{Report: h.report, At: h.at.UTC(), Alive: r.now().Sub(h.at) < aliveFor}
+	}
+	return out
 }
 
 // report is what this node says of itself.
 func (n *Node) report() ticketing.NodeReport {
 	ready, _ := n.Ready()
 	r := ticketing.NodeReport{Node: n.name, Incarnation: n.record.Incarnation, Version: n.opts.Version, Address: n.cfg.Advertised(),
-		StartedAt: n.started, DiskUsed: n.store.Metrics().DiskBytes, DiskFree: diskFree(n.cfg.Data), Draining: n.draining(), Ready: ready}
+		StartedAt: n.started, DiskUsed: n.disk.used(n.cfg.Data), DiskFree: diskFree(n.cfg.Data), Draining: n.draining(), Ready: ready}
 	if n.rules != nil {
 		r.Generation, r.RuleError = n.rules.prepared()
 	}
@@ -103,13 +110,42 @@ func (n *Node) report() ticketing.NodeReport {
 func (g *group) report() ticketing.GroupReport {
 	s := g.replica.Status()
 	r := ticketing.GroupReport{Service: g.key.service, Shard: g.key.index, ID: g.id, State: s.State, Leader: s.Leader, Term: s.Term, Last: s.Last,
-		Commit: s.Commit, Applied: s.Applied, Serving: g.actor.Leading()}
+		Commit: s.Commit, Applied: s.Handled, Serving: g.actor.Leading()}
 	if s.State == ticketing.GroupLeader {
 		for _, m := range s.Members {
 			r.Members = append(r.Members, ticketing.GroupMember{ID: m.ID, Node: m.Node, Voter: m.Voter})
 		}
 	}
 	return r
+}
+
+// diskSize remembers for a while how large a directory is.
+type diskSize struct {
+	mu    sync.Mutex
+	at    time.Time
+	bytes uint64
+}
+
+// diskEvery is how often the data directory is measured.
+const diskEvery = 15 * time.Second
+
+// used returns the size of all files below a directory.
+func (d *diskSize) used(dir string) uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now := time.Now(); now.Sub(d.at) > diskEvery {
+		d.at, d.bytes = now, 0
+		_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error { // what is deleted meanwhile does not count
+			if err != nil || e.IsDir() {
+				return nil
+			}
+			if info, err := e.Info(); err == nil {
+				d.bytes += uint64(info.Size())
+			}
+			return nil
+		})
+	}
+	return d.bytes
 }
 
 // diskFree returns the bytes that are left where the data are; 0 if nobody can tell.
@@ -144,6 +180,7 @@ func (n *Node) silences(live map[string]ticketing.NodeReport, silent map[string]
 func (n *Node) runReports(running context.Context) {
 	t := time.NewTicker(reportEvery)
 	defer t.Stop()
+	var out outcast
 	for try := 0; ; try++ {
 		n.reports.lead(n.leadsControl())
 		n.lookout.look(n, time.Now())
@@ -153,8 +190,13 @@ func (n *Node) runReports(running context.Context) {
 			cancel()
 			if sh := n.sys.Shard(control.Name, 0); err != nil {
 				sh.Doubt(node)
-			} else if r.Leader != "" {
+				out.look(running, n)
+			} else if out.rounds = 0; r.Leader != "" {
 				sh.SetLeader(r.Leader)
+			}
+			if r.Unknown {
+				n.fatal(fmt.Errorf("the node %s was removed from the cluster, or has begun anew with another data directory; this one is of no use any more", n.name))
+				return
 			}
 			n.hear(r.Leaders)
 		}
@@ -198,6 +240,8 @@ type reportReply struct {
 	Leader string `cbor:"1,keyasint,omitempty"`
 	// Leaders are the leaders of all shards as control's leader has heard, for nodes without a replica of theirs.
 	Leaders []leaderOf `cbor:"2,keyasint,omitempty"`
+	// Unknown says that the node is no member any more, or that another one has its name. Only control's leader says so.
+	Unknown bool `cbor:"3,keyasint,omitempty"`
 }
 
 type leaderOf struct {
@@ -235,6 +279,12 @@ func (n *Node) reported(_ context.Context, from string, r ticketing.NodeReport) 
 	if !n.leadsControl() {
 		if leader := n.sys.Shard(control.Name, 0).Leader(); leader != n.name {
 			reply.Leader = leader
+		}
+	}
+	if m, ok := n.members.current(); ok && n.leadsControl() && r.Incarnation > 0 && r.Incarnation < m.Next {
+		if self := m.Member(r.Node); self == nil || self.Incarnation != r.Incarnation {
+			reply.Unknown = true
+			return reply, nil
 		}
 	}
 	n.reports.take(r)

@@ -138,6 +138,7 @@ type Status struct {
 	Last    uint64   // index of the last entry in the log; a replica has caught up when it is the leader's
 	Commit  uint64   // index of the last entry that is known to be committed
 	Applied uint64   // index of the last command that is visible; entries that are no commands do not move it
+	Handled uint64   // index up to which all entries, commands or not, are applied or just being applied
 	Members []Member // as the newest configuration in the log has them
 }
 
@@ -145,5 +146,5 @@ type Status struct {
 func (r *Replica) Status() Status {
 	leader, _ := r.Leader()
 	return Status{ID: r.cfg.ID, State: strings.ToLower(r.raft.State().String()), Leader: leader, Term: r.raft.CurrentTerm(), Last: r.raft.LastIndex(),
-		Commit: r.raft.CommitIndex(), Applied: r.Applied(), Members: r.Members()}
+		Commit: r.raft.CommitIndex(), Applied: r.Applied(), Handled: r.raft.AppliedIndex(), Members: r.Members()}
 }

@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/raft"
 )
@@ -31,8 +32,12 @@ func (r *Replica) AddLearner(id, node string) error {
 	return r.change(r.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(node), 0, 0))
 }
 
-// Promote gives a learner that has caught up a vote.
+// Promote gives a learner that has caught up a vote. Whoever is no learner of the group is refused: raft would add it as a voter, with
+// nothing.
 func (r *Replica) Promote(id, node string) error {
+	if !slices.ContainsFunc(r.Members(), func(m Member) bool { return m.ID == id }) {
+		return fmt.Errorf("replica %s: %s is not in the group", r.cfg.Name, id)
+	}
 	r.share()
 	return r.change(r.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(node), 0, 0))
 }
