@@ -66,8 +66,8 @@ type Node struct {
 	toPlace    chan struct{} // a report has come in; has room for one
 	current    atomic.Bool   // the map is no older than this node's start
 	reports    reports
-	refused    onceAMinute // nodes that wanted to join
 	disk       diskSize
+	refused    onceAMinute // nodes that wanted to join
 	lookout    lookout
 
 	groupsMu sync.Mutex
