@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -237,9 +238,13 @@ func (c *Cluster) Token(name string) string {
 	return token
 }
 
-// end kills what runs, and shows the logs of a test that failed.
+// end kills what runs, and keeps the logs of a test that failed, with what every node's goroutines were doing.
 func (c *Cluster) end() {
 	for _, n := range c.Nodes() {
+		if c.tb.Failed() && n.Running() && !n.Suspended() {
+			n.signal(syscall.SIGQUIT)
+			n.Ended(20 * time.Second)
+		}
 		n.Kill()
 	}
 	c.Net.close()
