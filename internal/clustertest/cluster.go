@@ -35,8 +35,9 @@ type Cluster struct {
 	nodes []*Node // held: mu
 	named int     // held: mu; how many names were given
 
-	op      *Client   // held: mu; the operator, signed in when first needed
-	opSince time.Time // held: mu
+	opMu    sync.Mutex
+	op      *Client   // held: opMu; the operator, signed in when first needed
+	opSince time.Time // held: opMu
 }
 
 // Options say how a cluster begins. The zero value is three nodes with two shards per service.
