@@ -3,6 +3,7 @@ SHELL := /bin/bash
 GO    ?= go
 DATA  ?= data
 SEEDS ?= 1000
+CHAOS ?= 300
 BENCH ?= --duration 15s
 
 .PHONY: run cluster demo test check lint-api bench chaos rules build deps fuzz mutants screenshots

@@ -31,7 +31,7 @@ func (r Reply) Str(key string) string { s, _ := r.Body[key].(string); return s }
 
 // newClient makes a client of nobody. timeout bounds a request.
 func newClient(timeout time.Duration) *Client {
-	return &Client{http: &http.Client{Timeout: timeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	return &Client{http: &http.Client{Timeout: timeout, Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 64}}}
 }
 
 // patience is how long a client waits for an answer. The server's own limit is 10 s.
