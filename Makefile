@@ -3,6 +3,7 @@ SHELL := /bin/bash
 GO    ?= go
 DATA  ?= data
 SEEDS ?= 1000
+CHAOS ?= 300
 BENCH ?= --duration 15s
 
 .PHONY: run cluster demo test check lint-api bench chaos rules build deps fuzz mutants screenshots
@@ -58,8 +59,8 @@ bench: build
 	./bin/ticketing bench $(BENCH)
 
 ## chaos: kills, power losses and plans of placement, SEEDS of them
-chaos: build
-	CHAOS_SEEDS=$(SEEDS) $(GO) test -timeout 0 -run 'Chaos|Crash|PowerLoss|Kill' -v ./runtime/... ./actors/control/... ./internal/...
+chaos: deps build
+	CHAOS_SEEDS=$(SEEDS) CHAOS_SECONDS=$(CHAOS) CHAOS_ROUNDS=20 CHAOS_NETNS=1 $(GO) test -timeout 0 -run 'Chaos|Crash|PowerLoss|Kill' -v ./runtime/... ./actors/control/... ./internal/...
 
 ## mutants: break every invariant on purpose; a test must turn red each time
 mutants:

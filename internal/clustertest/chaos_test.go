@@ -20,11 +20,28 @@ func fromEnv(name string, otherwise uint64) uint64 {
 // Clients read, edit, delete and create comments through random nodes, and compete for e-mail addresses, while processes are killed and stopped,
 // connections are cut, and leaders move. What they see is linearizable, item by item; afterwards the replicas are the same bytes, and everything
 // acknowledged is there once.
-func TestChaosIsLinearizable(t *testing.T) {
+func TestChaosIsLinearizable(t *testing.T) { chaos(t, Options{}) }
+
+// The same with every node in a network namespace, where packets are lost and nobody's connection is closed for that. Only make chaos runs it.
+func TestChaosInNamespaces(t *testing.T) {
+	if os.Getenv("CHAOS_NETNS") == "" {
+		t.Skip("CHAOS_NETNS is not set")
+	}
+	if os.Getuid() != 0 {
+		t.Skip("only root makes network namespaces")
+	}
+	chaos(t, Options{Spaces: true})
+}
+
+func chaos(t *testing.T, o Options) {
+	t.Helper()
 	length := time.Duration(fromEnv("CHAOS_SECONDS", 20)) * time.Second
 	seed := fromEnv("CHAOS_SEED", 42)
+	if os.Getenv("CHAOS_SEED") == "" && os.Getenv("CHAOS_SECONDS") != "" {
+		seed = uint64(time.Now().UnixNano()) // make chaos tries something new each time
+	}
 	t.Logf("seed %d, %v", seed, length)
-	c := Start(t, Options{})
+	c := Start(t, o)
 	w := c.newWorkload("chaos")
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()

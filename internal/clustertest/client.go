@@ -31,7 +31,7 @@ func (r Reply) Str(key string) string { s, _ := r.Body[key].(string); return s }
 
 // newClient makes a client of nobody. timeout bounds a request.
 func newClient(timeout time.Duration) *Client {
-	return &Client{http: &http.Client{Timeout: timeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	return &Client{http: &http.Client{Timeout: timeout, Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 64}}}
 }
 
 // patience is how long a client waits for an answer. The server's own limit is 10 s.
@@ -130,11 +130,11 @@ func (c *Cluster) SignIn(n *Node, email, password string) *Client {
 // Operator returns the operator's client.
 func (c *Cluster) Operator() *Client {
 	c.tb.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.opMu.Lock() // not mu: the proxies need that one, and signing in needs the proxies
+	defer c.opMu.Unlock()
 	if c.op == nil || time.Since(c.opSince) > 5*time.Minute {
-		for _, n := range c.nodes {
-			if n.Running() && !n.Suspended() && n.Ready() {
+		for _, n := range c.Live() {
+			if n.Ready() {
 				c.op, c.opSince = c.SignIn(n, operatorEmail, operatorPassword), time.Now()
 				break
 			}

@@ -35,8 +35,9 @@ type Cluster struct {
 	nodes []*Node // held: mu
 	named int     // held: mu; how many names were given
 
-	op      *Client   // held: mu; the operator, signed in when first needed
-	opSince time.Time // held: mu
+	opMu    sync.Mutex
+	op      *Client   // held: opMu; the operator, signed in when first needed
+	opSince time.Time // held: opMu
 }
 
 // Options say how a cluster begins. The zero value is three nodes with two shards per service.
@@ -44,6 +45,7 @@ type Options struct {
 	Nodes  int
 	Shards int
 	Small  string // the node whose disk is small
+	Spaces bool   // every node is in a network namespace, and there are no proxies
 }
 
 // Start makes a cluster of nodes n1, n2, …, and returns when every shard has its replicas on all of them, or on as many as the replication
@@ -63,6 +65,9 @@ func Start(tb testing.TB, o Options) *Cluster {
 	}
 	c := &Cluster{tb: tb, dir: tb.TempDir(), authority: authority, shards: o.Shards}
 	c.Net = newNetwork(tb, c.owner)
+	if o.Spaces {
+		c.Net.spaces = newNamespaces(tb)
+	}
 	tb.Cleanup(c.end)
 	began := time.Now()
 	for range o.Nodes {
@@ -140,9 +145,18 @@ func (c *Cluster) Add() *Node {
 	c.named++
 	name := fmt.Sprintf("n%d", c.named)
 	c.mu.Unlock()
-	n := &Node{Name: name, Dir: filepath.Join(c.dir, name), tb: c.tb, direct: freeAddress(c.tb), config: filepath.Join(c.dir, name+".yaml")}
-	n.Peer = c.Net.front(name, n.direct)
+	n := &Node{Name: name, Dir: filepath.Join(c.dir, name), tb: c.tb, config: filepath.Join(c.dir, name+".yaml")}
 	http := freeAddress(c.tb)
+	if s := c.Net.spaces; s != nil {
+		var address string
+		n.space, address = s.add(name)
+		n.direct = address + ":7400"
+		n.Peer = n.direct
+		s.detour(n.space, http)
+	} else {
+		n.direct = freeAddress(c.tb)
+		n.Peer = c.Net.front(name, n.direct)
+	}
 	n.URL = "http://" + http
 	if err := os.Mkdir(n.Dir, 0o700); err != nil {
 		c.tb.Fatal(err)

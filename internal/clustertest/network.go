@@ -29,8 +29,9 @@ type way struct {
 
 // Network is what lies between the nodes: a proxy before every node.
 type Network struct {
-	tb    testing.TB
-	owner func(port int) string // the node that a connection's source port belongs to; empty: nobody's
+	tb     testing.TB
+	owner  func(port int) string // the node that a connection's source port belongs to; empty: nobody's
+	spaces *namespaces           // in place of proxies; nil: there are none
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -172,6 +173,10 @@ func (n *Network) Set(from, to string, mode Mode) { n.set(from, to, way{mode: mo
 func (n *Network) Delay(from, to string, by time.Duration) { n.set(from, to, way{delay: by}) }
 
 func (n *Network) set(from, to string, w way) {
+	if n.spaces != nil {
+		n.spaces.set(from, to, w)
+		return
+	}
 	n.mu.Lock()
 	n.ways[link{from, to}] = w
 	var ends []*proxied
@@ -220,6 +225,10 @@ func (n *Network) Drop(node string) {
 
 // Heal lets everything pass.
 func (n *Network) Heal() {
+	if n.spaces != nil {
+		n.spaces.heal()
+		return
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	clear(n.ways)

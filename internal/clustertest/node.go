@@ -28,6 +28,7 @@ type Node struct {
 	tb     testing.TB
 	direct string // where it listens for other nodes
 	config string // its file
+	space  string // its network namespace; empty: it is in none
 
 	mu      sync.Mutex
 	process *process // held: mu; the one that runs, or ran last
@@ -94,7 +95,11 @@ func (n *Node) Start() {
 		n.tb.Fatalf("%s runs already", n.Name)
 	}
 	p := &process{log: &lines{}, done: make(chan struct{})}
-	p.cmd = exec.Command(Binary(n.tb), "serve", "--config", n.config)
+	args := []string{Binary(n.tb), "serve", "--config", n.config}
+	if n.space != "" {
+		args = append([]string{"ip", "netns", "exec", n.space}, args...) // which becomes the program
+	}
+	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Env = append(os.Environ(), "TICKETING_OPERATOR_EMAIL="+operatorEmail, "TICKETING_OPERATOR_PASSWORD="+operatorPassword)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := p.cmd.StderrPipe()
@@ -218,7 +223,7 @@ func (n *Node) Erase() {
 }
 
 // probes asks with short deadlines: a node that does not answer at once is asked again.
-var probes = &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var probes = &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
 
 // Ready reports whether the node says that it can serve.
 func (n *Node) Ready() bool {

@@ -50,19 +50,6 @@ func (r *Replica) Remove(id string) error {
 	return r.change(r.raft.RemoveServer(raft.ServerID(id), 0, 0))
 }
 
-// Transfer hands leadership to another voter by its ID, whichever is most up to date if it is empty.
-func (r *Replica) Transfer(id string) error {
-	if id == "" {
-		return r.change(r.raft.LeadershipTransfer())
-	}
-	for _, m := range r.Members() {
-		if m.ID == id && m.Voter {
-			return r.change(r.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(m.Node)))
-		}
-	}
-	return fmt.Errorf("replica %s: %s is no voter", r.cfg.Name, id)
-}
-
 func (r *Replica) change(f raft.Future) error {
 	switch err := r.await(f); {
 	case err == nil:

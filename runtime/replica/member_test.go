@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -137,7 +138,7 @@ func TestMembershipErrors(t *testing.T) {
 	}
 	c.lead(0, 0)
 	follower := c.nodes[1].groups[0]
-	for name, err := range map[string]error{"add": follower.AddLearner("n9", "n9"), "promote": follower.Promote("n9", "n9"),
+	for name, err := range map[string]error{"add": follower.AddLearner("n9", "n9"), "promote": follower.Promote("n2", "n2"),
 		"remove": follower.Remove("n2"), "transfer": follower.Transfer("n2")} {
 		if !errors.Is(err, ErrNotLeader) {
 			t.Errorf("%s on a follower: %v", name, err)
@@ -152,5 +153,55 @@ func TestMembershipErrors(t *testing.T) {
 	}
 	if removed := c.nodes[2].groups[0]; removed.raft.State() == raft.Shutdown {
 		t.Error("a removed node stopped by itself")
+	}
+}
+
+// TestTransferToSilence: a replica that cannot hand leadership to one that is away loses it, and leads again; it then commits as ever. Raft's own
+// transfer never ended in this case, and whoever led again refused everything.
+func TestTransferToSilence(t *testing.T) {
+	c := newCluster(t, 1)
+	defer c.stop()
+	if err := c.start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.converge(0, 1); err != nil {
+		t.Fatal(err)
+	}
+	c.lead(0, 0)
+	leader := c.nodes[0].groups[0]
+	c.nodes[0].wires[0].Disconnect("n1")
+	c.mustPropose(0, 2, 4) // n1 lacks these
+	var tries sync.WaitGroup
+	tries.Go(func() {
+		for range 20 { // meanwhile raft tries less and less often to reach n1
+			_ = leader.Transfer("n1")
+		}
+		c.isolate(0)
+		for leader.raft.State() == raft.Leader {
+			_ = leader.Transfer("n1")
+		}
+	})
+	tries.Wait()
+	c.mu.Lock()
+	c.connect()
+	c.mu.Unlock()
+	c.lead(0, 0)
+	eventually(t, "a proposal is committed", func() bool {
+		_, _, err := leader.Propose(command(5))
+		return err == nil
+	})
+}
+
+// isolate cuts a node's connections.
+func (c *cluster) isolate(id int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for g, w := range c.nodes[id].wires {
+		w.DisconnectAll()
+		for _, n := range c.nodes {
+			if n.id != id {
+				n.wires[g].Disconnect(w.LocalAddr())
+			}
+		}
 	}
 }

@@ -107,6 +107,8 @@ type Replica struct {
 	closed    sync.Once
 	closeErr  error
 	led       atomic.Uint64 // term in which Lead has succeeded
+	handing   sync.Mutex    // held while leadership is handed over
+	refusing  atomic.Bool   // proposals are refused, so that the next leader can catch up
 	broken    atomic.Bool   // a fatal error was reported; only seen if Fatal returned, which it does in tests
 	streams   sync.WaitGroup
 	compactor
@@ -123,7 +125,7 @@ func (r *Replica) fatal(err error) {
 
 // Propose implements [Log].
 func (r *Replica) Propose(data []byte) (any, uint64, error) {
-	if r.closing.Load() || r.broken.Load() {
+	if r.closing.Load() || r.broken.Load() || r.refusing.Load() {
 		return nil, 0, ErrNotLeader
 	}
 	f := r.raft.Apply(data, 0)

@@ -26,11 +26,15 @@ type transport struct {
 	sent     atomic.Uint64 // requests so far
 	mu       sync.Mutex
 	answers  map[raft.ServerID]answer
+	matches  map[raft.ServerID]match
 	answered chan struct{} // closed at the next answer
 }
 
 // answer is a peer's newest acceptance of this node as a leader.
 type answer struct{ term, request uint64 }
+
+// match is up to where a peer has said that its log is the same as that of this node as the leader of a term.
+type match struct{ term, index uint64 }
 
 var (
 	errAlone       = errors.New("replica: nobody is connected")
@@ -39,7 +43,7 @@ var (
 
 func newTransport(c *Config, compacted func() (index, term uint64)) (*transport, error) {
 	t := &transport{Transport: c.Transport, single: c.Single, inbox: make(chan raft.RPC), compacted: compacted, quit: make(chan struct{}), noClamp: c.hooks.noClamp,
-		answers: map[raft.ServerID]answer{}, answered: make(chan struct{})}
+		answers: map[raft.ServerID]answer{}, matches: map[raft.ServerID]match{}, answered: make(chan struct{})}
 	switch {
 	case c.Transport != nil:
 	case c.Network != nil:
@@ -170,8 +174,31 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	}
 	if err == nil && resp.Success && resp.Term == a.Term {
 		t.accept(id, answer{a.Term, request})
+		t.agree(id, a)
 	}
 	return err
+}
+
+// agree notes that a peer has what a request showed.
+func (t *transport) agree(id raft.ServerID, a *raft.AppendEntriesRequest) {
+	m := match{a.Term, a.PrevLogEntry + uint64(len(a.Entries))}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if was := t.matches[id]; m.term > was.term || m.term == was.term && m.index > was.index {
+		t.matches[id] = m
+		close(t.answered)
+		t.answered = make(chan struct{})
+	}
+}
+
+// matched returns up to where a peer's log is the same as that of this node as the leader of a term.
+func (t *transport) matched(id raft.ServerID, term uint64) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.matches[id]; m.term == term {
+		return m.index
+	}
+	return 0
 }
 
 func (t *transport) accept(id raft.ServerID, a answer) {
@@ -208,7 +235,7 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline{AppendPipeline: inner, t: t, done: make(chan raft.AppendFuture), quit: make(chan struct{})}
+	p := &pipeline{AppendPipeline: inner, t: t, peer: id, done: make(chan raft.AppendFuture), quit: make(chan struct{})}
 	go p.collect()
 	return p, nil
 }
@@ -218,6 +245,7 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 type pipeline struct {
 	raft.AppendPipeline
 	t    *transport
+	peer raft.ServerID
 	done chan raft.AppendFuture
 	quit chan struct{}
 	once sync.Once
@@ -240,6 +268,9 @@ func (p *pipeline) collect() {
 		select {
 		case f := <-p.AppendPipeline.Consumer():
 			bad := f.Error() != nil || !f.Response().Success
+			if !bad {
+				p.t.agree(p.peer, f.Request())
+			}
 			select {
 			case p.done <- f:
 			case <-p.quit:
