@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -164,6 +165,67 @@ func TestClusterAdd(t *testing.T) {
 	path = write(t, "n4.yaml", succeed(t, "", "cluster", "add", "n4", "--dir", dir, "--advertise", "10.0.0.4:7000", "--listen", "0.0.0.0:7000", "--join", "10.0.0.1:7000,10.0.0.2:7000"))
 	if c = loaded(t, path); c.ClusterListen != "0.0.0.0:7000" || strings.Join(c.ClusterJoin, " ") != "10.0.0.1:7000 10.0.0.2:7000" {
 		t.Errorf("%+v", c.Redacted())
+	}
+}
+
+// A node that was alone becomes the first one of a cluster, with its data.
+func TestClusterInitExisting(t *testing.T) {
+	at := t.TempDir()
+	dir, data := filepath.Join(at, "keys"), filepath.Join(at, "data")
+	more := []string{"cluster", "init", "--existing", "--dir", dir, "--advertise", "127.0.0.1:7109", "--data", data}
+	if line := fail(t, "", more...); !strings.Contains(line, "holds no cluster") {
+		t.Errorf("%s", line)
+	}
+	c := config.Default()
+	c.Data, c.Dev, c.Shards, c.HTTP = data, true, 1, "127.0.0.1:8109"
+	a := &app{out: os.Stdout, err: os.Stderr}
+	open := func(c config.Config) *node.Node {
+		t.Helper()
+		n, err := node.Open(t.Context(), c, node.Options{Log: a.logger(c), Fatal: func(err error) { t.Error(err) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	n := open(c)
+	if _, err := n.CreateUser(t.Context(), "ada@example.org", "Ada", "a long passphrase", ticketing.RoleUser); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if line := fail(t, "", append(more, "--node", "n7")...); !strings.Contains(line, "is the node n1's") {
+		t.Errorf("%s", line)
+	}
+	if line := fail(t, "", append(more, "--shards", "4")...); !strings.Contains(line, "created with 1 shards") {
+		t.Errorf("%s", line)
+	}
+	if line := fail(t, "", "cluster", "init", "--existing", "--data", data); !strings.Contains(line, "--dir DIR") {
+		t.Errorf("%s", line)
+	}
+	succeed(t, "", append(more, "--dev", "--http", "127.0.0.1:8109")...)
+	c = loaded(t, filepath.Join(dir, "n1.yaml"))
+	certified(t, c)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ClusterListen, c.ClusterAdvertise = ln.Addr().String(), ""
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n = open(c)
+	if _, err := n.CreateUser(t.Context(), "ada@example.org", "Ada", "a long passphrase", ticketing.RoleUser); ticketing.KindOf(err) != ticketing.Conflict {
+		t.Errorf("the account is gone: %v", err)
+	}
+	if s, err := n.ClusterStatus(t.Context()); err != nil || len(s.Nodes) != 1 {
+		t.Errorf("%+v, %v", s.Nodes, err)
+	}
+	if err := n.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if line := fail(t, "", more...); !strings.Contains(line, "is not overwritten") {
+		t.Errorf("%s", line)
 	}
 }
 
