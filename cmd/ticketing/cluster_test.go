@@ -397,6 +397,8 @@ func TestClusterWaits(t *testing.T) {
 	wrong := twoNodes(nil)
 	wrong.Faults = []string{"posts/3 has no leader."}
 	w := waiting{limit: 30 * time.Second, every: time.Millisecond}
+	soon, late := settled(), settled()
+	soon.lasts, late.lasts = 0, time.Hour
 	few := waiting{limit: 20 * time.Millisecond, every: time.Millisecond}
 	for _, tc := range []struct {
 		name string
@@ -411,9 +413,10 @@ func TestClusterWaits(t *testing.T) {
 		{"removed", gone("n2"), w, []ticketing.ClusterStatus{holds(9), holds(1), holds(0), without}, ""},
 		{"taken back while it leaves", gone("n2"), w, []ticketing.ClusterStatus{holds(9), back}, "taken back"},
 		{"empty, but still a member", gone("n2"), few, []ticketing.ClusterStatus{holds(0)}, "still 1 shards"},
-		{"settled", settled(), w, []ticketing.ClusterStatus{wrong, moves, back}, ""},
-		{"never without a fault", settled(), few, []ticketing.ClusterStatus{wrong}, "the cluster has still 1 faults and moves"},
-		{"never without a move", settled(), few, []ticketing.ClusterStatus{moves}, "the cluster has still 1 faults and moves"},
+		{"settled", soon, w, []ticketing.ClusterStatus{wrong, moves, back}, ""},
+		{"settled, but not for long", late, few, []ticketing.ClusterStatus{back}, "the cluster has still 0 faults and moves"},
+		{"never without a fault", soon, few, []ticketing.ClusterStatus{wrong}, "the cluster has still 1 faults and moves"},
+		{"never without a move", soon, few, []ticketing.ClusterStatus{moves}, "the cluster has still 1 faults and moves"},
 		{"never", drained("n2"), few, []ticketing.ClusterStatus{leads(4)}, "n2 leads still 4 shards"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
