@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,6 +259,29 @@ func TestClusterConfigsFromFiles(t *testing.T) {
 	} {
 		if line := fail(t, "", "cluster", "add", tc.node, "--dir", dir, "--config", tc.file); !strings.Contains(line, tc.want) {
 			t.Errorf("%q lacks %q", line, tc.want)
+		}
+	}
+}
+
+// The example's settings make a cluster whose nodes know where the others are.
+func TestExampleCluster(t *testing.T) {
+	at := t.TempDir()
+	dir, example := filepath.Join(at, "keys"), filepath.Join("..", "..", "examples", "cluster")
+	succeed(t, "", "cluster", "init", "--dir", dir, "--config", filepath.Join(example, "n1.yaml"), "--data", filepath.Join(at, "n1"))
+	for _, name := range []string{"n2", "n3"} {
+		succeed(t, "", "cluster", "add", name, "--dir", dir, "--config", filepath.Join(example, name+".yaml"), "--out", filepath.Join(dir, name+".yaml"))
+	}
+	all := map[string]config.Config{}
+	for _, name := range []string{"n1", "n2", "n3"} {
+		c := loaded(t, filepath.Join(dir, name+".yaml"))
+		certified(t, c)
+		all[name] = c
+	}
+	for name, c := range all {
+		for other, o := range all {
+			if name != other && (!slices.Contains(c.ClusterJoin, o.Advertised()) || c.HTTP == o.HTTP || c.Data == o.Data) {
+				t.Errorf("%s does not know %s, or has something that is its: %+v", name, other, c.Redacted())
+			}
 		}
 	}
 }
