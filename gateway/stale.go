@@ -20,8 +20,8 @@ var (
 	valStale = []byte("1")
 )
 
-// readable reports whether old answers may be asked for: where something is read that needs somebody's word.
-func (r *route) readable() bool { return r.method == "GET" && r.access != open }
+// readable reports whether old answers may be asked for: where something is read that needs somebody's word, and is not too precious for it.
+func (r *route) readable() bool { return r.method == "GET" && r.access != open && !r.proven }
 
 // askStale finds out whether the caller takes old answers. Programs say so; pages always do, because they tell it to the reader.
 func (c *call) askStale() error {

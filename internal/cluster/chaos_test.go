@@ -21,6 +21,7 @@ import (
 var (
 	seedsFlag = flag.Int("seeds", 0, "number of seeds of the crash tests; CHAOS_SEEDS sets it too")
 	stopFlag  = flag.Bool("stop", false, "stop the crash tests at the first bad seed")
+	faultFlag = flag.String("fault", "", "the only fault that happens in the crash tests")
 	traceFlag = flag.String("trace", "", "folder for the logs of bad seeds")
 	firstFlag = flag.Int("first", 1, "first seed of the crash tests; CHAOS_FIRST sets it too")
 )
@@ -51,7 +52,7 @@ func firstSeed() int {
 func TestChaosShards(t *testing.T) {
 	sum := &tally{n: map[string]int{}}
 	began := time.Now()
-	first, n := firstSeed(), chaosSeeds(20)
+	first, n := firstSeed(), chaosSeeds(fixedSeeds)
 	for seed := first; seed < first+n; seed++ {
 		at := time.Now()
 		if err := chaos(t, uint64(seed), sum); err != nil {

@@ -208,8 +208,9 @@ func (c *client) try(from *node, to string, id store.ShardID, code uint16, cmd a
 			if a.reply, ok = g.ask(&shard.Request{Code: code, Cmd: sent(cmd, local), Again: again}); !ok {
 				return
 			}
-			leader, _ := g.rep.Leader()
-			a.hint = nodeOf(leader)
+			if a.hint = to; a.reply.Retry {
+				a.hint = a.reply.Leader
+			}
 		}
 		if n.dead.Load() {
 			return

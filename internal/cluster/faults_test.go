@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"ticketing/runtime/store"
@@ -22,6 +23,7 @@ var faults = []struct {
 	{"one-way partition", 3, (*world).oneWay},
 	{"leader isolated", 4, (*world).isolateLeader},
 	{"leaders transferred", 4, (*world).transfer},
+	{"leadership there and back", 5, (*world).thereAndBack},
 	{"storm", 2, (*world).storm},
 	{"node that stands still", 4, (*world).slowNode},
 	{"lag and crash in the install", 3, (*world).lag},
@@ -32,8 +34,12 @@ var faults = []struct {
 // rounds lets some faults happen.
 func (w *world) rounds(n int) error {
 	total := 0
-	for _, f := range faults {
-		total += f.weight
+	faults := slices.Clone(faults)
+	for i, f := range faults {
+		if *faultFlag != "" && f.name != *faultFlag {
+			faults[i].weight = 0
+		}
+		total += faults[i].weight
 	}
 	for range n {
 		w.progress(w.plan.IntN(60), 5*time.Second)
@@ -193,6 +199,33 @@ func (w *world) transfer() error {
 	return nil
 }
 
+// thereAndBack lets a shard's leader lose its leadership and get it back while its goroutines stand still now and then: what they hold is
+// of a time before somebody else led.
+func (w *world) thereAndBack() error {
+	id := w.anyShard()
+	g := w.leader(id)
+	if g == nil {
+		return nil
+	}
+	n := w.named(nodeOf(g.id))
+	if n == nil {
+		return nil
+	}
+	n.slow.Store(true)
+	defer n.slow.Store(false)
+	for range 6 {
+		_ = g.rep.Transfer("")
+		w.until(2*heartbeat, func() bool { other := w.leader(id); return other != nil && other != g })
+		w.progress(3, heartbeat)
+		if other := w.leader(id); other != nil && other != g {
+			_ = other.rep.Transfer(g.id)
+		}
+		w.until(heartbeat, g.actor.Leading)
+		w.sum.add("leaderships there and back", 1)
+	}
+	return nil
+}
+
 func (w *world) storm() error {
 	was := w.net.turn(weather{drop: 150, double: 100, late: 200, delay: 20 * time.Millisecond})
 	time.Sleep(w.outage())
@@ -256,7 +289,7 @@ func (w *world) arrives(name string) {
 // moveReplica begins to move a replica, or to lend one.
 func (w *world) moveReplica() error {
 	id := w.anyShard()
-	seats, to := w.seatsOf(id), w.fresh(id)
+	seats, to := w.seatsOf(id), w.free(id)
 	from, lend := pick(w.plan, seats...), w.plan.IntN(3) == 0
 	if to == "" {
 		return nil

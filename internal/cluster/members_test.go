@@ -35,18 +35,44 @@ func (w *world) change(id store.ShardID, ask func(*replica.Replica) error) error
 
 // admit makes a replica that runs, or will, a learner of its group, and a voter once it has caught up.
 func (w *world) admit(s seat) error {
-	if err := w.change(s.shard, func(r *replica.Replica) error { return r.AddLearner(s.id, s.id) }); err != nil {
+	if err := w.change(s.shard, func(r *replica.Replica) error { return r.AddLearner(s.id, s.node) }); err != nil {
 		return err
 	}
 	w.until(changeTimeout, func() bool {
 		g, n := w.leader(s.shard), w.named(s.node)
 		return g != nil && n != nil && n.group(s.shard) != nil && n.group(s.shard).rep.Applied()+5 >= g.rep.Applied()
 	})
-	return w.change(s.shard, func(r *replica.Replica) error { return r.Promote(s.id, s.id) })
+	return w.change(s.shard, func(r *replica.Replica) error { return r.Promote(s.id, s.node) })
+}
+
+// agree waits until all replicas of a shard, apart from one that is about to leave, know the same members. A voter that does not know of
+// another one does not vote for it; if then the one dies that both know, nobody can ever lead.
+func (w *world) agree(id store.ShardID, leaving string) error {
+	known := w.until(changeTimeout, func() bool {
+		g := w.leader(id)
+		if g == nil {
+			return false
+		}
+		want := g.rep.Members()
+		for _, s := range w.seatsOf(id) {
+			n := w.named(s.node)
+			if s.id != leaving && (n == nil || n.group(id) == nil || !slices.Equal(n.group(id).rep.Members(), want)) {
+				return false
+			}
+		}
+		return true
+	})
+	if !known && !w.aborted() {
+		return fmt.Errorf("shard %v: its replicas do not agree on their members: %w", id, errChange)
+	}
+	return nil
 }
 
 // dismiss takes a replica out of its group.
 func (w *world) dismiss(id store.ShardID, server string) error {
+	if err := w.agree(id, server); err != nil {
+		return err
+	}
 	return w.change(id, func(r *replica.Replica) error { return r.Remove(server) })
 }
 
@@ -66,7 +92,6 @@ func (w *world) place(name string, id store.ShardID) seat {
 	w.numbers++
 	s := seat{node: name, shard: id, id: fmt.Sprintf("%s.%d", name, w.numbers)}
 	w.seats = append(w.seats, s)
-	w.used[place{name, id}] = true
 	n := w.nodes[name]
 	w.mu.Unlock()
 	if n != nil && !n.dead.Load() {
@@ -84,7 +109,7 @@ func (w *world) vacate(s seat) {
 	w.seats = slices.DeleteFunc(w.seats, func(o seat) bool { return o.id == s.id && o.shard == s.shard })
 }
 
-// move gives a shard a replica on a node that never had one, and takes another one away. It is run with the right to change members.
+// move gives a shard a replica on a node that has none, and takes another one away. It is run with the right to change members.
 func (w *world) move(id store.ShardID, from seat, to string) error {
 	w.sum.add("replicas moved", 1)
 	if err := w.admit(w.place(to, id)); err != nil {
@@ -112,7 +137,7 @@ func (w *world) evict(s seat) error {
 func (w *world) visit(id store.ShardID, name string) error {
 	w.sum.add("learners that came and went", 1)
 	s := w.place(name, id)
-	if err := w.change(id, func(r *replica.Replica) error { return r.AddLearner(s.id, s.id) }); err != nil {
+	if err := w.change(id, func(r *replica.Replica) error { return r.AddLearner(s.id, s.node) }); err != nil {
 		return err
 	}
 	time.Sleep(w.chance.upTo(5 * time.Second))
@@ -121,6 +146,11 @@ func (w *world) visit(id store.ShardID, name string) error {
 
 // lose crashes a node, throws its disk away, and replaces its replicas by new ones under new IDs on the empty disk.
 func (w *world) lose(name string) error {
+	for _, s := range w.seatsOn(name) {
+		if err := w.agree(s.shard, s.id); err != nil {
+			return err
+		}
+	}
 	w.sum.add("disks lost", 1)
 	w.down(name)
 	w.mu.Lock()
@@ -129,15 +159,9 @@ func (w *world) lose(name string) error {
 	w.seats = slices.DeleteFunc(w.seats, func(s seat) bool {
 		if s.node == name {
 			lost = append(lost, s)
-			delete(w.used, place{name, s.shard})
 		}
 		return s.node == name
 	})
-	for p := range w.used { // what was removed is gone, too
-		if p.node == name {
-			delete(w.used, p)
-		}
-	}
 	w.mu.Unlock()
 	if err := w.start(name, 0); err != nil {
 		return err
@@ -169,12 +193,11 @@ func (w *world) rearrange(change func() error) bool {
 	return true
 }
 
-// fresh returns a node that never had a replica of a shard, "" if there is none.
-func (w *world) fresh(id store.ShardID) string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// free returns a node without a replica of a shard, "" if there is none. It may have data of one that was removed.
+func (w *world) free(id store.ShardID) string {
+	seats := w.seatsOf(id)
 	for _, name := range w.names {
-		if !w.used[place{name, id}] {
+		if !slices.ContainsFunc(seats, func(s seat) bool { return s.node == name }) {
 			return name
 		}
 	}

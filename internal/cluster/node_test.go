@@ -107,12 +107,20 @@ func (n *node) now() time.Time { return time.Now().Add(n.skew) }
 // join opens a replica.
 func (n *node) join(s seat) error {
 	service := services[s.shard.Service()]
+	if id, found, err := replica.StoredID(n.store, s.shard); err != nil {
+		return err
+	} else if found && id != s.id { // of a replica that was removed
+		n.w.sum.add("replicas destroyed", 1)
+		if err := replica.Destroy(n.store, service, s.shard); err != nil {
+			return err
+		}
+	}
 	inner, err := shard.NewMachine(s.shard, n.store.State(service), n.fatal)
 	if err != nil {
 		return err
 	}
 	m := &watched{Machine: inner, id: s.shard, node: n}
-	rep, err := replica.Open(replica.Config{Node: s.id, Shard: s.shard, Store: n.store, Service: service, Machine: m,
+	rep, err := replica.Open(replica.Config{ID: s.id, Node: n.name, Shard: s.shard, Store: n.store, Service: service, Machine: m,
 		Transport: n.w.net.open(n, s.shard, s.id), Bootstrap: s.creates, Join: !s.creates, Fatal: n.fatal, Logger: n.w.log.With("id", s.id),
 		Heartbeat: heartbeat, CommitTimeout: heartbeat / 10, SnapshotThreshold: n.w.threshold, TrailingLogs: n.w.trailing})
 	if err != nil {
@@ -216,7 +224,7 @@ func (m *mailbox) run(ctx context.Context, n *node, a *shard.Actor) {
 
 // falter stands still for a while, now and then, on a node that is slow.
 func (n *node) falter() {
-	if n.slow.Load() && n.w.chance.permille(100) {
+	if n.slow.Load() && n.w.chance.permille(150) {
 		time.Sleep(n.w.chance.upTo(2 * heartbeat))
 	}
 }

@@ -114,10 +114,9 @@ func (o *oracle) log(id store.ShardID) [][]byte {
 // watched is a shard's machine under the oracle's eyes.
 type watched struct {
 	*shard.Machine
-	id       store.ShardID
-	node     *node
-	data     []byte // of the entry that is being applied
-	restored int    // raft calls from one goroutine
+	id   store.ShardID
+	node *node
+	data []byte // of the entry that is being applied
 }
 
 // Apply implements replica.StateMachine.

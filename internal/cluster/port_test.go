@@ -159,7 +159,7 @@ func (n *network) tear(data io.Reader, from, to *node) io.Reader {
 func (p *port) Consumer() <-chan raft.RPC { return p.inbox }
 
 // LocalAddr implements raft.Transport.
-func (p *port) LocalAddr() raft.ServerAddress { return raft.ServerAddress(p.id) }
+func (p *port) LocalAddr() raft.ServerAddress { return raft.ServerAddress(p.node.name) }
 
 // EncodePeer implements raft.Transport.
 func (p *port) EncodePeer(_ raft.ServerID, addr raft.ServerAddress) []byte { return []byte(addr) }

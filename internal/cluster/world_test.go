@@ -55,8 +55,7 @@ type world struct {
 	nodes   map[string]*node
 	disks   map[string]*vfs.MemFS // what a node starts from
 	seats   []seat
-	used    map[place]bool // places that hold data of a replica, maybe of one that was removed
-	numbers int            // used for IDs
+	numbers int // used for IDs
 	clones  uint64
 	unsync  func() int     // percentage of unsynced data that a crash keeps
 	hit     map[string]int // node → changes of its disk from the arrival of a snapshot until it crashes
@@ -65,7 +64,7 @@ type world struct {
 func newWorld(seed uint64, sum *tally) *world {
 	plan, chance := newRng(seed, 1), newRng(seed, 2)
 	w := &world{plan: plan, chance: chance, sum: sum, log: quiet, oracle: newOracle(), admin: make(chan struct{}, 1), skews: map[string]time.Duration{},
-		nodes: map[string]*node{}, disks: map[string]*vfs.MemFS{}, used: map[place]bool{}, hit: map[string]int{}}
+		nodes: map[string]*node{}, disks: map[string]*vfs.MemFS{}, hit: map[string]int{}}
 	w.history = newHistory(w.oracle)
 	for i := range 3 + plan.IntN(3) {
 		name := fmt.Sprintf("n%d", i)
@@ -147,6 +146,13 @@ func (w *world) seatsOf(id store.ShardID) []seat {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(w.seats), func(s seat) bool { return s.shard != id })
+}
+
+// seatsOn returns the seats of a node.
+func (w *world) seatsOn(name string) []seat {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(w.seats), func(s seat) bool { return s.node != name })
 }
 
 // anyNode returns the name of a node, mostly one that has a replica of the shard.
@@ -244,9 +250,8 @@ func (w *world) start(name string, fuse int) error {
 		w.mu.Unlock()
 		return nil
 	}
-	seats := slices.DeleteFunc(slices.Clone(w.seats), func(s seat) bool { return s.node != name })
 	w.mu.Unlock()
-	n, err := w.openNode(name, mem, w.skews[name], seats, fuse)
+	n, err := w.openNode(name, mem, w.skews[name], w.seatsOn(name), fuse)
 	if n.dead.Load() { // whatever came of it
 		w.sum.add("crashes at the start", 1)
 		w.bury(n)
@@ -280,7 +285,6 @@ func (w *world) form() error {
 					s.id = fmt.Sprintf("%s.%d", name, w.numbers)
 				}
 				w.seats = append(w.seats, s)
-				w.used[place{name, id}] = true
 			}
 		}
 	}

@@ -45,8 +45,12 @@ func (c *Cluster) Audit() *Audit {
 		if a = c.read(); !a.uneven {
 			break
 		}
+		c.tb.Log("once more: some replicas lack the last entries")
 		for _, n := range c.Nodes() {
 			n.Start()
+		}
+		for _, n := range c.Nodes() {
+			n.WaitReady()
 		}
 		c.WaitSettled()
 	}

@@ -14,6 +14,7 @@ import (
 // Client speaks to the nodes as one user. It is safe for use by several goroutines.
 type Client struct {
 	token string
+	home  int // the number of the node that it mostly goes to
 	http  *http.Client
 }
 
@@ -91,6 +92,20 @@ func (c *Client) must(tb testing.TB, n *Node, want int, method, path string, bod
 		}
 		if err == nil && r.Status != http.StatusServiceUnavailable || time.Now().After(end) {
 			tb.Fatalf("%s: %s %s: status %d, want %d: %s %v", n.Name, method, path, r.Status, want, r.Raw, err)
+		}
+	}
+}
+
+// mustEither reads what is there or was deleted.
+func (c *Client) mustEither(tb testing.TB, n *Node, path string) Reply {
+	tb.Helper()
+	for end := time.Now().Add(time.Minute); ; pause() {
+		r, err := c.Do(context.Background(), n, http.MethodGet, path, nil)
+		if err == nil && (r.Status == http.StatusOK || r.Status == http.StatusNotFound) {
+			return r
+		}
+		if err == nil && r.Status != http.StatusServiceUnavailable || time.Now().After(end) {
+			tb.Fatalf("%s: GET %s: status %d: %s %v", n.Name, path, r.Status, r.Raw, err)
 		}
 	}
 }

@@ -31,6 +31,7 @@ type Cluster struct {
 
 	mu    sync.Mutex
 	nodes []*Node // held: mu
+	named int     // held: mu; how many names were given
 
 	op      *Client   // held: mu; the operator, signed in when first needed
 	opSince time.Time // held: mu
@@ -40,6 +41,7 @@ type Cluster struct {
 type Options struct {
 	Nodes  int
 	Shards int
+	Small  string // the node whose disk is small
 }
 
 // Start makes a cluster of nodes n1, n2, …, and returns when every shard has its replicas on all of them, or on as many as the replication
@@ -63,6 +65,9 @@ func Start(tb testing.TB, o Options) *Cluster {
 	began := time.Now()
 	for range o.Nodes {
 		n := c.Add()
+		if n.Name == o.Small {
+			mountSmall(tb, n.Dir)
+		}
 		n.Start()
 		n.WaitReady()
 	}
@@ -130,7 +135,8 @@ func (c *Cluster) Live() (live []*Node) {
 func (c *Cluster) Add() *Node {
 	c.tb.Helper()
 	c.mu.Lock()
-	name := fmt.Sprintf("n%d", len(c.nodes)+1)
+	c.named++
+	name := fmt.Sprintf("n%d", c.named)
 	c.mu.Unlock()
 	n := &Node{Name: name, Dir: filepath.Join(c.dir, name), tb: c.tb, direct: freeAddress(c.tb), config: filepath.Join(c.dir, name+".yaml")}
 	n.Peer = c.Net.front(name, n.direct)
@@ -139,17 +145,17 @@ func (c *Cluster) Add() *Node {
 	if err := os.Mkdir(n.Dir, 0o700); err != nil {
 		c.tb.Fatal(err)
 	}
-	c.writeConfig(n, http, c.credentials(name, 24*time.Hour, time.Now()))
+	c.writeConfig(n, http, c.identity(name, 24*time.Hour, time.Now()))
 	c.mu.Lock()
 	c.nodes = append(c.nodes, n)
 	c.mu.Unlock()
 	return n
 }
 
-// credentials are what a node shows to others.
-type credentials struct{ cert, key, token string }
+// identity is what a node shows to others.
+type identity struct{ cert, key, token string }
 
-func (c *Cluster) credentials(name string, life time.Duration, now time.Time) credentials {
+func (c *Cluster) identity(name string, life time.Duration, now time.Time) identity {
 	c.tb.Helper()
 	cert, key, err := c.authority.Issue(name, life, now)
 	if err != nil {
@@ -159,11 +165,18 @@ func (c *Cluster) credentials(name string, life time.Duration, now time.Time) cr
 	if err != nil {
 		c.tb.Fatal(err)
 	}
-	return credentials{string(cert), string(key), token}
+	return identity{string(cert), string(key), token}
+}
+
+// forget leaves a node out that is no member any more.
+func (c *Cluster) forget(n *Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes = slices.DeleteFunc(c.nodes, func(other *Node) bool { return other == n })
 }
 
 // writeConfig writes a node's config. The first node has nobody to join, so it makes the cluster.
-func (c *Cluster) writeConfig(n *Node, http string, own credentials) {
+func (c *Cluster) writeConfig(n *Node, http string, own identity) {
 	c.tb.Helper()
 	ca, _ := c.authority.PEM()
 	var b strings.Builder
@@ -226,16 +239,22 @@ func (c *Cluster) end() {
 	if !c.tb.Failed() {
 		return
 	}
+	dir := c.failedDir()
+	for _, n := range c.Nodes() {
+		_ = os.WriteFile(filepath.Join(dir, n.Name+".log"), []byte(strings.Join(n.history, "\n--- restart\n")+"\n--- restart\n"+n.Log()), 0o600)
+	}
+	c.tb.Logf("the nodes' logs are in %s", dir)
+}
+
+// failedDir is where what a failed test leaves is kept: below CHAOS_DIR, or the directory for temporary files.
+func (c *Cluster) failedDir() string {
 	dir := os.Getenv("CHAOS_DIR")
 	if dir == "" {
 		dir = filepath.Join(os.TempDir(), "ticketing-failed")
 	}
 	dir = filepath.Join(dir, strings.ReplaceAll(c.tb.Name(), "/", "-"))
 	_ = os.MkdirAll(dir, 0o700)
-	for _, n := range c.Nodes() {
-		_ = os.WriteFile(filepath.Join(dir, n.Name+".log"), []byte(strings.Join(n.history, "\n--- restart\n")+"\n--- restart\n"+n.Log()), 0o600)
-	}
-	c.tb.Logf("the nodes' logs are in %s", dir)
+	return dir
 }
 
 // ledBy returns the shards of a service that a node leads.

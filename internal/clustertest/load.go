@@ -15,7 +15,7 @@ import (
 
 // Load is clients that write comments, and remember what was acknowledged.
 type Load struct {
-	// Retries is how often a request that got no answer, or 503, is sent again under its key; below zero: until it is answered.
+	// Retries is how often a request whose connection failed is sent again under its key; below zero: until it is answered, 503 is no answer.
 	Retries int
 	// Rate bounds the requests per second of all clients together; 0: none.
 	Rate float64
@@ -112,14 +112,16 @@ func (l *Load) begin(client int) (key, post string) {
 // write sends one comment until it is answered, as often as Retries says.
 func (l *Load) write(ctx context.Context, user *Client, key, post string, pick func() *Node) {
 	at, last := time.Now(), ""
+	var not *Node // a request is sent again through another node
 	for try := 0; l.Retries < 0 || try <= l.Retries; try++ {
 		if try > 0 && l.Retries < 0 {
 			pause()
 		}
-		n := pick()
+		n := another(pick, not)
 		if n == nil {
 			continue
 		}
+		not = n
 		r, err := user.Do(context.WithoutCancel(ctx), n, http.MethodPost, "/api/posts/"+post+"/comments",
 			map[string]string{"text": "A remark with the number " + key + "."}, "Idempotency-Key", key)
 		switch {
@@ -127,6 +129,9 @@ func (l *Load) write(ctx context.Context, user *Client, key, post string, pick f
 			last = n.Name + ": " + err.Error()
 		case r.Status == http.StatusServiceUnavailable:
 			last = fmt.Sprintf("%s: 503 %s", n.Name, r.Str("detail"))
+			if l.Retries >= 0 {
+				try = l.Retries // only a connection that was closed is a reason to try again
+			}
 		default:
 			l.answered(key, post, at, r)
 			return
@@ -138,6 +143,16 @@ func (l *Load) write(ctx context.Context, user *Client, key, post string, pick f
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failed = append(l.failed, fmt.Sprintf("%s after %v: %s", key, time.Since(at).Round(time.Millisecond), last))
+}
+
+// another picks a node that is not a certain one, if there is any other.
+func another(pick func() *Node, not *Node) (n *Node) {
+	for range 10 {
+		if n = pick(); n != not {
+			break
+		}
+	}
+	return n
 }
 
 func (l *Load) answered(key, post string, at time.Time, r Reply) {
@@ -154,6 +169,13 @@ func (l *Load) answered(key, post string, at time.Time, r Reply) {
 	delete(l.open, key)
 	l.acked[key] = comment{post, id}
 	l.acks = append(l.acks, ack{at, time.Now(), l.c.shardOf(post)})
+}
+
+// fault notes something that must not happen.
+func (l *Load) fault(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = append(l.failed, fmt.Sprintf(format, args...))
 }
 
 // Finish repeats what has no answer, and fails the test if anything went wrong.

@@ -234,16 +234,22 @@ func (n *Node) Ready() bool {
 	return resp.StatusCode == http.StatusOK
 }
 
+// readyWithin is how soon a node that was started is ready, on a slow machine.
+const readyWithin = 40 * time.Second
+
 // WaitReady waits until the node can serve.
 func (n *Node) WaitReady() {
 	n.tb.Helper()
 	p := n.current()
-	for end := time.Now().Add(90 * time.Second); !n.Ready(); pause() {
+	for end := time.Now().Add(readyWithin); !n.Ready(); pause() {
 		if p.ended() {
 			n.tb.Fatalf("%s ended before it was ready: %v\n%s", n.Name, p.err, tail(p.log.String(), 60))
 		}
 		if time.Now().After(end) {
-			n.tb.Fatalf("%s is never ready\n%s", n.Name, tail(p.log.String(), 60))
+			before := p.log.String()
+			n.signal(syscall.SIGQUIT) // its goroutines go to the log
+			<-p.done
+			n.tb.Fatalf("%s is never ready\n%s", n.Name, tail(before, 60))
 		}
 	}
 }

@@ -20,12 +20,12 @@ type mutant struct {
 
 var mutants = []mutant{
 	{"1", "the log is written without fsync", "runtime/replica/logstore.go", "pebble.Sync", "pebble.NoSync", "./internal/contract", "TestPowerLoss"},
-	{"2", "fencing by base is off", "runtime/shard/machine.go", "if h.Base < m.meta.Base {¦h.Base > m.meta.Base || h.Head != m.meta.Head {", "if false {¦false {", "./runtime/shard", "TestFencing"},
-	{"2", "an entry from a state that never was is executed", "runtime/shard/machine.go", "if h.Base > m.meta.Base || h.Head != m.meta.Head {", "if false {", "./runtime/shard", "TestFencing"},
+	{"2", "fencing by base is off", "runtime/shard/machine.go", "if fencing && h.Base < m.meta.Base {¦if fencing && (h.Base > m.meta.Base || h.Head != m.meta.Head) {", "if false {¦if false {", "./runtime/shard", "TestFencing"},
+	{"2", "an entry from a state that never was is executed", "runtime/shard/machine.go", "if fencing && (h.Base > m.meta.Base || h.Head != m.meta.Head) {", "if false {", "./runtime/shard", "TestFencing"},
 	{"2, 7", "callers are answered whatever became of the entry", "runtime/shard/evaluate.go", "	if c.err == nil {\n		if !c.b.empty() {", "	if true {\n		if !c.b.empty() {", "./runtime/shard", "TestUnknownOutcome"},
 	{"2", "what a failed command wrote joins the batch", "runtime/shard/evaluate.go", "		if err != nil {\n			return nil, err\n		}\n		if len(tx.own)", "		_ = err\n		if len(tx.own)", "./runtime/shard", "TestFailedCommandLeavesNothing"},
 	{"2", "remembered values outlive the state", "runtime/shard/recent.go", "if r.base != base {", "if false {", "./runtime/shard", "TestRecentValuesAreOfTheState"},
-	{"3", "command ids are not looked up", "runtime/shard/evaluate.go", "if r.Again || !m.Fresh {", "if false {", "./runtime/shard", "TestSameCommandOnce"},
+	{"3", "command ids are not looked up", "runtime/shard/evaluate.go", "if dedupe && (r.Again || !m.Fresh) {", "if false {", "./runtime/shard", "TestSameCommandOnce"},
 	{"3", "ids are not bound to the body", "runtime/shard/dedupe.go", "body != m.Body", "body != body", "./runtime/shard", "TestSameCommandOnce"},
 	{"3", "an id that was forgotten is taken for new", "runtime/shard/dedupe.go", "if !m.ID.Derived() && m.ID.Time().UnixMilli() <", "if false && m.ID.Time().UnixMilli() <", "./runtime/shard", "TestForgetting"},
 	{"4", "an entry may leave a gap in the sequence", "runtime/shard/machine.go", "if seq != next.Head+1 {", "if false {", "./runtime/shard", "TestEventsHaveNoGap"},

@@ -163,6 +163,7 @@ func (n *Node) change(_ context.Context, _ string, c groupChange) (nothing, erro
 // answerCluster lets other nodes speak with this one about the cluster.
 func (n *Node) answerCluster() {
 	n.peers.Handle(joinPurpose, n.joining)
+	n.peers.Handle(helloPurpose, hello)
 	answer(n, callJoin, n.takeIn)
 	answer(n, callReport, n.reported)
 	answer(n, callReached, n.reached)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"ticketing"
@@ -136,11 +137,33 @@ func (n *Node) joining(conn net.Conn, node string, arg []byte) {
 			e = known
 		}
 		reply.Error = e
-		n.log.Warn("a node was not taken in", "node", node, "error", err)
+		if n.refused.first(node+": "+e.Msg, n.opts.Now()) {
+			n.log.Warn("a node was not taken in", "node", node, "error", err)
+		}
 	}
 	reply.Joined = joined
 	_ = conn.SetDeadline(time.Now().Add(joinTimeout))
 	_, _ = conn.Write(wire.Marshal(reply))
+}
+
+// onceAMinute keeps what repeats out of the log: a node that is refused asks again every second.
+type onceAMinute struct {
+	mu   sync.Mutex
+	said map[string]time.Time
+}
+
+// first reports whether something was not said within the last minute.
+func (o *onceAMinute) first(what string, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if at, ok := o.said[what]; ok && now.Sub(at) < time.Minute {
+		return false
+	}
+	if o.said == nil || len(o.said) > 1000 {
+		o.said = map[string]time.Time{}
+	}
+	o.said[what] = now
+	return true
 }
 
 // admitted checks what a node shows, and asks control's leader to take it in.

@@ -67,6 +67,7 @@ type Node struct {
 	current    atomic.Bool   // the map is no older than this node's start
 	reports    reports
 	disk       diskSize
+	refused    onceAMinute // nodes that wanted to join
 	lookout    lookout
 
 	groupsMu sync.Mutex

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"sync"
@@ -179,6 +180,7 @@ func (n *Node) silences(live map[string]ticketing.NodeReport, silent map[string]
 func (n *Node) runReports(running context.Context) {
 	t := time.NewTicker(reportEvery)
 	defer t.Stop()
+	var out outcast
 	for try := 0; ; try++ {
 		n.reports.lead(n.leadsControl())
 		n.lookout.look(n, time.Now())
@@ -188,8 +190,13 @@ func (n *Node) runReports(running context.Context) {
 			cancel()
 			if sh := n.sys.Shard(control.Name, 0); err != nil {
 				sh.Doubt(node)
-			} else if r.Leader != "" {
+				out.look(running, n)
+			} else if out.rounds = 0; r.Leader != "" {
 				sh.SetLeader(r.Leader)
+			}
+			if r.Unknown {
+				n.fatal(fmt.Errorf("the node %s was removed from the cluster, or has begun anew with another data directory; this one is of no use any more", n.name))
+				return
 			}
 			n.hear(r.Leaders)
 		}
@@ -233,6 +240,8 @@ type reportReply struct {
 	Leader string `cbor:"1,keyasint,omitempty"`
 	// Leaders are the leaders of all shards as control's leader has heard, for nodes without a replica of theirs.
 	Leaders []leaderOf `cbor:"2,keyasint,omitempty"`
+	// Unknown says that the node is no member any more, or that another one has its name. Only control's leader says so.
+	Unknown bool `cbor:"3,keyasint,omitempty"`
 }
 
 type leaderOf struct {
@@ -270,6 +279,12 @@ func (n *Node) reported(_ context.Context, from string, r ticketing.NodeReport) 
 	if !n.leadsControl() {
 		if leader := n.sys.Shard(control.Name, 0).Leader(); leader != n.name {
 			reply.Leader = leader
+		}
+	}
+	if m, ok := n.members.current(); ok && n.leadsControl() && r.Incarnation > 0 && r.Incarnation < m.Next {
+		if self := m.Member(r.Node); self == nil || self.Incarnation != r.Incarnation {
+			reply.Unknown = true
+			return reply, nil
 		}
 	}
 	n.reports.take(r)

@@ -79,7 +79,7 @@ func (n *Node) follow(running context.Context) {
 func (n *Node) caughtUp(ctx context.Context) error {
 	for _, service := range projected {
 		for i := range n.sys.Shards(service) {
-			b, err := feeds{n}.Bounds(ctx, service, i, time.Time{})
+			b, err := n.boundsSoon(ctx, service, i)
 			if err != nil && n.cfg.Clustered() {
 				continue
 			}
@@ -97,6 +97,22 @@ func (n *Node) caughtUp(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// boundsSoon asks for the bounds of a log. Messages between nodes may be lost, so it does not wait for long, and asks again.
+func (n *Node) boundsSoon(ctx context.Context, service string, i int) (b logBounds, err error) {
+	for range 3 {
+		err = func() error {
+			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+			defer cancel()
+			b, err = feeds{n}.Bounds(ctx, service, i, time.Time{})
+			return err
+		}()
+		if err == nil || ctx.Err() != nil || !n.cfg.Clustered() {
+			break
+		}
+	}
+	return b, err
 }
 
 // projection lets query follow shards.

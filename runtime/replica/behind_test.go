@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -61,4 +62,32 @@ func TestLeaderBehindCompaction(t *testing.T) {
 	if _, got := s.log.bounds(); got != last+1 {
 		t.Errorf("the log ends with %d, want %d", got, last+1)
 	}
+}
+
+// TestOlderSnapshot: a leader that does not know how far this replica is may have compacted what it would have to send, and sends a snapshot
+// that is older than ours. It hears that we have that, and the replica stays as it is.
+func TestOlderSnapshot(t *testing.T) {
+	_, inner := raft.NewInmemTransportWithTimeout("n0", 10*time.Second)
+	_, leader := raft.NewInmemTransportWithTimeout("n9", 10*time.Second)
+	leader.Connect("n0", inner)
+	s := openSingle(t, vfs.NewCrashableMem(), func(c *Config) { c.Transport = inner })
+	defer s.close()
+	s.propose(1, 50)
+	compactNow(t, s.Replica)
+	before := s.snaps.current()
+	body := strings.NewReader("what is not looked at")
+	q := &raft.InstallSnapshotRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("n9"), Addr: []byte("n9")},
+		SnapshotVersion: raft.SnapshotVersionMax, Term: s.raft.CurrentTerm() + 1, LastLogIndex: before.Index - 1, LastLogTerm: before.Term,
+		Configuration: raft.EncodeConfiguration(before.Configuration), ConfigurationIndex: before.ConfigurationIndex, Size: int64(body.Len())}
+	var r raft.InstallSnapshotResponse
+	if err := leader.InstallSnapshot("n0", "n0", q, &r, body); err != nil || !r.Success {
+		t.Errorf("success %v (%v)", r.Success, err)
+	}
+	if body.Len() > 0 {
+		t.Errorf("%d bytes are left in the connection", body.Len())
+	}
+	if s.snaps.current() != before || s.machine.restores() > 0 {
+		t.Error("an older snapshot was installed")
+	}
+	s.expect(50)
 }

@@ -69,8 +69,14 @@ func (t *transport) forward(inner <-chan raft.RPC) {
 	for {
 		select {
 		case rpc := <-inner:
-			if a, ok := rpc.Command.(*raft.AppendEntriesRequest); ok {
-				rpc.Command = t.skip(a)
+			switch q := rpc.Command.(type) {
+			case *raft.AppendEntriesRequest:
+				rpc.Command = t.skip(q)
+			case *raft.InstallSnapshotRequest:
+				if t.has(q) {
+					go decline(rpc, q)
+					continue
+				}
 			}
 			select {
 			case t.inbox <- rpc:
@@ -100,6 +106,19 @@ func (t *transport) skip(a *raft.AppendEntriesRequest) *raft.AppendEntriesReques
 		c.Entries = a.Entries[n:]
 	}
 	return &c
+}
+
+// has reports whether a snapshot is older than this replica's own. A leader sends one if it has compacted its log beyond what it knows this
+// replica to have.
+func (t *transport) has(q *raft.InstallSnapshotRequest) bool {
+	index, _ := t.compacted()
+	return q.LastLogIndex < index
+}
+
+// decline says that a snapshot's content is here already, which lets the leader go on behind it.
+func decline(rpc raft.RPC, q *raft.InstallSnapshotRequest) {
+	_, err := io.Copy(io.Discard, rpc.Reader) // the connection goes on behind it
+	rpc.Respond(&raft.InstallSnapshotResponse{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}, Term: q.Term, Success: err == nil}, err)
 }
 
 // elect makes a group of one elect itself: raft takes a request to do so at once, as it would from a leader that steps down.
@@ -144,7 +163,11 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 		return err
 	}
 	request := t.sent.Add(1)
-	err = t.Transport.AppendEntries(id, target, a, resp)
+	if quorum || len(a.Entries) == 0 {
+		err = t.Transport.AppendEntries(id, target, a, resp)
+	} else {
+		t.assume(id, target, a, resp)
+	}
 	if err == nil && resp.Success && resp.Term == a.Term {
 		t.accept(id, answer{a.Term, request})
 	}
@@ -178,6 +201,9 @@ func (t *transport) news() <-chan struct{} {
 
 // AppendEntriesPipeline implements raft.Transport.
 func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	if !quorum {
+		return nil, raft.ErrPipelineReplicationNotSupported
+	}
 	inner, err := t.Transport.AppendEntriesPipeline(id, target)
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func (c Cursor) append(b []byte) []byte {
 func (a *Actor) deliver(b *batch, r *Request, d *delivery) (more bool) {
 	a.Stats.Deliveries.Add(1)
 	tx := a.begin(b)
-	if have := tx.cursor(d.sub.Producer, d.shard); have != d.from {
+	if have := tx.cursor(d.sub.Producer, d.shard); cursorRule && have != d.from {
 		b.answer(r, Reply{Value: delivered{cursor: have}}) // somebody else has delivered: nothing to do
 		return false
 	}

@@ -109,7 +109,7 @@ func (a *Actor) command(b *batch, h *Handler, r *Request) (any, error) {
 	m := r.Cmd.(interface{ CommandMeta() *ticketing.Meta }).CommandMeta()
 	tx.at = m.At
 	return a.guarded(tx, func() (any, error) {
-		if r.Again || !m.Fresh {
+		if dedupe && (r.Again || !m.Fresh) {
 			if reply, found, err := a.remembered(tx, h, m); found || err != nil {
 				return reply, err
 			}

@@ -129,10 +129,10 @@ func (m *Machine) Apply(index uint64, data []byte, b *pebble.Batch) any {
 		return result{stale: true}
 	}
 	h := r.Header
-	if h.Base < m.meta.Base {
+	if fencing && h.Base < m.meta.Base {
 		return result{stale: true} // evaluated on an older state, on every replica alike
 	}
-	if h.Base > m.meta.Base || h.Head != m.meta.Head {
+	if fencing && (h.Base > m.meta.Base || h.Head != m.meta.Head) {
 		m.fatal(fmt.Errorf("shard: entry %d rests on entry %d and event %d, but this replica is at %d and %d: lost state", index, h.Base, h.Head, m.meta.Base, m.meta.Head))
 		return result{stale: true}
 	}

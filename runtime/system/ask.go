@@ -20,6 +20,8 @@ const (
 	askTimeout   = 10 * time.Second // for callers without a deadline
 	firstAttempt = time.Second      // another node that does not answer is asked again after this; each time after twice as long
 	lastAttempt  = 4 * time.Second
+	lookEvery    = 50 * time.Millisecond // how often whoever waits for a node looks whether another one leads by now
+	avoidFor     = time.Second           // a node that did not answer is not asked again for this, whoever says that it leads
 )
 
 type counter = atomic.Int64
@@ -71,9 +73,18 @@ type question struct {
 	cmd      any
 	encoded  []byte // for other nodes; made once
 	tries    int    // attempts before this one
-	silent   string // the node that did not answer the one before
+	silent   string // the node that did not answer last, and when that was clear
+	since    time.Time
 	patience time.Duration
 }
+
+// avoids reports whether a node is better not asked now. Followers call a dead node their leader until the next election.
+func (q *question) avoids(node string) bool {
+	return node == q.silent && time.Since(q.since) < avoidFor
+}
+
+// noAnswer notes that a node did not answer.
+func (q *question) noAnswer(node string) { q.silent, q.since = node, time.Now() }
 
 // attempt asks once, whoever is most likely to lead. answered is false when the caller's time is over.
 func (s *System) attempt(ctx context.Context, sh *Shard, q *question, deadline <-chan time.Time) (reply shard.Reply, answered bool) {
@@ -81,7 +92,6 @@ func (s *System) attempt(ctx context.Context, sh *Shard, q *question, deadline <
 	if l == nil && node == "" {
 		return shard.Reply{Retry: true, Err: errUnknown}, true
 	}
-	q.silent = ""
 	if node == "" {
 		r := &shard.Request{Code: q.code, Cmd: q.cmd, Reply: make(chan shard.Reply, 1), Again: q.tries > 0}
 		l.Send(r)
@@ -110,7 +120,7 @@ func (s *System) target(sh *Shard, q *question) string {
 			return ""
 		}
 	}
-	if leader != "" && leader != q.silent {
+	if leader != "" && !q.avoids(leader) {
 		return leader
 	}
 	if l != nil && q.tries%2 == 0 { // it may know by now
@@ -120,7 +130,7 @@ func (s *System) target(sh *Shard, q *question) string {
 	if len(holders) == 0 {
 		return ""
 	}
-	if n := holders[(q.tries/2)%len(holders)]; n != remote.cfg.Node || l == nil {
+	if n := holders[(q.tries/2)%len(holders)]; !q.avoids(n) && (n != remote.cfg.Node || l == nil) {
 		return n
 	}
 	return ""
@@ -142,30 +152,48 @@ func (s *System) attemptAt(ctx context.Context, sh *Shard, node string, q *quest
 	if q.encoded == nil {
 		q.encoded = wire.Marshal(q.cmd)
 	}
-	number, answers := s.expect()
+	number, answers := s.expect(node)
 	defer s.pending.Delete(number)
 	s.remote.Load().send(node, Name(sh.Service, sh.Index),
 		appendRequest(appendEnvelope(make([]byte, 0, envelopeHeader+3+len(q.encoded)), isRequest, number), q.code, q.tries > 0, q.encoded))
-	patience := time.NewTimer(q.patience)
-	defer patience.Stop()
-	select {
-	case a := <-answers:
-		reply = shard.Reply{Err: a.err, Retry: a.retry, Leader: a.leader, Value: encoded(a.value),
-			Position: ticketing.Position{Service: sh.Service, Shard: sh.Index, Epoch: a.epoch, Seq: a.seq}}
-		if !a.retry {
-			sh.SetLeader(node)
+	until := time.Now().Add(q.patience)
+	look := time.NewTimer(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case a := <-answers:
+			return s.heardFrom(sh, node, q, a), true
+		case <-look.C:
+			leader := sh.Leader()
+			if late := time.Now().After(until); late || leader != "" && leader != node && !q.avoids(leader) {
+				if late {
+					q.patience = min(2*q.patience, lastAttempt)
+				}
+				sh.wrong(node)
+				q.noAnswer(node)
+				return shard.Reply{Retry: true, Err: errUnknown}, true
+			}
+			look.Reset(lookEvery)
+		case <-deadline:
+			return reply, false
+		case <-ctx.Done():
+			return reply, false
 		}
-		sh.heard(node, reply)
-		return reply, true
-	case <-patience.C:
-		sh.wrong(node)
-		q.silent = node
-		q.patience = min(2*q.patience, lastAttempt)
-		return shard.Reply{Retry: true, Err: errUnknown}, true
-	case <-deadline:
-	case <-ctx.Done():
 	}
-	return reply, false
+}
+
+// heardFrom makes a reply of another node's answer.
+func (s *System) heardFrom(sh *Shard, node string, q *question, a answer) shard.Reply {
+	reply := shard.Reply{Err: a.err, Retry: a.retry, Leader: a.leader, Value: encoded(a.value),
+		Position: ticketing.Position{Service: sh.Service, Shard: sh.Index, Epoch: a.epoch, Seq: a.seq}}
+	if !a.retry {
+		sh.SetLeader(node)
+	}
+	if a.err == errLost {
+		q.noAnswer(node)
+	}
+	sh.heard(node, reply)
+	return reply
 }
 
 // encoded is a reply's value as it came from another node.

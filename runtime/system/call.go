@@ -40,7 +40,7 @@ func (s *System) Call(ctx context.Context, node string, op byte, request []byte)
 	if r == nil {
 		return nil, ticketing.Errorf(ticketing.Unavailable, "This node is alone.")
 	}
-	number, answers := s.expect()
+	number, answers := s.expect(node)
 	defer s.pending.Delete(number)
 	b := append(appendEnvelope(make([]byte, 0, envelopeHeader+16+len(request)), isCall, number), op)
 	b = binary.AppendUvarint(b, uint64(max(remaining(ctx).Milliseconds(), 1)))
@@ -97,12 +97,33 @@ func (s *System) handle(ctx context.Context, from string, op byte, request []byt
 	return (*h)(ctx, from, request)
 }
 
-// expect makes room for an answer. Whoever expects one deletes it from pending in the end.
-func (s *System) expect() (number uint64, answers chan answer) {
+// expected is an answer that somebody waits for.
+type expected struct {
+	node    string // that is asked
+	answers chan answer
+}
+
+// expect makes room for an answer of a node. Whoever expects one deletes it from pending in the end.
+func (s *System) expect(node string) (number uint64, answers chan answer) {
 	number, answers = s.next.Add(1), make(chan answer, 1)
-	s.pending.Store(number, answers)
+	s.pending.Store(number, expected{node, answers})
 	return number, answers
 }
+
+// lost answers everybody who waits for a node to which the connection has ended: whether it did what it was asked is unknown.
+func (s *System) lost(node string) {
+	s.pending.Range(func(number, e any) bool {
+		if e.(expected).node == node {
+			if e, ok := s.pending.LoadAndDelete(number); ok {
+				e.(expected).answers <- answer{retry: true, err: errLost}
+			}
+		}
+		return true
+	})
+}
+
+var errLost error = &ticketing.Error{Kind: ticketing.Unavailable, RetryAfter: time.Second,
+	Msg: "The connection with another node was lost. Whether it did what it was asked to is unknown."}
 
 // answered hands an answer to whoever waits for it. One that nobody waits for any more is dropped.
 func (s *System) answered(msg []byte, from *actor.PID) {
@@ -111,7 +132,7 @@ func (s *System) answered(msg []byte, from *actor.PID) {
 		s.refuse(from, "a message that is no answer")
 		return
 	}
-	ch, ok := s.pending.LoadAndDelete(number)
+	e, ok := s.pending.LoadAndDelete(number)
 	if !ok {
 		return
 	}
@@ -120,7 +141,7 @@ func (s *System) answered(msg []byte, from *actor.PID) {
 		s.refuse(from, "an answer of an unknown form")
 		a = answer{err: ticketing.Wrap("system", err)}
 	}
-	ch.(chan answer) <- a
+	e.(expected).answers <- a
 }
 
 // requested hands another node's request to a shard's actor, in the actor's goroutine.

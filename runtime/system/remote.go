@@ -99,6 +99,11 @@ func (s *System) Connect(cfg Remote) (err error) {
 			err = fmt.Errorf("cluster.listen: %v", p)
 		}
 	}()
+	s.actors.EventStream.Subscribe(func(event any) {
+		if e, ok := event.(*remote.EndpointTerminatedEvent); ok {
+			go s.lost(e.Address) // the stream waits for its subscribers
+		}
+	})
 	// As a client: a member would gossip, and what it gossips is of other types.
 	c.StartClient()
 	r.cluster = c

@@ -33,7 +33,7 @@ type System struct {
 	shards atomic.Pointer[map[string][]*Shard] // by service; replaced whole by Define
 	remote atomic.Pointer[remoting]            // nil: there are no other nodes
 
-	pending  sync.Map // correlation → chan answer
+	pending  sync.Map // correlation → expected
 	next     atomic.Uint64
 	handlers [256]atomic.Pointer[Handler] // of calls to this node
 	calls    chan struct{}                // has room for as many as run at once

@@ -3,6 +3,7 @@ package placement
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"ticketing"
@@ -105,10 +106,11 @@ func (pl *planner) faults(st *ticketing.ClusterStatus) (faults []string) {
 			say("The node %s is not ready.", n.Node)
 		}
 	}
+	var leaderless []string // after the loss of a majority it is all of them
 	for _, s := range pl.shards {
 		name := fmt.Sprintf("%s/%d", s.p.Service, s.p.Shard)
 		if s.leader == nil {
-			say("%s has no leader.", name)
+			leaderless = append(leaderless, name)
 			continue
 		}
 		alive := 0
@@ -123,6 +125,12 @@ func (pl *planner) faults(st *ticketing.ClusterStatus) (faults []string) {
 		if !s.leader.Serving {
 			say("%s has a leader on %s that does not serve yet.", name, s.node)
 		}
+	}
+	switch n := len(leaderless); {
+	case n == 1:
+		say("%s has no leader: it takes no writes.", leaderless[0])
+	case n > 1:
+		say("%d shards have no leader and take no writes: %s.", n, strings.Join(leaderless, ", "))
 	}
 	return faults
 }

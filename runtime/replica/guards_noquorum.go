@@ -1,0 +1,5 @@
+//go:build chaos_noquorum
+
+package replica
+
+const quorum = false

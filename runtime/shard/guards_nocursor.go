@@ -1,0 +1,9 @@
+//go:build chaos_nocursor
+
+package shard
+
+const (
+	fencing    = true
+	dedupe     = true
+	cursorRule = false
+)

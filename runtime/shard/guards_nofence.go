@@ -1,0 +1,9 @@
+//go:build chaos_nofence
+
+package shard
+
+const (
+	fencing    = false
+	dedupe     = true
+	cursorRule = true
+)
