@@ -34,7 +34,7 @@ type Options struct {
 	Compare     bool   // with several nodes, do the same with a server that is alone, first
 	Join        bool   // let one more node join under load
 	Generations int    // how often each way of changing the rules is timed; 0: not
-	Profiles    string // a directory for CPU profiles of the servers under the closed loop; empty: none
+	Profiles    string // a directory for CPU profiles of the servers under the first load that is measured; empty: none
 	Texts       []string
 	Log         io.Writer // what is going on, a line each
 }

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -46,15 +45,18 @@ func (b *bencher) run(ctx context.Context) ([]Phase, error) {
 	var phases []Phase
 	rate := b.o.Rate
 	if rate == 0 {
-		profiled := b.profile(ctx)
-		closed, err := b.comments(ctx, closedName, phaseOptions{duration: b.o.Duration, sampled: true})
-		if err := errors.Join(err, profiled()); err != nil {
+		closed, err := b.profiled(ctx, closedName, phaseOptions{duration: b.o.Duration, sampled: true})
+		if err != nil {
 			return nil, err
 		}
 		phases = append(phases, closed)
 		rate = closed.Figures.VisiblePerSecond / 2
 	}
-	half, err := b.comments(ctx, openName, phaseOptions{rate: rate, duration: b.o.Duration, sampled: true})
+	measure := b.comments
+	if b.o.Rate > 0 {
+		measure = b.profiled
+	}
+	half, err := measure(ctx, openName, phaseOptions{rate: rate, duration: b.o.Duration, sampled: true})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,13 @@ import (
 	"path/filepath"
 	"sync"
 )
+
+// profiled is comments, with profiles if they are asked for.
+func (b *bencher) profiled(ctx context.Context, name string, o phaseOptions) (Phase, error) {
+	finish := b.profile(ctx)
+	ph, err := b.comments(ctx, name, o)
+	return ph, errors.Join(err, finish())
+}
 
 // profile begins to take a CPU profile of every server, for as long as a phase lasts, if that is asked for. finish waits for the files, which
 // are called after the nodes; those of a later run replace those of an earlier one.
