@@ -76,6 +76,7 @@ func (f *fsm) command(l *raft.Log) any {
 	}
 	f.applied.Store(l.Index)
 	f.r.cfg.Machine.Applied(l.Index)
+	f.r.transport.teller.committed(l.Index, l.Term)
 	return result
 }
 
