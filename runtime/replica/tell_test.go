@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func TestFollowersHearOfCommits(t *testing.T) {
 	h.leader(a)
 	all := []*host{a, h.up("n2", "n2.7", vfs.NewMem(), slow), h.up("n3", "n3.8", vfs.NewMem(), slow)}
 	for _, n := range all[1:] {
-		if err := a.AddLearner(n.cfg.ID, n.cfg.Node); err != nil {
+		if err := errors.Join(a.AddLearner(n.cfg.ID, n.cfg.Node), a.Promote(n.cfg.ID, n.cfg.Node)); err != nil {
 			t.Fatal(err)
 		}
 	}
