@@ -5,7 +5,7 @@ DATA  ?= data
 SEEDS ?= 1000
 BENCH ?= --duration 15s
 
-.PHONY: run demo test check lint-api bench chaos rules build deps fuzz mutants screenshots
+.PHONY: run cluster demo test check lint-api bench chaos rules build deps fuzz mutants screenshots
 
 ## build: the one binary, in bin/
 build:
@@ -16,6 +16,10 @@ run: build
 	TICKETING_OPERATOR_EMAIL=$${TICKETING_OPERATOR_EMAIL:-operator@example.org} \
 	TICKETING_OPERATOR_PASSWORD=$${TICKETING_OPERATOR_PASSWORD:-correct-horse-battery} \
 	./bin/ticketing serve --dev --data $(DATA)
+
+## cluster: three nodes on this machine, until Ctrl-C; data and keys in data/cluster
+cluster: build
+	@./examples/cluster/run.sh
 
 ## demo: the real comments through the rules, with precision and recall
 demo: build

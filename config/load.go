@@ -18,9 +18,18 @@ import (
 // envPrefix begins the name of every environment variable that is read.
 const envPrefix = "TICKETING_"
 
-// Load reads the settings: defaults, then the YAML file (if path is not empty), then the environment, then the flags that were set. An
-// unknown key is an error, and so is everything that Validate finds. environ is os.Environ's result.
+// Load reads the settings as [Read] does. Everything that Validate finds is an error, too.
 func Load(path string, environ []string, flags *pflag.FlagSet) (Config, error) {
+	c, err := Read(path, environ, flags)
+	if err != nil {
+		return c, err
+	}
+	return c, c.Validate()
+}
+
+// Read reads the settings: defaults, then the YAML file (if path is not empty), then the environment, then the flags that were set. An
+// unknown key is an error; what is missing or wrong is for Validate to find. environ is os.Environ's result.
+func Read(path string, environ []string, flags *pflag.FlagSet) (Config, error) {
 	k := koanf.NewWithConf(koanf.Conf{Delim: "."})
 	if path != "" {
 		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
@@ -61,5 +70,5 @@ func Load(path string, environ []string, flags *pflag.FlagSet) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("config: %w", err)
 	}
-	return c, c.Validate()
+	return c, nil
 }

@@ -70,6 +70,18 @@ func TestStaleSession(t *testing.T) {
 	s.m.endAll(ben.user, ticketing.ID{})
 	s.m.mu.Unlock()
 	ben.do("GET", "/api/users/me", "", allowStale, "1").want(503) // as far as is known here the session is over
+	change := func(f func(*ticketing.Session)) {
+		s.m.mu.Lock()
+		defer s.m.mu.Unlock()
+		for id, x := range s.m.sessions {
+			f(&x)
+			s.m.sessions[id] = x
+		}
+	}
+	change(func(x *ticketing.Session) { x.StartedAt = x.StartedAt.Add(-ticketing.SessionAbsolute) })
+	ann.do("GET", "/api/users/me", "", allowStale, "1").want(503) // it has been one for too long
+	change(func(x *ticketing.Session) { x.StartedAt = x.StartedAt.Add(ticketing.SessionAbsolute) })
+	ann.do("GET", "/api/users/me", "", allowStale, "1").want(200)
 	s.clock.advance(staleLife)
 	ann.do("GET", "/api/users/me", "", allowStale, "1").want(503)
 	s.lose(false)
@@ -104,6 +116,7 @@ func TestStaleRoles(t *testing.T) {
 	mod := s.signedIn("mod", ticketing.RoleModerator)
 	s.clock.advance(time.Second)
 	s.g.RoleChanged(mod.user)
+	s.clock.advance(time.Second) // what is known from now on is not outdated by it
 	s.lose(true)
 	mod.do("GET", "/api/stats", "").want(503)
 	mod.do("GET", "/api/stats", "", allowStale, "1").want(200).stale(true)

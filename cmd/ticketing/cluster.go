@@ -43,7 +43,8 @@ func (a *app) clusterInit() *cobra.Command {
 With --dir, this also makes the cluster's authority and the first node's config in that directory, so that further nodes can be
 added: ca.pem, ca.key (whoever has it can add nodes; no node needs it) and NODE.yaml, with which the node is served.`,
 		Example: `  ticketing cluster init --data data
-  ticketing cluster init --dir keys --node n1 --advertise 10.0.0.1:7000 --data /var/lib/ticketing`}
+  ticketing cluster init --dir keys --node n1 --advertise 10.0.0.1:7000 --data /var/lib/ticketing
+  ticketing cluster init --dir keys --config n1-settings.yaml`}
 	c.Flags().StringVar(&file, "config", "", "YAML file with settings; flags and environment win over it")
 	c.Flags().StringVar(&dir, "dir", "", "directory for the cluster's authority and the first node's config; without it the node stays alone")
 	memberFlags(c)
@@ -75,15 +76,14 @@ func (a *app) foundCluster(flags *pflag.FlagSet, file, dir string) error {
 	if err != nil {
 		return err
 	}
-	name, err := flags.GetString("node.id")
+	cfg, err := config.Read(file, os.Environ(), flags)
 	if err != nil {
 		return err
 	}
-	if name == "" {
-		name = "n1"
+	if cfg.NodeID == "" {
+		cfg.NodeID = "n1"
 	}
-	cfg, err := memberConfig(authority, name, flags, func() (config.Config, error) { return config.Load(file, os.Environ(), flags) })
-	if err != nil {
+	if err := certify(authority, &cfg); err != nil {
 		return err
 	}
 	if cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
@@ -105,32 +105,23 @@ func (a *app) foundCluster(flags *pflag.FlagSet, file, dir string) error {
 	return err
 }
 
-// memberConfig loads the settings of a node of a cluster, whose certificate it makes. Where the node listens follows from where others reach
-// it, if nobody says more.
-func memberConfig(authority *clusterconfig.Authority, name string, flags *pflag.FlagSet, load func() (config.Config, error)) (config.Config, error) {
-	advertise, err := flags.GetString("cluster.advertise")
+// certify completes the settings of a node of a cluster: with a certificate, and with where the node listens, which follows from where others
+// reach it if nobody says more. It returns what is wrong with the whole.
+func certify(authority *clusterconfig.Authority, cfg *config.Config) error {
+	host, port, err := net.SplitHostPort(cfg.Advertised())
 	if err != nil {
-		return config.Config{}, err
+		return errors.New("say where the other nodes reach this one: --advertise HOST:PORT")
 	}
-	host, port, err := net.SplitHostPort(advertise)
+	id, err := authority.Certify(cfg.NodeID, time.Now())
 	if err != nil {
-		return config.Config{}, errors.New("say where the other nodes reach this one: --advertise HOST:PORT")
+		return err
 	}
-	id, err := authority.Certify(name, time.Now())
-	if err != nil {
-		return config.Config{}, err
-	}
-	set := [][2]string{{"node.id", name}, {"cluster.ca", id.CA}, {"cluster.cert", id.Cert}, {"cluster.key", id.Key}}
-	if !flags.Changed("cluster.listen") {
+	cfg.ClusterCA, cfg.ClusterCert, cfg.ClusterKey = id.CA, id.Cert, id.Key
+	if cfg.ClusterListen == "" {
 		if net.ParseIP(host) == nil {
 			host = "" // a name may be another address on this machine
 		}
-		set = append(set, [2]string{"cluster.listen", net.JoinHostPort(host, port)})
+		cfg.ClusterListen = net.JoinHostPort(host, port)
 	}
-	for _, s := range set {
-		if err := flags.Set(s[0], s[1]); err != nil {
-			return config.Config{}, err
-		}
-	}
-	return load()
+	return cfg.Validate()
 }

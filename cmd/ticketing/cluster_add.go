@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,15 +12,17 @@ import (
 )
 
 func (a *app) clusterAdd() *cobra.Command {
-	var dir, out string
+	var file, dir, out string
 	var life time.Duration
 	c := &cobra.Command{Use: "add NODE", Short: "Make the config of a further node, with its certificate and a token to join", Args: between(1, 1),
 		Long: `Prints a complete config for a node with that name. It holds the node's key and a token with which the node can join once, so it
 is as secret as they are. Nothing is asked of the cluster: the node is a member when it has been started with this config. For a node
 that was removed, the same command makes a new config.
 
-Every setting of serve can be given, and goes into the config.`,
-		Example: `  ticketing cluster add n2 --dir keys --advertise 10.0.0.2:7000 --data /var/lib/ticketing --out n2.yaml`}
+Every setting of serve can be given, as a flag or in a file, and goes into the config.`,
+		Example: `  ticketing cluster add n2 --dir keys --advertise 10.0.0.2:7000 --data /var/lib/ticketing --out n2.yaml
+  ticketing cluster add n2 --dir keys --config n2-settings.yaml --out n2.yaml`}
+	c.Flags().StringVar(&file, "config", "", "YAML file with settings of the node; flags win over it")
 	c.Flags().StringVar(&dir, "dir", "", "directory with the cluster's authority, which cluster init made")
 	c.Flags().StringVar(&out, "out", "", "file to write, which must not be there yet (default: standard output)")
 	c.Flags().DurationVar(&life, "token-life", 24*time.Hour, "how long the node has to join")
@@ -32,29 +33,31 @@ Every setting of serve can be given, and goes into the config.`,
 		if err != nil {
 			return err
 		}
-		name, flags := args[0], c.Flags()
+		name := args[0]
 		token, err := authority.Token(name, life, time.Now())
 		if err != nil {
 			return err
 		}
-		if !flags.Changed("cluster.join") {
-			all, err := clusterconfig.Addresses(dir, name)
-			if err == nil && len(all) == 0 {
-				err = fmt.Errorf("no config in %s says where a node is; name one of the cluster's with --join HOST:PORT", dir)
-			}
-			if err != nil {
-				return err
-			}
-			if err := flags.Set("cluster.join", strings.Join(all, ",")); err != nil {
-				return err
-			}
-		}
 		// Nothing is taken from the environment: it is this machine's, and not the node's.
-		cfg, err := memberConfig(authority, name, flags, func() (config.Config, error) { return config.Load("", nil, flags) })
+		cfg, err := config.Read(file, nil, c.Flags())
 		if err != nil {
 			return err
 		}
-		cfg.ClusterToken = token
+		if cfg.NodeID != "" && cfg.NodeID != name {
+			return fmt.Errorf("the settings are those of the node %s, and not of %s", cfg.NodeID, name)
+		}
+		cfg.NodeID, cfg.ClusterToken = name, token
+		if len(cfg.ClusterJoin) == 0 {
+			if cfg.ClusterJoin, err = clusterconfig.Addresses(dir, name); err != nil {
+				return err
+			}
+			if len(cfg.ClusterJoin) == 0 {
+				return fmt.Errorf("no config in %s says where a node is; name one of the cluster's with --join HOST:PORT", dir)
+			}
+		}
+		if err := certify(authority, &cfg); err != nil {
+			return err
+		}
 		text, err := clusterconfig.Render(cfg, fmt.Sprintf("The node %s of the cluster %s. This file holds the node's key and a token to join with once, until %s: keep it secret.",
 			name, authority.Cluster(), time.Now().Add(life).UTC().Format(time.RFC3339)))
 		if err != nil {

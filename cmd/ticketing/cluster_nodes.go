@@ -107,13 +107,18 @@ func (w *waiting) flags(c *cobra.Command, until string) {
 
 // goal says how far the cluster is: how many are left of something, 0 when all is done.
 type goal struct {
-	what string // for the progress
-	left func(ticketing.ClusterStatus) (int, error)
+	what, unit string // for the progress: "n2 leads" and "shards"
+	left       func(ticketing.ClusterStatus) (int, error)
+}
+
+// settled is reached when nothing is wrong, and no replica moves.
+func settled() goal {
+	return goal{"the cluster has", "faults and moves", func(s ticketing.ClusterStatus) (int, error) { return len(s.Faults) + len(s.Moves), nil }}
 }
 
 // drained is reached when the node leads nothing.
 func drained(node string) goal {
-	return goal{node + " leads", func(s ticketing.ClusterStatus) (int, error) {
+	return goal{node + " leads", "shards", func(s ticketing.ClusterStatus) (int, error) {
 		n := findNode(s, node)
 		switch {
 		case n == nil:
@@ -127,7 +132,7 @@ func drained(node string) goal {
 
 // gone is reached when the cluster has forgotten the node.
 func gone(node string) goal {
-	return goal{node + " holds", func(s ticketing.ClusterStatus) (int, error) {
+	return goal{node + " holds", "shards", func(s ticketing.ClusterStatus) (int, error) {
 		n := findNode(s, node)
 		switch {
 		case n == nil:
@@ -166,7 +171,7 @@ func (a *app) wait(ctx context.Context, api *client.Client, w waiting, g goal) e
 			}
 			if bar == nil {
 				total = left
-				p := a.progress(int64(max(1, total)), g.what, "shards")
+				p := a.progress(int64(max(1, total)), g.what, g.unit)
 				bar = &p
 			}
 			total = max(total, left)
@@ -180,7 +185,7 @@ func (a *app) wait(ctx context.Context, api *client.Client, w waiting, g goal) e
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s still %d shards after %v", g.what, left, w.limit)
+			return fmt.Errorf("%s still %d %s after %v", g.what, left, g.unit, w.limit)
 		case <-tick.C:
 		}
 	}

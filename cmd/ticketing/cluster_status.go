@@ -20,9 +20,11 @@ const watchEvery = time.Second
 
 func (a *app) clusterStatus() *cobra.Command {
 	var r remote
+	var w waiting
 	var asJSON, watch bool
 	c := &cobra.Command{Use: "status", Short: "Say how the nodes and shards are", Args: between(0, 0)}
 	r.flags(c)
+	w.flags(c, "until nothing is wrong and no replica moves, before it is printed")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().BoolVar(&watch, "watch", false, "keep it up to date on a terminal, until interrupted")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -35,6 +37,11 @@ func (a *app) clusterStatus() *cobra.Command {
 		}
 		if watch {
 			return a.watchCluster(c.Context(), api)
+		}
+		if w.on {
+			if err := a.wait(c.Context(), api, w, settled()); err != nil {
+				return err
+			}
 		}
 		s, err := api.Cluster(c.Context())
 		if err != nil {

@@ -151,15 +151,52 @@ func TestClusterAdd(t *testing.T) {
 	// To standard output; a name is listened on at every address, and the nodes of all configs are asked.
 	path := write(t, "n3.yaml", succeed(t, "", "cluster", "add", "n3", "--dir", dir, "--advertise", "db3.example.org:7000", "--token-life", "1h"))
 	c = loaded(t, path)
-	if c.ClusterListen != ":7000" || strings.Join(c.ClusterJoin, " ") != "127.0.0.1:7101 127.0.0.1:7102" {
+	if c.ClusterListen != ":7000" || c.Data != config.Default().Data || strings.Join(c.ClusterJoin, " ") != "127.0.0.1:7101 127.0.0.1:7102" {
 		t.Errorf("%+v", c.Redacted())
 	}
 	if _, err := peer.CheckToken([]byte(c.ClusterCA), c.ClusterToken, "n3", now.Add(61*time.Minute)); err == nil {
 		t.Error("the token lives longer than an hour")
 	}
+	again := loaded(t, write(t, "n2.yaml", succeed(t, "", "cluster", "add", "n2", "--dir", dir, "--advertise", "127.0.0.1:7112")))
+	if strings.Join(again.ClusterJoin, " ") != "127.0.0.1:7101" {
+		t.Errorf("a node joins by itself: %v", again.ClusterJoin)
+	}
 	path = write(t, "n4.yaml", succeed(t, "", "cluster", "add", "n4", "--dir", dir, "--advertise", "10.0.0.4:7000", "--listen", "0.0.0.0:7000", "--join", "10.0.0.1:7000,10.0.0.2:7000"))
 	if c = loaded(t, path); c.ClusterListen != "0.0.0.0:7000" || strings.Join(c.ClusterJoin, " ") != "10.0.0.1:7000 10.0.0.2:7000" {
 		t.Errorf("%+v", c.Redacted())
+	}
+}
+
+// Both commands take a node's settings from a file, flags win over it, and what makes the node one of the cluster is added.
+func TestClusterConfigsFromFiles(t *testing.T) {
+	at := t.TempDir()
+	dir := filepath.Join(at, "keys")
+	settings := func(name string, port string) string {
+		return write(t, name+".yaml", "node:\n  id: "+name+"\ndata: "+filepath.Join(at, name)+"\ndev: true\nhttp: 127.0.0.1:8"+port+"\ncluster:\n  advertise: 127.0.0.1:7"+port+
+			"\n  join: [127.0.0.1:7901, 127.0.0.1:7902]\n")
+	}
+	succeed(t, "", "cluster", "init", "--dir", dir, "--config", settings("a1", "101"))
+	c := loaded(t, filepath.Join(dir, "a1.yaml"))
+	if c.NodeID != "a1" || !c.Dev || c.HTTP != "127.0.0.1:8101" || c.ClusterListen != "127.0.0.1:7101" || len(c.ClusterJoin) != 2 || c.ClusterToken != "" {
+		t.Errorf("%+v", c.Redacted())
+	}
+	certified(t, c)
+	out := filepath.Join(dir, "a2.yaml")
+	succeed(t, "", "cluster", "add", "a2", "--dir", dir, "--config", settings("a2", "102"), "--http", "127.0.0.1:8999", "--out", out)
+	c = loaded(t, out)
+	if c.NodeID != "a2" || c.HTTP != "127.0.0.1:8999" || c.Data != filepath.Join(at, "a2") || c.ClusterListen != "127.0.0.1:7102" || len(c.ClusterJoin) != 2 || c.ClusterToken == "" {
+		t.Errorf("%+v", c.Redacted())
+	}
+	certified(t, c)
+	for _, tc := range []struct{ node, file, want string }{
+		{"a3", settings("a2", "102"), "the node a2, and not of a3"},
+		{"a3", filepath.Join(at, "none.yaml"), "there is no file"},
+		{"a3", write(t, "a3.yaml", "dta: x\n"), "dta"},
+		{"a3", write(t, "a3.yaml", "cluster:\n  advertise: 127.0.0.1:7103\nqueue: 0\n"), "queue: 0"},
+	} {
+		if line := fail(t, "", "cluster", "add", tc.node, "--dir", dir, "--config", tc.file); !strings.Contains(line, tc.want) {
+			t.Errorf("%q lacks %q", line, tc.want)
+		}
 	}
 }
 
@@ -255,7 +292,7 @@ func TestClusterStatusIsPrinted(t *testing.T) {
 	s.Moves = []ticketing.ReplicaStatus{{Service: "posts", Shard: 3, Node: "n2", Stage: ticketing.StageLearner, Lag: 300}}
 	statuses(t, s)
 	out := succeed(t, "", "cluster", "status")
-	for _, part := range []string{"cluster abc: 2 nodes, 4 shards of every service", "! The node n2 [2J does not answer.", "n1", "50 GiB", "no, since 1h", "0 (not the newest)",
+	for _, part := range []string{"cluster abc: 2 nodes, 4 shards of every service", "! The node n2 [2J does not answer.", "n1", "50.0 GiB", "no, since 1h", "0 (not the newest)",
 		"posts/3  n1      n1, n2 (learner, 300 behind), n3 (silent)", "MOVE"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("%q is missing:\n%s", part, out)
@@ -293,7 +330,12 @@ func TestClusterWaits(t *testing.T) {
 	without := twoNodes(nil)
 	without.Nodes = without.Nodes[:1]
 	back := twoNodes(func(s *ticketing.NodeStatus) { s.State = ticketing.MemberUp })
+	moves := twoNodes(nil)
+	moves.Moves = []ticketing.ReplicaStatus{{Service: "posts", Shard: 3, Node: "n2", Stage: ticketing.StageLearner}}
+	wrong := twoNodes(nil)
+	wrong.Faults = []string{"posts/3 has no leader."}
 	w := waiting{limit: 30 * time.Second, every: time.Millisecond}
+	few := waiting{limit: 20 * time.Millisecond, every: time.Millisecond}
 	for _, tc := range []struct {
 		name string
 		goal goal
@@ -306,7 +348,11 @@ func TestClusterWaits(t *testing.T) {
 		{"gone while it drains", drained("n2"), w, []ticketing.ClusterStatus{leads(4), without}, "no node n2"},
 		{"removed", gone("n2"), w, []ticketing.ClusterStatus{holds(9), holds(1), holds(0), without}, ""},
 		{"taken back while it leaves", gone("n2"), w, []ticketing.ClusterStatus{holds(9), back}, "taken back"},
-		{"never", drained("n2"), waiting{limit: 20 * time.Millisecond, every: time.Millisecond}, []ticketing.ClusterStatus{leads(4)}, "n2 leads still 4 shards"},
+		{"empty, but still a member", gone("n2"), few, []ticketing.ClusterStatus{holds(0)}, "still 1 shards"},
+		{"settled", settled(), w, []ticketing.ClusterStatus{wrong, moves, back}, ""},
+		{"never without a fault", settled(), few, []ticketing.ClusterStatus{wrong}, "the cluster has still 1 faults and moves"},
+		{"never without a move", settled(), few, []ticketing.ClusterStatus{moves}, "the cluster has still 1 faults and moves"},
+		{"never", drained("n2"), few, []ticketing.ClusterStatus{leads(4)}, "n2 leads still 4 shards"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			statuses(t, tc.all...)

@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"internal/archtest":      {},
 	"internal/mutants":       {},
 	"internal/cluster":       {},
+	"internal/clustertest":   {"", "config", "runtime/peer", "client", "internal"},
 	"internal/contract":      {"", "config", "runtime", "actors", "plugins", "gateway", "client", "internal"},
 }
 

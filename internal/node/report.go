@@ -220,14 +220,19 @@ func (n *Node) tell() {
 
 // whoLeadsControl returns the node that leads control as far as this one knows, or one that may know; empty: nobody is known.
 func (n *Node) whoLeadsControl(try int) string {
-	if leader := n.sys.Shard(control.Name, 0).Leader(); leader != "" {
+	if leader := n.sys.Shard(control.Name, 0).Leader(); leader != "" && (leader != n.name || n.leadsControl()) {
 		return leader
 	}
-	holders := n.members.holders(control.Name, 0)
-	if len(holders) == 0 {
+	var others []string
+	for _, node := range n.members.holders(control.Name, 0) {
+		if node != n.name {
+			others = append(others, node)
+		}
+	}
+	if len(others) == 0 {
 		return ""
 	}
-	return holders[try%len(holders)]
+	return others[try%len(others)]
 }
 
 func (n *Node) leadsControl() bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -573,4 +574,49 @@ func TestLeadIsAskedAgain(t *testing.T) {
 		f.fails.Store(3)
 		return f
 	}, notes)
+}
+
+// generous is a log that notes when leadership is handed on, and has nobody to hand it to.
+type generous struct {
+	replica.Log
+	handed chan struct{}
+}
+
+func (g *generous) Transfer(string) error {
+	select {
+	case g.handed <- struct{}{}:
+	default:
+	}
+	return replica.ErrNotLeader
+}
+
+// TestWhoCannotLeadHandsOn: a shard that lacks what it needs gives leadership to another node, which may have it, says why, and leads when
+// it can.
+func TestWhoCannotLeadHandsOn(t *testing.T) {
+	handed := make(chan struct{}, 1)
+	var ready atomic.Bool
+	gated := func() Spec {
+		s := notes()
+		s.Gain = func(*View) error {
+			if !ready.Load() {
+				return errors.New("the rules are not there")
+			}
+			return nil
+		}
+		return s
+	}
+	var reason atomic.Value
+	wrap := func(_ string, l replica.Log) replica.Log { return &generous{l, handed} }
+	go func() {
+		<-handed
+		reason.Store("handed on")
+		ready.Store(true)
+	}()
+	w := start(t, vfs.NewMem(), wrap, gated) // returns when the shard leads
+	if reason.Load() == nil {
+		t.Error("leadership was kept by who cannot lead")
+	}
+	if err := w.actors["notes"].GainError(); err != nil {
+		t.Errorf("it leads, and still says %v", err)
+	}
 }
