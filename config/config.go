@@ -15,7 +15,7 @@ import (
 type Config struct {
 	// Data is the directory that holds everything the node stores. It is created with mode 0700.
 	Data string `koanf:"data"`
-	// Dev is for a laptop: plain HTTP on loopback, and a cluster of one node is created in an empty data directory.
+	// Dev is for a laptop: plain HTTP on loopback, and without ClusterListen a cluster of one node is created in an empty data directory.
 	Dev bool `koanf:"dev"`
 	// HTTP is the address of pages and API, host:port.
 	HTTP string `koanf:"http"`

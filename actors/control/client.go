@@ -42,7 +42,11 @@ func (c Client) RuleSet(ctx context.Context) (ticketing.RuleSet, error) {
 
 // Known returns the rule set as this node's replica has it, which may be behind.
 func (c Client) Known() (ticketing.RuleSet, error) {
-	set, err := c.sys.Shard(Name, 0).Local().Stale(opRuleSet, &nothing{})
+	a := c.sys.Shard(Name, 0).Local()
+	if a == nil {
+		return ticketing.RuleSet{}, ticketing.Errorf(ticketing.Unavailable, "This node has no replica of control at the moment.")
+	}
+	set, err := a.Stale(opRuleSet, &nothing{})
 	if err != nil {
 		return ticketing.RuleSet{}, err
 	}

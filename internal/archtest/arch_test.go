@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"internal/archtest":      {},
 	"internal/mutants":       {},
 	"internal/cluster":       {},
-	"internal/clustertest":   {"", "config", "runtime/peer", "client", "internal"},
+	"internal/clustertest":   {"", "config", "runtime", "client", "internal"},
 	"internal/contract":      {"", "config", "runtime", "actors", "plugins", "gateway", "client", "internal"},
 }
 
@@ -54,7 +54,7 @@ var foreign = map[string][]string{
 	"github.com/emersion/go-smtp":         {"internal/mail"},
 	"github.com/spf13/cobra":              {"cmd/ticketing"},
 	"github.com/knadh/koanf":              {"config"},
-	"github.com/cockroachdb/pebble":       {"runtime", "actors/query", "internal/backup", "internal/node", "internal/contract"},
+	"github.com/cockroachdb/pebble":       {"runtime", "actors/query", "internal/backup", "internal/node", "internal/contract", "internal/clustertest"},
 	"filippo.io/age":                      {"internal/backup"},
 	"github.com/klauspost/compress":       {"internal/backup"},
 	"go.opentelemetry.io/otel":            {"gateway", "internal/trace"},

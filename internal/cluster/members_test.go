@@ -88,6 +88,8 @@ func (w *world) named(name string) *node {
 
 // place opens a new replica of a shard on a node, under a new ID.
 func (w *world) place(name string, id store.ShardID) seat {
+	w.opening <- struct{}{}
+	defer func() { <-w.opening }()
 	w.mu.Lock()
 	w.numbers++
 	s := seat{node: name, shard: id, id: fmt.Sprintf("%s.%d", name, w.numbers)}

@@ -160,7 +160,7 @@ func nodeOf(id string) string {
 type torn struct {
 	io.Reader
 	net      *network
-	from, to *node
+	from, to *port
 	left     int // bytes until it is torn; negative: it is not
 }
 
@@ -168,7 +168,7 @@ var errTorn = errors.New("the connection broke")
 
 func (s *torn) Read(p []byte) (int, error) {
 	time.Sleep(s.net.delay() / 4)
-	if s.from.dead.Load() || s.to.dead.Load() || !s.net.passes(s.from.name, s.to.name) || s.left == 0 {
+	if s.from.silent() || s.to.silent() || !s.net.passes(s.from.node.name, s.to.node.name) || s.left == 0 {
 		s.net.sum.add("snapshot streams torn", 1)
 		return 0, errTorn
 	}

@@ -54,10 +54,12 @@ type group struct {
 	shard   store.ShardID
 	rep     *replica.Replica
 	machine *watched
+	port    *port
 	actor   *shard.Actor
 	box     *mailbox
 	stop    context.CancelFunc
 	ended   <-chan struct{} // closed when the actor takes no more requests
+	idle    chan struct{}   // closed when its mailbox delivers nothing more
 }
 
 // ask hands a request to the actor and waits for the reply; ok is false if the actor ends before that.
@@ -120,19 +122,23 @@ func (n *node) join(s seat) error {
 		return err
 	}
 	m := &watched{Machine: inner, id: s.shard, node: n}
+	port := n.w.net.open(n, s.shard, s.id)
 	rep, err := replica.Open(replica.Config{ID: s.id, Node: n.name, Shard: s.shard, Store: n.store, Service: service, Machine: m,
-		Transport: n.w.net.open(n, s.shard, s.id), Bootstrap: s.creates, Join: !s.creates, Fatal: n.fatal, Logger: n.w.log.With("id", s.id),
+		Transport: port, Bootstrap: s.creates, Join: !s.creates, Fatal: n.fatal, Logger: n.w.log.With("id", s.id),
 		Heartbeat: heartbeat, CommitTimeout: heartbeat / 10, SnapshotThreshold: n.w.threshold, TrailingLogs: n.w.trailing})
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(n.ctx)
-	g := &group{id: s.id, shard: s.shard, rep: rep, machine: m, stop: stop, ended: ctx.Done(), box: &mailbox{wake: make(chan struct{}, 1)}}
+	g := &group{id: s.id, shard: s.shard, rep: rep, machine: m, port: port, stop: stop, ended: ctx.Done(), idle: make(chan struct{}), box: &mailbox{wake: make(chan struct{}, 1)}}
 	g.actor = shard.NewActor(shard.Config{Shard: s.shard, Index: s.shard.Shard(), Shards: shards, Log: &faltering{rep, n}, Machine: inner,
 		Spec:   func() shard.Spec { return spec(service, services[1-s.shard.Service()]) },
 		Source: &feeds{n}, Consumers: []string{services[1-s.shard.Service()]}, Retention: time.Second, MaxQueue: 64,
 		Now: n.now, Fatal: n.fatal, Logger: n.w.log.With("id", s.id)})
-	n.work.Go(func() { g.box.run(ctx, n, g.actor) })
+	n.work.Go(func() {
+		defer close(g.idle)
+		g.box.run(ctx, n, g.actor)
+	})
 	g.actor.Start(ctx, g.box)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -157,7 +163,11 @@ func (n *node) leave(id store.ShardID) error {
 		return nil
 	}
 	g.stop()
-	return g.rep.Close()
+	<-g.idle
+	close(g.port.quit) // raft waits for its requests
+	err := g.rep.Close()
+	g.actor.Stop()
+	return err
 }
 
 // halt ends what runs of a dead node.

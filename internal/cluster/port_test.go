@@ -25,17 +25,30 @@ type port struct {
 	shard store.ShardID
 	id    raft.ServerID
 	inbox chan raft.RPC
+	quit  chan struct{} // closed when the replica leaves the node
 
 	mu        sync.Mutex
 	heartbeat func(raft.RPC)
 }
 
 func (n *network) open(owner *node, shard store.ShardID, id string) *port {
-	p := &port{net: n, node: owner, shard: shard, id: raft.ServerID(id), inbox: make(chan raft.RPC, 16)}
+	p := &port{net: n, node: owner, shard: shard, id: raft.ServerID(id), inbox: make(chan raft.RPC, 16), quit: make(chan struct{})}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ports[place{owner.name, shard}] = p
 	return p
+}
+
+// silent reports whether nothing comes from here any more.
+func (p *port) silent() bool {
+	select {
+	case <-p.quit:
+		return true
+	case <-p.node.gone:
+		return true
+	default:
+		return p.node.dead.Load()
+	}
 }
 
 // find returns the port of a server, nil if it does not run.
@@ -43,7 +56,7 @@ func (n *network) find(id raft.ServerID, shard store.ShardID) *port {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.ports[place{nodeOf(string(id)), shard}]
-	if p == nil || p.id != id || p.node.dead.Load() {
+	if p == nil || p.id != id || p.silent() {
 		return nil
 	}
 	return p
@@ -57,7 +70,7 @@ func (p *port) call(id raft.ServerID, command any, data io.Reader, timeout time.
 }
 
 func (p *port) send(id raft.ServerID, command any, data io.Reader, answer chan raft.RPCResponse) {
-	if p.node.dead.Load() {
+	if p.silent() {
 		return
 	}
 	to := nodeOf(string(id))
@@ -67,7 +80,7 @@ func (p *port) send(id raft.ServerID, command any, data io.Reader, answer chan r
 			return
 		}
 		if data != nil {
-			data = p.net.tear(data, p.node, peer.node)
+			data = p.net.tear(data, p, peer)
 		}
 		r, ok := peer.handle(copied(command), data)
 		if ok {
@@ -86,12 +99,14 @@ func (p *port) wait(answer chan raft.RPCResponse, timeout time.Duration) (any, e
 	defer t.Stop()
 	select {
 	case r := <-answer:
-		if p.node.dead.Load() {
+		if p.silent() {
 			return nil, errDead
 		}
 		return r.Response, r.Error
 	case <-t.C:
 		return nil, errTimeout
+	case <-p.quit:
+		return nil, errDead
 	case <-p.node.gone:
 		return nil, errDead
 	}
@@ -106,13 +121,17 @@ func (p *port) handle(command any, data io.Reader) (r raft.RPCResponse, ok bool)
 	} else {
 		select {
 		case p.inbox <- rpc:
+		case <-p.quit:
+			return r, false
 		case <-p.node.gone:
 			return r, false
 		}
 	}
 	select {
 	case r = <-out:
-		return r, !p.node.dead.Load()
+		return r, !p.silent()
+	case <-p.quit:
+		return r, false
 	case <-p.node.gone:
 		return r, false
 	}
@@ -146,7 +165,7 @@ func copied(command any) any {
 }
 
 // tear lets a stream be interrupted.
-func (n *network) tear(data io.Reader, from, to *node) io.Reader {
+func (n *network) tear(data io.Reader, from, to *port) io.Reader {
 	n.sum.add("snapshot streams", 1)
 	s := &torn{Reader: data, net: n, from: from, to: to, left: -1}
 	if n.rng.permille(5 * n.weather().drop) {

@@ -49,6 +49,7 @@ type world struct {
 	clients  sync.WaitGroup
 	ghosts   sync.WaitGroup // what ends of dead nodes
 	admin    chan struct{}  // has room for the one change of members at a time
+	opening  chan struct{}  // and for one who opens replicas: a seat must not be missed, nor taken twice
 
 	crashMu sync.Mutex
 	mu      sync.Mutex
@@ -63,7 +64,7 @@ type world struct {
 
 func newWorld(seed uint64, sum *tally) *world {
 	plan, chance := newRng(seed, 1), newRng(seed, 2)
-	w := &world{plan: plan, chance: chance, sum: sum, log: quiet, oracle: newOracle(), admin: make(chan struct{}, 1), skews: map[string]time.Duration{},
+	w := &world{plan: plan, chance: chance, sum: sum, log: quiet, oracle: newOracle(), admin: make(chan struct{}, 1), opening: make(chan struct{}, 1), skews: map[string]time.Duration{},
 		nodes: map[string]*node{}, disks: map[string]*vfs.MemFS{}, hit: map[string]int{}}
 	w.history = newHistory(w.oracle)
 	for i := range 3 + plan.IntN(3) {
@@ -244,6 +245,8 @@ func (w *world) bury(n *node) {
 
 // start starts a node from its disk. It may crash while it starts.
 func (w *world) start(name string, fuse int) error {
+	w.opening <- struct{}{}
+	defer func() { <-w.opening }()
 	w.mu.Lock()
 	mem := w.disks[name]
 	if w.nodes[name] != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -24,7 +25,7 @@ type Audit struct {
 	Replicas int                     // that were compared
 	Created  map[ticketing.ID]int    // comments → CommentCreated events
 	texts    map[string]ticketing.ID // of those
-	uneven   bool                    // some replicas have not applied what others have
+	uneven   []string                // replicas that have not applied what others have
 	problems []string
 	replicas map[string][]replicaData // by shard
 }
@@ -41,11 +42,13 @@ func (c *Cluster) Audit() *Audit {
 	c.tb.Helper()
 	var a *Audit
 	for range 5 {
+		at := time.Now()
 		c.StopAll()
-		if a = c.read(); !a.uneven {
+		c.tb.Logf("stopped in %v", time.Since(at).Round(time.Millisecond))
+		if a = c.read(); len(a.uneven) == 0 {
 			break
 		}
-		c.tb.Log("once more: some replicas lack the last entries")
+		c.tb.Logf("once more: some replicas lack the last entries: %q", a.uneven)
 		for _, n := range c.Nodes() {
 			n.Start()
 		}
@@ -54,8 +57,8 @@ func (c *Cluster) Audit() *Audit {
 		}
 		c.WaitSettled()
 	}
-	if a.uneven {
-		a.fault("the replicas never have the same entries")
+	if len(a.uneven) > 0 {
+		a.fault("the replicas never have the same entries: %q", a.uneven)
 	}
 	for _, p := range a.problems[:min(20, len(a.problems))] {
 		c.tb.Error(p)
@@ -107,7 +110,7 @@ func (a *Audit) compare(name string, replicas []replicaData) {
 		first := replicas[0]
 		switch {
 		case r.applied != first.applied:
-			a.uneven = true
+			a.uneven = append(a.uneven, fmt.Sprintf("%s: %s %d, %s %d", name, first.node, first.applied, r.node, r.applied))
 		case r.hash != first.hash:
 			a.fault("%s: the replicas of %s and %s differ after entry %d", name, first.node, r.node, r.applied)
 		}

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -175,7 +177,7 @@ func (c *Cluster) forget(n *Node) {
 	c.nodes = slices.DeleteFunc(c.nodes, func(other *Node) bool { return other == n })
 }
 
-// writeConfig writes a node's config. The first node has nobody to join, so it makes the cluster.
+// writeConfig writes a node's config. The first node has nobody to join: its cluster is made here.
 func (c *Cluster) writeConfig(n *Node, http string, own identity) {
 	c.tb.Helper()
 	ca, _ := c.authority.PEM()
@@ -192,6 +194,12 @@ func (c *Cluster) writeConfig(n *Node, http string, own identity) {
 	fmt.Fprintf(&b, "  ca: %s  cert: %s  key: %s", indent(string(ca)), indent(own.cert), indent(own.key))
 	if err := os.WriteFile(n.config, []byte(b.String()), 0o600); err != nil {
 		c.tb.Fatal(err)
+	}
+	if len(join) > 0 {
+		return
+	}
+	if out, err := exec.Command(Binary(c.tb), "cluster", "init", "--config", n.config).CombinedOutput(); err != nil {
+		c.tb.Fatalf("%v: %s", err, out)
 	}
 }
 
@@ -230,9 +238,13 @@ func (c *Cluster) Token(name string) string {
 	return token
 }
 
-// end kills what runs, and shows the logs of a test that failed.
+// end kills what runs, and keeps the logs of a test that failed, with what every node's goroutines were doing.
 func (c *Cluster) end() {
 	for _, n := range c.Nodes() {
+		if c.tb.Failed() && n.Running() && !n.Suspended() {
+			n.signal(syscall.SIGQUIT)
+			n.Ended(20 * time.Second)
+		}
 		n.Kill()
 	}
 	c.Net.close()

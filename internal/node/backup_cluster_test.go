@@ -38,6 +38,11 @@ func member(t *testing.T, ca *peer.Authority, name string, first *Node) *Node {
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if first == nil {
+		if _, err := InitCluster(cfg, ca.Cluster(), slog.New(slog.DiscardHandler), func(err error) { t.Error(err) }); err != nil {
+			t.Fatal(err)
+		}
+	}
 	n, err := Open(t.Context(), cfg, Options{Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)

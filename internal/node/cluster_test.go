@@ -2,6 +2,7 @@ package node
 
 import (
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"ticketing"
 	"ticketing/config"
+	"ticketing/runtime/peer"
 )
 
 // TestRecord: a data directory is one cluster's and one node's, and a config that says otherwise is refused with the reason.
@@ -165,5 +167,26 @@ func TestReports(t *testing.T) {
 	r.lead(false)
 	if _, known := r.alive("n3"); known {
 		t.Error("it does not lead any more")
+	}
+}
+
+// TestNoSecondCluster: a node that knows others does not begin a cluster of its own when its disk is empty, not even with Dev: the others would
+// take it for the one that they know.
+func TestNoSecondCluster(t *testing.T) {
+	cfg := smallConfig(1)
+	ca, err := peer.NewAuthority("abc", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key, err := ca.Issue("n1", time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, _ := ca.PEM()
+	cfg.Data, cfg.NodeID, cfg.ClusterListen = filepath.Join(t.TempDir(), "n1"), "n1", "127.0.0.1:7009"
+	cfg.ClusterCA, cfg.ClusterCert, cfg.ClusterKey = string(authority), string(cert), string(key)
+	_, err = Open(t.Context(), cfg, Options{Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	if err == nil || !strings.Contains(err.Error(), "cluster init") {
+		t.Errorf("%v", err)
 	}
 }

@@ -204,11 +204,11 @@ func (f feeds) Acked(producer string, index int, c shard.Consumer, durable uint6
 		}
 		return
 	}
-	f.n.running.Go(func() {
+	go func() { // not waited for: it ends with the node, and changes nothing here
 		ctx, cancel := context.WithTimeout(f.n.life, pollSlack)
 		defer cancel()
 		_, _ = call[nothing](ctx, f.n, leader, callAck, ackLog{producer, index, c.Service, c.Shard, durable}) // another one follows
-	})
+	}()
 }
 
 func (f feeds) ack(_ context.Context, _ string, q ackLog) (nothing, error) {

@@ -261,7 +261,7 @@ func (n *Node) catchUp(running context.Context) bool {
 	if err != nil {
 		return false
 	}
-	for sh.Local().Applied() < at {
+	for a := sh.Local(); a == nil || a.Applied() < at; a = sh.Local() {
 		select {
 		case <-ctx.Done():
 			return false

@@ -109,7 +109,12 @@ func (n *Node) followMap(running context.Context) {
 	c := shard.Consumer{Service: "node", Want: func(ev *ticketing.Event) bool { return ev.Type == ticketing.EvClusterChanged }}
 	for running.Err() == nil {
 		n.readMap()
-		feed := n.sys.Shard(control.Name, 0).Local().Feed()
+		a := n.sys.Shard(control.Name, 0).Local()
+		if a == nil { // the replica is being replaced
+			n.pause(running, mapEvery)
+			continue
+		}
+		feed := a.Feed()
 		head := feed.Head()
 		_, _, _ = feed.Poll(running, c, head, head.Seq, mapEvery) // an event, or the time: both are reasons to look
 	}
@@ -118,6 +123,9 @@ func (n *Node) followMap(running context.Context) {
 // readMap takes over the map from this node's replica of control, if it has a newer one.
 func (n *Node) readMap() {
 	a := n.sys.Shard(control.Name, 0).Local()
+	if a == nil {
+		return
+	}
 	var m ticketing.ClusterMap
 	found := false
 	err := a.Read(func(v *shard.View) error {

@@ -175,7 +175,7 @@ func (n *Node) identify(ctx context.Context) error {
 			r, changed = clusterRecord{Format: formatVersion, Shards: j.Map.Shards, Created: n.started, Cluster: j.Map.Cluster, Node: n.cfg.NodeID,
 				Incarnation: j.Incarnation, Control: j.Control, Joining: true}, true
 		}
-	case n.cfg.Dev:
+	case n.cfg.Dev && !n.cfg.Clustered(): // a node that has had others must not begin anew beside them
 		r, changed = newCluster(n.cfg, cluster), true
 	default:
 		err = fmt.Errorf("%s holds no cluster; create one with cluster init, join one with cluster.join, or serve with --dev", n.cfg.Data)

@@ -113,10 +113,8 @@ func (g *group) report() ticketing.GroupReport {
 	s := g.replica.Status()
 	r := ticketing.GroupReport{Service: g.key.service, Shard: g.key.index, ID: g.id, State: s.State, Leader: s.Leader, Term: s.Term, Last: s.Last,
 		Commit: s.Commit, Applied: s.Handled, Serving: g.actor.Leading()}
-	if s.State == ticketing.GroupLeader {
-		for _, m := range s.Members {
-			r.Members = append(r.Members, ticketing.GroupMember{ID: m.ID, Node: m.Node, Voter: m.Voter})
-		}
+	for _, m := range s.Members {
+		r.Members = append(r.Members, ticketing.GroupMember{ID: m.ID, Node: m.Node, Voter: m.Voter})
 	}
 	return r
 }

@@ -1,0 +1,105 @@
+package clustertest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ticketing"
+)
+
+// A follower that is cut off until the others have dropped the log that it needs gets a snapshot; killed in the middle of receiving it, it gets
+// another one, and ends the same bytes as the others.
+func TestKilledWhileReceivingSnapshot(t *testing.T) {
+	c := Start(t, Options{Shards: 1})
+	l := c.NewLoad("snapshot")
+	leader := c.Leader("posts", 0)
+	victim := c.anyBut(leader)
+	c.Net.Split(Cut, []string{victim.Name}, c.Names(victim.Name))
+	began := time.Now()
+	written := c.bulk(t, l.user, victim, 90<<20)
+	t.Logf("%d posts in %v while %s was cut off", written, time.Since(began).Round(time.Millisecond), victim.Name)
+
+	s := c.WaitStatus(30*time.Second, func(s ticketing.ClusterStatus) string {
+		if g := Group(s, "posts", 0); !g.Serving {
+			return "posts has no leader"
+		}
+		return ""
+	})
+	leader = c.Node(Group(s, "posts", 0).Leader)
+	victim.Kill() // what it holds now is all it has
+	before := c.Net.Sent(leader.Name, victim.Name)
+	c.Net.Heal()
+	for _, name := range c.Names(victim.Name) {
+		c.Net.Delay(name, victim.Name, 2*time.Millisecond) // so that the middle is long enough to be met
+	}
+	victim.Start()
+	spool := filepath.Join(victim.Dir, "spool")
+	c.until("a snapshot is half received", func() bool {
+		return c.Net.Sent(leader.Name, victim.Name)-before > 8<<20 && spooled(spool) > 4<<20
+	})
+	victim.Kill()
+	half := spooled(spool)
+	c.Net.Heal()
+	victim.Start()
+	victim.WaitReady()
+	c.WaitSettled()
+	if got := c.Net.Sent(leader.Name, victim.Name) - before; got < 64<<20 {
+		t.Errorf("%s got %d MiB: that was no snapshot", victim.Name, got>>20)
+	}
+	a := c.Audit()
+	t.Logf("%s was killed with %d MiB of the snapshot; %d pairs of replicas are the same bytes", victim.Name, half>>20, a.Replicas)
+	if left := spooled(spool); left != 0 {
+		t.Errorf("%d bytes of snapshots are left in %s", left, spool)
+	}
+}
+
+// spooled returns the bytes of received snapshots in a node's spool.
+func spooled(dir string) (size int64) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), ".snapshot") {
+			size += info.Size()
+		}
+	}
+	return size
+}
+
+// bulk writes posts of the greatest length until their texts have a size, and returns how many.
+func (c *Cluster) bulk(t *testing.T, user *Client, not *Node, size int64) int64 {
+	t.Helper()
+	const length = 20_000
+	body := strings.Repeat("語のない言葉", length/6)
+	var next, done atomic.Int64
+	count := size / int64(len(body))
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			own := user.with(patience)
+			for i := next.Add(1); i <= count && !t.Failed(); i = next.Add(1) {
+				for end := time.Now().Add(time.Minute); ; pause() {
+					n := c.anyBut(not)
+					r, err := own.Do(context.Background(), n, http.MethodPost, "/api/posts", map[string]string{"title": fmt.Sprintf("Number %d", i), "body": body},
+						"Idempotency-Key", fmt.Sprintf("bulk-%06d", i))
+					if err == nil && r.Status == http.StatusCreated {
+						done.Add(1)
+						break
+					}
+					if err == nil && r.Status != http.StatusServiceUnavailable || time.Now().After(end) {
+						t.Errorf("status %d %.200s, %v", r.Status, r.Raw, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return done.Load()
+}
