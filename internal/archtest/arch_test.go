@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	// the command line makes the files of a cluster where no node runs
 	"internal/clusterconfig": {"", "config", "runtime/peer"},
 	"internal/youtube":       {""},
-	"internal/bench":         {"", "client", "internal/youtube"},
+	"internal/bench":         {"", "config", "client", "internal/clusterconfig", "internal/youtube", "plugins"},
 	"cmd/ticketing":          {"", "config", "client", "internal", "gateway"},
 	"internal/archtest":      {},
 	"internal/mutants":       {},
@@ -55,6 +55,7 @@ var foreign = map[string][]string{
 	"github.com/spf13/cobra":              {"cmd/ticketing"},
 	"github.com/knadh/koanf":              {"config"},
 	"github.com/cockroachdb/pebble":       {"runtime", "actors/query", "internal/backup", "internal/node", "internal/contract", "internal/clustertest"},
+	"github.com/anishathalye/porcupine":   {"internal/clustertest"},
 	"filippo.io/age":                      {"internal/backup"},
 	"github.com/klauspost/compress":       {"internal/backup"},
 	"go.opentelemetry.io/otel":            {"gateway", "internal/trace"},
