@@ -73,7 +73,7 @@ func (t *netTransport) Close() error {
 // and lets a node that is back wait as long. Its heartbeats are more frequent; so a request with entries waits for the answer to one.
 func (t *netTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	back := t.back(target)
-	err := t.NetworkTransport.AppendEntries(id, at(id, target), a, resp)
+	err := t.append(id, target, a, resp)
 	if err == nil {
 		t.answered(target)
 		return nil
@@ -89,7 +89,7 @@ func (t *netTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress
 	defer timer.Stop()
 	select {
 	case <-back:
-		return t.NetworkTransport.AppendEntries(id, at(id, target), a, resp)
+		return t.append(id, target, a, resp)
 	case <-timer.C:
 	case <-t.layer.done:
 	}
@@ -100,6 +100,11 @@ func (t *netTransport) wait(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.waiting += n
+}
+
+// append sends a request and does not wait for anything but its answer.
+func (t *netTransport) append(id raft.ServerID, target raft.ServerAddress, a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	return t.NetworkTransport.AppendEntries(id, at(id, target), a, resp)
 }
 
 // back is closed at the node's next answer.

@@ -66,7 +66,7 @@ func newTransport(c *Config, compacted func() (index, term uint64)) (*transport,
 	t.teller = newTeller(t.quit)
 	t.teller.send = t.Transport.AppendEntries
 	if n, ok := t.Transport.(*netTransport); ok {
-		t.teller.send = n.NetworkTransport.AppendEntries // which does not wait for a node to come back
+		t.teller.send = n.append // which does not wait for a node to come back
 	}
 	if _, alone := t.Transport.(*loner); !alone {
 		go t.teller.run()
@@ -176,6 +176,7 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 		return err
 	}
 	request := t.sent.Add(1)
+	t.teller.sending(id, target, a)
 	if quorum || len(a.Entries) == 0 {
 		err = t.Transport.AppendEntries(id, target, a, resp)
 	} else {
@@ -184,6 +185,7 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	if err == nil && resp.Success && resp.Term == a.Term {
 		t.accept(id, answer{a.Term, request})
 		t.agree(id, a)
+		t.teller.shown(id, a)
 	}
 	return err
 }
