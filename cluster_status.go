@@ -29,7 +29,7 @@ type GroupReport struct {
 	Commit  uint64        `cbor:"8,keyasint" json:"commit"`
 	Applied uint64        `cbor:"9,keyasint" json:"applied"`
 	Serving bool          `cbor:"10,keyasint,omitempty" json:"serving"`           // it leads, and its actor answers
-	Members []GroupMember `cbor:"11,keyasint,omitempty" json:"members,omitempty"` // only if it leads
+	Members []GroupMember `cbor:"11,keyasint,omitempty" json:"members,omitempty"` // as this replica has the group's configuration
 }
 
 // NodeReport is what a node says once a second. Nobody commits it.

@@ -29,7 +29,8 @@ func (a *app) bench() *cobra.Command {
 	c := &cobra.Command{Use: "bench [-- SERVE FLAGS…]", Short: "Measure a server under load", Args: between(0, -1),
 		Long: `Without --url, starts this program as a server on a temporary data directory and stops it at the end; what follows -- goes to its
 command line. Comments are written in a closed loop, then in an open loop at half the rate that was reached (or only in an open loop at
---rate), and the feed page is read in a closed loop.`}
+--rate), and the feed page is read in a closed loop. With --nodes, the servers are the nodes of a cluster, and the load is spread over
+all of them.`}
 	f := c.Flags()
 	f.StringVar(&b.remote.url, "url", "", "a running server; needs an operator")
 	f.StringVar(&b.remote.token, "token", "", "an operator's bearer token; also TICKETING_TOKEN")
@@ -42,6 +43,11 @@ command line. Comments are written in a closed loop, then in an open loop at hal
 	f.IntVar(&o.Posts, "posts", 64, "posts that are commented on")
 	f.IntVar(&o.Prefill, "prefill", 0, "comments that are stored before anything is measured")
 	f.IntVar(&o.Runs, "runs", 1, "repetitions; the table shows medians")
+	f.IntVar(&o.Nodes, "nodes", 1, "nodes of a cluster on loopback; 1: a server that is alone")
+	f.BoolVar(&o.Compare, "compare", true, "with several nodes, measure a server that is alone first")
+	f.BoolVar(&o.Join, "join", false, "then let one more node join while the open loop goes on; use it with --prefill")
+	f.IntVar(&o.Generations, "generations", 0, "then time so many changes of the rules, with a compiled and with a fresh module")
+	f.StringVar(&o.Profiles, "profiles", "", "a directory for a CPU profile of every server under the first load")
 	f.StringVar(&b.texts, "texts", filepath.Join("examples", "data", "*.csv"), "comment files whose texts are sent")
 	f.StringVar(&b.json, "json", "", "write the report there as JSON; - prints it instead of the table")
 	c.RunE = func(c *cobra.Command, args []string) error {

@@ -109,11 +109,13 @@ func (w *waiting) flags(c *cobra.Command, until string) {
 type goal struct {
 	what, unit string // for the progress: "n2 leads" and "shards"
 	left       func(ticketing.ClusterStatus) (int, error)
+	lasts      time.Duration // how long nothing must be left before it counts
 }
 
-// settled is reached when nothing is wrong, and no replica moves.
+// settled is reached when nothing is wrong and no replica moves, for longer than the cluster believes that a node is alive which has just
+// ended.
 func settled() goal {
-	return goal{"the cluster has", "faults and moves", func(s ticketing.ClusterStatus) (int, error) { return len(s.Faults) + len(s.Moves), nil }}
+	return goal{"the cluster has", "faults and moves", func(s ticketing.ClusterStatus) (int, error) { return len(s.Faults) + len(s.Moves), nil }, 5 * time.Second}
 }
 
 // drained is reached when the node leads nothing.
@@ -127,7 +129,7 @@ func drained(node string) goal {
 			return 0, fmt.Errorf("%s was taken back", node)
 		}
 		return n.Leaders, nil
-	}}
+	}, 0}
 }
 
 // gone is reached when the cluster has forgotten the node.
@@ -141,7 +143,7 @@ func gone(node string) goal {
 			return 0, fmt.Errorf("%s was taken back", node)
 		}
 		return max(1, n.Replicas), nil
-	}}
+	}, 0}
 }
 
 func findNode(s ticketing.ClusterStatus, node string) *ticketing.NodeStatus {
@@ -161,6 +163,7 @@ func (a *app) wait(ctx context.Context, api *client.Client, w waiting, g goal) e
 	defer tick.Stop()
 	var bar *progress
 	total, left := 0, 0
+	var since time.Time // since when nothing is left
 	for {
 		s, err := api.Cluster(ctx)
 		var refused *client.Error
@@ -176,7 +179,14 @@ func (a *app) wait(ctx context.Context, api *client.Client, w waiting, g goal) e
 			}
 			total = max(total, left)
 			bar.set(total - left)
-			if left == 0 {
+			if left > 0 {
+				since = time.Time{}
+				break
+			}
+			if since.IsZero() {
+				since = time.Now()
+			}
+			if time.Since(since) >= g.lasts {
 				bar.done()
 				return nil
 			}

@@ -3,10 +3,12 @@ package main
 import (
 	"crypto/tls"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +169,67 @@ func TestClusterAdd(t *testing.T) {
 	}
 }
 
+// A node that was alone becomes the first one of a cluster, with its data.
+func TestClusterInitExisting(t *testing.T) {
+	at := t.TempDir()
+	dir, data := filepath.Join(at, "keys"), filepath.Join(at, "data")
+	more := []string{"cluster", "init", "--existing", "--dir", dir, "--advertise", "127.0.0.1:7109", "--data", data}
+	if line := fail(t, "", more...); !strings.Contains(line, "holds no cluster") {
+		t.Errorf("%s", line)
+	}
+	c := config.Default()
+	c.Data, c.Dev, c.Shards, c.HTTP = data, true, 1, "127.0.0.1:8109"
+	a := &app{out: os.Stdout, err: os.Stderr}
+	open := func(c config.Config) *node.Node {
+		t.Helper()
+		n, err := node.Open(t.Context(), c, node.Options{Log: a.logger(c), Fatal: func(err error) { t.Error(err) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	n := open(c)
+	if _, err := n.CreateUser(t.Context(), "ada@example.org", "Ada", "a long passphrase", ticketing.RoleUser); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if line := fail(t, "", append(more, "--node", "n7")...); !strings.Contains(line, "is the node n1's") {
+		t.Errorf("%s", line)
+	}
+	if line := fail(t, "", append(more, "--shards", "4")...); !strings.Contains(line, "created with 1 shards") {
+		t.Errorf("%s", line)
+	}
+	if line := fail(t, "", "cluster", "init", "--existing", "--data", data); !strings.Contains(line, "--dir DIR") {
+		t.Errorf("%s", line)
+	}
+	succeed(t, "", append(more, "--dev", "--http", "127.0.0.1:8109")...)
+	c = loaded(t, filepath.Join(dir, "n1.yaml"))
+	certified(t, c)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ClusterListen, c.ClusterAdvertise = ln.Addr().String(), ""
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n = open(c)
+	if _, err := n.CreateUser(t.Context(), "ada@example.org", "Ada", "a long passphrase", ticketing.RoleUser); ticketing.KindOf(err) != ticketing.Conflict {
+		t.Errorf("the account is gone: %v", err)
+	}
+	if s, err := n.ClusterStatus(t.Context()); err != nil || len(s.Nodes) != 1 {
+		t.Errorf("%+v, %v", s.Nodes, err)
+	}
+	if err := n.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if line := fail(t, "", more...); !strings.Contains(line, "is not overwritten") {
+		t.Errorf("%s", line)
+	}
+}
+
 // Both commands take a node's settings from a file, flags win over it, and what makes the node one of the cluster is added.
 func TestClusterConfigsFromFiles(t *testing.T) {
 	at := t.TempDir()
@@ -196,6 +259,29 @@ func TestClusterConfigsFromFiles(t *testing.T) {
 	} {
 		if line := fail(t, "", "cluster", "add", tc.node, "--dir", dir, "--config", tc.file); !strings.Contains(line, tc.want) {
 			t.Errorf("%q lacks %q", line, tc.want)
+		}
+	}
+}
+
+// The example's settings make a cluster whose nodes know where the others are.
+func TestExampleCluster(t *testing.T) {
+	at := t.TempDir()
+	dir, example := filepath.Join(at, "keys"), filepath.Join("..", "..", "examples", "cluster")
+	succeed(t, "", "cluster", "init", "--dir", dir, "--config", filepath.Join(example, "n1.yaml"), "--data", filepath.Join(at, "n1"))
+	for _, name := range []string{"n2", "n3"} {
+		succeed(t, "", "cluster", "add", name, "--dir", dir, "--config", filepath.Join(example, name+".yaml"), "--out", filepath.Join(dir, name+".yaml"))
+	}
+	all := map[string]config.Config{}
+	for _, name := range []string{"n1", "n2", "n3"} {
+		c := loaded(t, filepath.Join(dir, name+".yaml"))
+		certified(t, c)
+		all[name] = c
+	}
+	for name, c := range all {
+		for other, o := range all {
+			if name != other && (!slices.Contains(c.ClusterJoin, o.Advertised()) || c.HTTP == o.HTTP || c.Data == o.Data) {
+				t.Errorf("%s does not know %s, or has something that is its: %+v", name, other, c.Redacted())
+			}
 		}
 	}
 }
@@ -335,6 +421,8 @@ func TestClusterWaits(t *testing.T) {
 	wrong := twoNodes(nil)
 	wrong.Faults = []string{"posts/3 has no leader."}
 	w := waiting{limit: 30 * time.Second, every: time.Millisecond}
+	soon, late := settled(), settled()
+	soon.lasts, late.lasts = 0, time.Hour
 	few := waiting{limit: 20 * time.Millisecond, every: time.Millisecond}
 	for _, tc := range []struct {
 		name string
@@ -349,9 +437,10 @@ func TestClusterWaits(t *testing.T) {
 		{"removed", gone("n2"), w, []ticketing.ClusterStatus{holds(9), holds(1), holds(0), without}, ""},
 		{"taken back while it leaves", gone("n2"), w, []ticketing.ClusterStatus{holds(9), back}, "taken back"},
 		{"empty, but still a member", gone("n2"), few, []ticketing.ClusterStatus{holds(0)}, "still 1 shards"},
-		{"settled", settled(), w, []ticketing.ClusterStatus{wrong, moves, back}, ""},
-		{"never without a fault", settled(), few, []ticketing.ClusterStatus{wrong}, "the cluster has still 1 faults and moves"},
-		{"never without a move", settled(), few, []ticketing.ClusterStatus{moves}, "the cluster has still 1 faults and moves"},
+		{"settled", soon, w, []ticketing.ClusterStatus{wrong, moves, back}, ""},
+		{"settled, but not for long", late, few, []ticketing.ClusterStatus{back}, "the cluster has still 0 faults and moves"},
+		{"never without a fault", soon, few, []ticketing.ClusterStatus{wrong}, "the cluster has still 1 faults and moves"},
+		{"never without a move", soon, few, []ticketing.ClusterStatus{moves}, "the cluster has still 1 faults and moves"},
 		{"never", drained("n2"), few, []ticketing.ClusterStatus{leads(4)}, "n2 leads still 4 shards"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	// the command line makes the files of a cluster where no node runs
 	"internal/clusterconfig": {"", "config", "runtime/peer"},
 	"internal/youtube":       {""},
-	"internal/bench":         {"", "client", "internal/youtube"},
+	"internal/bench":         {"", "config", "client", "internal/clusterconfig", "internal/youtube", "plugins"},
 	"cmd/ticketing":          {"", "config", "client", "internal", "gateway"},
 	"internal/archtest":      {},
 	"internal/mutants":       {},

@@ -30,6 +30,11 @@ type Options struct {
 	Posts       int
 	Prefill     int // comments that are stored before anything is measured
 	Runs        int
+	Nodes       int    // of the cluster that is started; 1: a server that is alone
+	Compare     bool   // with several nodes, do the same with a server that is alone, first
+	Join        bool   // let one more node join under load
+	Generations int    // how often each way of changing the rules is timed; 0: not
+	Profiles    string // a directory for CPU profiles of the servers under the first load that is measured; empty: none
 	Texts       []string
 	Log         io.Writer // what is going on, a line each
 }
@@ -47,6 +52,14 @@ func (o Options) Validate() error {
 		return errors.New("--users is a number from 1 to 10000, --posts one from 1 to 100000")
 	case o.Prefill < 0 || o.Runs < 1:
 		return errors.New("--prefill is not negative, and --runs at least 1")
+	case o.Nodes < 1 || o.Nodes > 9:
+		return errors.New("--nodes is a number from 1 to 9")
+	case o.URL != "" && (o.Nodes > 1 || o.Profiles != ""):
+		return errors.New("--nodes and --profiles are for servers that are started, and not for one with a --url")
+	case o.Nodes == 1 && (o.Join || o.Generations > 0):
+		return errors.New("--join and --generations are for a cluster: set --nodes, too")
+	case o.Generations < 0:
+		return errors.New("--generations is not negative")
 	case o.URL != "" && !strings.HasPrefix(o.URL, "http://"):
 		return errors.New("--url: the load generator speaks plain HTTP only")
 	}
@@ -63,6 +76,12 @@ type Report struct {
 	Runs     [][]Phase `json:"runs"`
 	Medians  []Phase   `json:"medians"`
 	Restarts *Restarts `json:"restarts,omitempty"`
+
+	// Of a cluster.
+	Nodes       int          `json:"nodes,omitempty"`
+	Join        *Join        `json:"join,omitempty"`
+	Generations *Generations `json:"generations,omitempty"`
+	Alone       []Phase      `json:"alone,omitempty"` // the medians of one server, in the same run
 }
 
 // Machine is where it was measured; generator and server share it unless a URL was given.
@@ -88,45 +107,71 @@ func Run(ctx context.Context, o Options, command string) (r *Report, err error) 
 		return nil, err
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // the generator's own collections are no part of the server
-	var p *process
-	url, operator := o.URL, o.Operator
-	if url == "" {
-		email, password := "operator@example.org", rand.Text()
-		if p, err = newProcess(o.Binary, o.ServerArgs, email, password); err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, p.close()) }()
-		if _, err := p.start(ctx); err != nil {
-			return nil, err
-		}
-		url = p.url
-		if operator, err = client.New(url, client.Options{}); err != nil {
-			return nil, err
-		}
-		if err := operator.SignIn(ctx, email, password); err != nil {
-			return nil, fmt.Errorf("the operator: %w", err)
-		}
-	}
-	restore, err := liftRate(ctx, operator)
-	if err != nil {
-		return nil, err
-	}
 	r = &Report{Command: command, At: time.Now().UTC().Truncate(time.Second), Machine: machine(), Note: note}
-	err = measure(ctx, o, url, operator, p, r)
-	if p == nil {
-		return r, errors.Join(err, restore())
+	if o.URL != "" {
+		return r, o.runAt(ctx, r)
 	}
-	return r, err
+	if o.Nodes > 1 && o.Compare {
+		alone := o
+		alone.Nodes, alone.Join, alone.Generations, alone.Profiles = 1, false, 0, ""
+		one := &Report{}
+		fmt.Fprintln(o.Log, "one server")
+		if err := alone.runFleet(ctx, one); err != nil {
+			return nil, err
+		}
+		r.Alone = one.Medians
+	}
+	return r, o.runFleet(ctx, r)
 }
 
-// measure fills the report in.
-func measure(ctx context.Context, o Options, url string, operator *client.Client, p *process, r *Report) error {
-	fmt.Fprintf(o.Log, "signing up %d authors, writing %d posts\n", o.Users, o.Posts)
-	w, err := newWorld(ctx, url, operator, o)
+// runAt measures somebody else's server.
+func (o Options) runAt(ctx context.Context, r *Report) error {
+	restore, err := liftRate(ctx, o.Operator)
 	if err != nil {
 		return err
 	}
-	b := &bencher{o: o, w: w, p: p}
+	return errors.Join(measure(ctx, o, []string{o.URL}, o.Operator, nil, r), restore())
+}
+
+// runFleet starts servers, measures them, and ends them.
+func (o Options) runFleet(ctx context.Context, r *Report) (err error) {
+	email, password := "operator@example.org", rand.Text()
+	f, err := newFleet(o.Binary, o.ServerArgs, o.Nodes, email, password)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	if err := f.start(ctx); err != nil {
+		return err
+	}
+	operator, err := client.New(f.nodes[0].url, client.Options{})
+	if err != nil {
+		return err
+	}
+	if err := operator.SignIn(ctx, email, password); err != nil {
+		return fmt.Errorf("the operator: %w", err)
+	}
+	if o.Nodes > 1 {
+		r.Nodes = o.Nodes
+		fmt.Fprintf(o.Log, "a cluster of %d nodes\n", o.Nodes)
+		if err := f.settled(ctx, operator); err != nil {
+			return err
+		}
+	}
+	if _, err := liftRate(ctx, operator); err != nil {
+		return err
+	}
+	return measure(ctx, o, f.urls(), operator, f, r)
+}
+
+// measure fills the report in. f is nil for somebody else's server.
+func measure(ctx context.Context, o Options, urls []string, operator *client.Client, f *fleet, r *Report) error {
+	fmt.Fprintf(o.Log, "signing up %d authors, writing %d posts\n", o.Users, o.Posts)
+	w, err := newWorld(ctx, urls, operator, o)
+	if err != nil {
+		return err
+	}
+	b := &bencher{o: o, w: w, f: f}
 	if o.Prefill > 0 {
 		fmt.Fprintf(o.Log, "storing %d comments\n", o.Prefill)
 		f, err := b.comments(ctx, "prefill", phaseOptions{enough: int64(o.Prefill), duration: 12 * time.Minute})
@@ -150,11 +195,29 @@ func measure(ctx context.Context, o Options, url string, operator *client.Client
 		r.Runs = append(r.Runs, phases)
 	}
 	r.summarize()
-	if p == nil {
+	switch {
+	case f == nil:
 		return nil
+	case f.authority != nil:
+		return b.clusterPhases(ctx, r)
 	}
 	fmt.Fprintln(o.Log, "restarting")
 	r.Restarts, err = b.restarts(ctx)
+	return err
+}
+
+// clusterPhases measures what only a cluster does.
+func (b *bencher) clusterPhases(ctx context.Context, r *Report) (err error) {
+	if b.o.Generations > 0 {
+		fmt.Fprintln(b.o.Log, "changing rules")
+		if r.Generations, err = b.generations(ctx, b.o.Generations); err != nil {
+			return err
+		}
+	}
+	if b.o.Join {
+		fmt.Fprintln(b.o.Log, "one more node joins")
+		r.Join, err = b.join(ctx, open(r.Medians))
+	}
 	return err
 }
 
@@ -193,10 +256,10 @@ func (b *bencher) restarts(ctx context.Context) (*Restarts, error) {
 		sig syscall.Signal
 		ms  *float64
 	}{{syscall.SIGTERM, &r.AfterStopMs}, {syscall.SIGKILL, &r.AfterKillMs}} {
-		if err := b.p.stop(step.sig); err != nil {
+		if err := b.f.nodes[0].stop(step.sig); err != nil {
 			return nil, fmt.Errorf("stopping the server: %w", err)
 		}
-		took, err := b.p.start(ctx)
+		took, err := b.f.nodes[0].start(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -87,7 +87,7 @@ func TestOpenLoopCountsFromTheIntendedStart(t *testing.T) {
 		w.Header().Set("Content-Length", "0")
 	}))
 	l := &load{connections: 1, rate: 100, until: time.Now().Add(400 * time.Millisecond), success: 200}
-	l.run(t.Context(), addr, func(b []byte, _, _ int) []byte { return append(b, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"...) })
+	l.run(t.Context(), []string{addr}, func(b []byte, _, _ int) []byte { return append(b, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"...) })
 	h := l.rec.merged()
 	if n := h.TotalCount(); n < 35 || n > 41 {
 		t.Errorf("%d requests at 100/s in 0.4 s", n)
@@ -107,7 +107,7 @@ func TestClosedLoopCountsFailures(t *testing.T) {
 		w.Header().Set("Content-Length", "0")
 	}))
 	l := &load{connections: 1, until: time.Now().Add(time.Minute), enough: 3, success: 200}
-	l.run(t.Context(), addr, func(b []byte, _, _ int) []byte { return append(b, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"...) })
+	l.run(t.Context(), []string{addr}, func(b []byte, _, _ int) []byte { return append(b, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"...) })
 	if l.accepted.Load() != 3 || l.rec.failed() == 0 {
 		t.Errorf("accepted %d, failed %v", l.accepted.Load(), l.rec.errors)
 	}

@@ -32,8 +32,9 @@ type Figures struct {
 	Failed           float64 `json:"failed"`      // requests that were refused or broke off
 	ServerCores      float64 `json:"serverCores"` // CPU time by time
 	ClientCores      float64 `json:"clientCores"`
-	ServerRSS        float64 `json:"serverRSS"`
-	ServerPeakRSS    float64 `json:"serverPeakRSS"` // within the phase
+	PerCPUSecond     float64 `json:"perCPUSecond,omitempty"` // accepted, by the CPU time of all servers
+	ServerRSS        float64 `json:"serverRSS"`              // of all servers
+	ServerPeakRSS    float64 `json:"serverPeakRSS"`          // within the phase
 	Fsyncs           float64 `json:"fsyncs,omitempty"`
 	Entries          float64 `json:"entries,omitempty"` // of all Raft logs
 	CommandsPerEntry float64 `json:"commandsPerEntry,omitempty"`
@@ -46,6 +47,17 @@ type Phase struct {
 	Rate        float64        `json:"rate,omitempty"` // arrivals a second; 0: a closed loop
 	Figures     Figures        `json:"figures"`
 	Errors      map[string]int `json:"errors,omitempty"` // by status, or the kind of failure
+	Nodes       []NodeFigures  `json:"nodes,omitempty"`  // of a cluster
+	Load        float64        `json:"load"`             // the machine's load average of a minute, at the end
+}
+
+// NodeFigures are what one node of a cluster used in a phase.
+type NodeFigures struct {
+	Node    string  `json:"node"`
+	Cores   float64 `json:"cores"`
+	RSS     float64 `json:"rss"`     // MiB
+	PeakRSS float64 `json:"peakRSS"` // MiB
+	Entries float64 `json:"entries"` // that it proposed
 }
 
 // median returns the phase whose every figure is the median of those of the given phases. Errors are summed up.
@@ -60,15 +72,38 @@ func median(runs []Phase) Phase {
 		}
 		v.Field(i).SetFloat(middle(xs))
 	}
-	var rates []float64
+	m.Nodes = medianNodes(runs)
+	var rates, loads []float64
 	for _, r := range runs {
-		rates = append(rates, r.Rate)
+		rates, loads = append(rates, r.Rate), append(loads, r.Load)
 		for k, n := range r.Errors {
 			m.Errors[k] += n
 		}
 	}
-	m.Rate = middle(rates)
+	m.Rate, m.Load = middle(rates), middle(loads)
 	return m
+}
+
+// medianNodes is median for the figures of every node.
+func medianNodes(runs []Phase) []NodeFigures {
+	out := slices.Clone(runs[0].Nodes)
+	for i := range out {
+		for _, field := range []func(*NodeFigures) *float64{
+			func(n *NodeFigures) *float64 { return &n.Cores },
+			func(n *NodeFigures) *float64 { return &n.RSS },
+			func(n *NodeFigures) *float64 { return &n.PeakRSS },
+			func(n *NodeFigures) *float64 { return &n.Entries },
+		} {
+			var xs []float64
+			for _, r := range runs {
+				if i < len(r.Nodes) {
+					xs = append(xs, *field(&r.Nodes[i]))
+				}
+			}
+			*field(&out[i]) = middle(xs)
+		}
+	}
+	return out
 }
 
 func middle(xs []float64) float64 {

@@ -25,13 +25,14 @@ type load struct {
 // busyPause is how long a worker of a closed loop waits after a refusal.
 const busyPause = 20 * time.Millisecond
 
-// run sends what the requests make, and returns when the last reply is there. request appends the n-th request of a worker to b.
-func (l *load) run(ctx context.Context, addr string, request func(b []byte, worker, n int) []byte) {
+// run sends what the requests make, and returns when the last reply is there. The workers are spread over the addresses. request appends
+// the n-th request of a worker to b.
+func (l *load) run(ctx context.Context, addrs []string, request func(b []byte, worker, n int) []byte) {
 	l.rec = newRecorder()
 	l.start = time.Now()
 	var wg sync.WaitGroup
 	for i := range l.connections {
-		wg.Go(func() { l.worker(ctx, addr, i, request) })
+		wg.Go(func() { l.worker(ctx, addrs[i%len(addrs)], i, request) })
 	}
 	wg.Wait()
 }
@@ -79,13 +80,13 @@ func (l *load) next() (time.Time, bool) {
 func (w *world) comments(offset int) func(b []byte, worker, n int) []byte {
 	heads := make([][]byte, len(w.authors))
 	for i, a := range w.authors {
-		heads[i] = []byte("/comments HTTP/1.1\r\nHost: " + w.host + "\r\nAuthorization: Bearer " + a.api.Token() +
-			"\r\nContent-Type: application/json\r\nContent-Length: ")
+		heads[i] = []byte("\r\nAuthorization: Bearer " + a.api.Token() + "\r\nContent-Type: application/json\r\nContent-Length: ")
 	}
 	return func(b []byte, worker, n int) []byte {
 		body := w.bodies[(offset+worker*101+n)%len(w.bodies)]
 		b = append(b, "POST /api/posts/"...)
 		b = w.posts[(worker+n)%len(w.posts)].Append(b)
+		b = append(append(b, "/comments HTTP/1.1\r\nHost: "...), w.host(worker)...)
 		b = append(b, heads[worker%len(heads)]...)
 		b = strconv.AppendInt(b, int64(len(body)), 10)
 		b = append(b, "\r\n\r\n"...)
@@ -95,6 +96,8 @@ func (w *world) comments(offset int) func(b []byte, worker, n int) []byte {
 
 // feed makes requests for the first page.
 func (w *world) feed() func(b []byte, worker, n int) []byte {
-	r := []byte("GET /api/feed?limit=20 HTTP/1.1\r\nHost: " + w.host + "\r\n\r\n")
-	return func(b []byte, _, _ int) []byte { return append(b, r...) }
+	return func(b []byte, worker, _ int) []byte {
+		b = append(append(b, "GET /api/feed?limit=20 HTTP/1.1\r\nHost: "...), w.host(worker)...)
+		return append(b, "\r\n\r\n"...)
+	}
 }

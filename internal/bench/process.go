@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,35 +20,17 @@ const startTimeout = 60 * time.Second
 
 // process is a server that the benchmark runs itself.
 type process struct {
+	name      string // of the node
 	binary    string
 	args      []string
 	env       []string
 	url       string
 	adminURL  string
-	dir       string
+	peer      string // where other nodes reach it
 	cmd       *exec.Cmd
 	done      chan error
 	mu        sync.Mutex
 	lastLines []string // of its log
-}
-
-// newProcess prepares a server on a temporary data directory.
-func newProcess(binary string, extra []string, email, password string) (*process, error) {
-	dir, err := os.MkdirTemp("", "ticketing-bench-")
-	if err != nil {
-		return nil, err
-	}
-	http, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	admin, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	args := append([]string{"serve", "--dev", "--data", dir, "--http", http, "--admin", admin, "--log", "warn"}, extra...)
-	env := append(os.Environ(), "TICKETING_OPERATOR_EMAIL="+email, "TICKETING_OPERATOR_PASSWORD="+password)
-	return &process{binary: binary, args: args, env: env, url: "http://" + http, adminURL: "http://" + admin, dir: dir}, nil
 }
 
 func freeAddress() (string, error) {
@@ -139,109 +119,4 @@ func (p *process) stop(sig os.Signal) error {
 		p.cmd = nil
 		return fmt.Errorf("the server did not stop within %v: %s", startTimeout, p.log())
 	}
-}
-
-// close ends the server and removes its data.
-func (p *process) close() error {
-	return errors.Join(p.stop(syscall.SIGTERM), os.RemoveAll(p.dir))
-}
-
-// usage is what a process has used so far.
-type usage struct {
-	cpu           time.Duration
-	rss, peak     float64 // MiB
-	fsyncs        float64
-	entries, cmds float64
-}
-
-// ticksPerSecond is USER_HZ, which Linux fixes at 100 for programs.
-const ticksPerSecond = 100
-
-// usage reads /proc, and the server's own counters. What cannot be read stays 0: a server elsewhere has none of it.
-func (p *process) usage() (u usage) {
-	if p == nil || p.cmd == nil {
-		return u
-	}
-	base := "/proc/" + strconv.Itoa(p.cmd.Process.Pid)
-	if b, err := os.ReadFile(base + "/stat"); err == nil {
-		_, after, _ := strings.Cut(string(b), ") ") // the name before may hold spaces
-		if f := strings.Fields(after); len(f) > 12 {
-			user, _ := strconv.ParseInt(f[11], 10, 64)
-			system, _ := strconv.ParseInt(f[12], 10, 64)
-			u.cpu = time.Duration(user+system) * time.Second / ticksPerSecond
-		}
-	}
-	if b, err := os.ReadFile(base + "/status"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			f := strings.Fields(line)
-			if len(f) < 2 {
-				continue
-			}
-			kb, _ := strconv.ParseFloat(f[1], 64)
-			switch f[0] {
-			case "VmHWM:":
-				u.peak = kb / 1024
-			case "VmRSS:":
-				u.rss = kb / 1024
-			}
-		}
-	}
-	p.counters(&u)
-	return u
-}
-
-// resetPeak makes the kernel forget the highest memory use so far.
-func (p *process) resetPeak() {
-	if p != nil && p.cmd != nil {
-		_ = os.WriteFile("/proc/"+strconv.Itoa(p.cmd.Process.Pid)+"/clear_refs", []byte("5"), 0)
-	}
-}
-
-// The server's counters, each summed over its labels.
-const (
-	metricFsyncs   = "ticketing_store_fsyncs_total"
-	metricEntries  = "ticketing_shard_entries_total"
-	metricCommands = "ticketing_shard_commands_total"
-)
-
-// counters reads the admin listener.
-func (p *process) counters(u *usage) {
-	c := &http.Client{Timeout: 5 * time.Second}
-	resp, err := c.Get(p.adminURL + "/metrics")
-	if err != nil {
-		return
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return
-	}
-	sc := bufio.NewScanner(resp.Body)
-	for sc.Scan() {
-		name, value, ok := metricLine(sc.Text())
-		if !ok {
-			continue
-		}
-		switch name {
-		case metricFsyncs:
-			u.fsyncs += value
-		case metricEntries:
-			u.entries += value
-		case metricCommands:
-			u.cmds += value
-		}
-	}
-}
-
-// metricLine splits a line of Prometheus' text format, such as name{label="x"} 1.5e+06.
-func metricLine(line string) (name string, value float64, ok bool) {
-	if strings.HasPrefix(line, "#") {
-		return "", 0, false
-	}
-	i := strings.LastIndexByte(line, ' ')
-	if i < 0 {
-		return "", 0, false
-	}
-	value, err := strconv.ParseFloat(line[i+1:], 64)
-	name, _, _ = strings.Cut(line[:i], "{")
-	return name, value, err == nil
 }

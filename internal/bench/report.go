@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -33,6 +34,7 @@ var rows = []struct {
 	{"drained after, ms", "%.0f", func(f Figures) float64 { return f.DrainMs }},
 	{"server CPU, cores", "%.2f", func(f Figures) float64 { return f.ServerCores }},
 	{"generator CPU, cores", "%.2f", func(f Figures) float64 { return f.ClientCores }},
+	{"accepted by CPU second", "%.0f", func(f Figures) float64 { return f.PerCPUSecond }},
 	{"server RSS, MiB", "%.0f", func(f Figures) float64 { return f.ServerRSS }},
 	{"  peak", "%.0f", func(f Figures) float64 { return f.ServerPeakRSS }},
 	{"fsyncs", "%.0f", func(f Figures) float64 { return f.Fsyncs }},
@@ -78,15 +80,17 @@ func (r *Report) Print(out io.Writer) error {
 	return r.printRest(out)
 }
 
+// printRest writes what is not one phase.
 func (r *Report) printRest(out io.Writer) error {
 	for _, p := range r.Medians {
-		var kinds []string
-		for k := range p.Errors {
-			kinds = append(kinds, k)
+		printErrors(out, p)
+	}
+	for _, p := range r.Medians {
+		if p.Load > 0 {
+			fmt.Fprintf(out, "\n%s: load average %.1f", p.Name, p.Load)
 		}
-		slices.Sort(kinds)
-		for _, k := range kinds {
-			fmt.Fprintf(out, "\n%s: %d × %s", p.Name, p.Errors[k], k)
+		for _, n := range p.Nodes {
+			fmt.Fprintf(out, "\n  %s: %.2f cores, %.0f MiB (peak %.0f), %.0f entries", n.Node, n.Cores, n.RSS, n.PeakRSS, n.Entries)
 		}
 	}
 	if p := r.Prefill; p != nil {
@@ -95,6 +99,43 @@ func (r *Report) printRest(out io.Writer) error {
 	if s := r.Restarts; s != nil {
 		fmt.Fprintf(out, "\nstart with %d comments: %.0f ms after a stop, %.0f ms after a kill", s.Comments, s.AfterStopMs, s.AfterKillMs)
 	}
+	r.printCluster(out)
 	_, err := fmt.Fprintln(out)
 	return err
+}
+
+func printErrors(out io.Writer, p Phase) {
+	for _, k := range slices.Sorted(maps.Keys(p.Errors)) {
+		fmt.Fprintf(out, "\n%s: %d × %s", p.Name, p.Errors[k], k)
+	}
+}
+
+// printCluster writes what only a cluster has.
+func (r *Report) printCluster(out io.Writer) {
+	for i, one := range r.Alone {
+		a, b := one.Figures, r.Medians[i].Figures
+		fmt.Fprintf(out, "\n%s, %d nodes to one: %.0f to %.0f/s is %.0f %%; by CPU second %.0f to %.0f is %.0f %%; p99 %.1f to %.1f ms",
+			one.Name, r.Nodes, b.PerSecond, a.PerSecond, 100*ratio(b.PerSecond, a.PerSecond),
+			b.PerCPUSecond, a.PerCPUSecond, 100*ratio(b.PerCPUSecond, a.PerCPUSecond), b.P99, a.P99)
+		if one.Load > 0 {
+			fmt.Fprintf(out, " (load average %.1f then)", one.Load)
+		}
+	}
+	if g := r.Generations; g != nil {
+		for _, l := range []struct {
+			name string
+			Live
+		}{{"compiled before", g.Compiled}, {"fresh", g.Fresh}} {
+			fmt.Fprintf(out, "\na rule's new generation, module %s: answered after %.0f ms, judged by after %.0f ms", l.name, l.AnsweredMs, l.JudgedMs)
+		}
+		fmt.Fprintf(out, " (its upload: %.0f ms)", g.UploadMs)
+	}
+	if j := r.Join; j != nil {
+		fmt.Fprintf(out, "\none more node: %d replicas in %.1f s, %.0f MB, %.1f MB/s; %.0f snapshots, %.0f MB, %.1f MB/s each, restored at %.1f MB/s",
+			j.Replicas, j.Seconds, j.MB, j.MBPerSecond, j.Snapshots, j.SnapshotMB, j.StreamPerSecond, j.RestorePerSec)
+		a, b := j.Before.Figures, j.During.Figures
+		fmt.Fprintf(out, "\n  at %.0f/s: accept p99 %.1f ms before, %.1f ms during; accept to visible p99 %.1f and %.1f ms (load average %.1f)",
+			j.Before.Rate, a.P99, b.P99, a.VisibleP99, b.VisibleP99, j.During.Load)
+		printErrors(out, j.During)
+	}
 }

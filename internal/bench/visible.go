@@ -39,7 +39,7 @@ func (w *world) sample(ctx context.Context, until time.Time, rec *recorder) (pos
 	all := make([]*sampler, samplers)
 	for i := range all {
 		a := w.authors[i%len(w.authors)]
-		s := &sampler{w: w, c: newConn(w.host), auth: "\r\nHost: " + w.host + "\r\nAuthorization: Bearer " + a.api.Token(),
+		s := &sampler{w: w, c: newConn(w.host(i)), auth: "\r\nHost: " + w.host(i) + "\r\nAuthorization: Bearer " + a.api.Token(),
 			bodies: i * len(w.bodies) / samplers, used: perThread, number: i, rec: rec}
 		all[i] = s
 		wg.Go(func() {

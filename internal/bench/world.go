@@ -27,7 +27,7 @@ type author struct {
 
 // world is what the load needs: authors, posts, and texts as JSON.
 type world struct {
-	host     string // for the Host header and to dial
+	hosts    []string // of the servers: for the Host header, and to dial
 	operator *client.Client
 	authors  []author
 	posts    []ticketing.ID
@@ -58,8 +58,11 @@ func ReadTexts(files []string) (texts []string, err error) {
 }
 
 // newWorld signs authors up and writes the posts.
-func newWorld(ctx context.Context, url string, operator *client.Client, o Options) (*world, error) {
-	w := &world{host: strings.TrimPrefix(url, "http://"), operator: operator}
+func newWorld(ctx context.Context, urls []string, operator *client.Client, o Options) (*world, error) {
+	w := &world{operator: operator}
+	for _, url := range urls {
+		w.hosts = append(w.hosts, strings.TrimPrefix(url, "http://"))
+	}
 	for _, t := range o.Texts {
 		b, err := json.Marshal(map[string]string{"text": t})
 		if err != nil {
@@ -69,7 +72,7 @@ func newWorld(ctx context.Context, url string, operator *client.Client, o Option
 	}
 	run := strings.ToLower(rand.Text()[:10])
 	for i := range o.Users {
-		api, err := client.New(url, client.Options{})
+		api, err := client.New(urls[i%len(urls)], client.Options{})
 		if err != nil {
 			return nil, err
 		}
@@ -87,6 +90,9 @@ func newWorld(ctx context.Context, url string, operator *client.Client, o Option
 	}
 	return w, w.writePosts(ctx, run, o.Posts)
 }
+
+// host returns the server that a worker speaks to.
+func (w *world) host(worker int) string { return w.hosts[worker%len(w.hosts)] }
 
 // each runs a step for every author, some at a time: passwords cost the server memory and time.
 func (w *world) each(do func(i int, a author) error) error {

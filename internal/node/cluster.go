@@ -147,6 +147,31 @@ func InitCluster(cfg config.Config, cluster string, log *slog.Logger, fatal func
 	return r.Shards, errors.Join(writeCluster(n.opts.FS, n.cfg.Data, r), n.store.Close())
 }
 
+// Existing is the cluster that a data directory belongs to.
+type Existing struct {
+	Cluster string // its ID; empty: the directory is from before there were IDs, and takes over the one of its first certificate
+	Node    string
+	Shards  int // of every service
+}
+
+// ReadExisting reads which cluster a data directory belongs to. Nothing is opened, so the node may run. What the node would refuse to start
+// with is refused.
+func ReadExisting(cfg config.Config) (Existing, error) {
+	r, found, err := readCluster(vfs.Default, cfg.Data)
+	if err == nil && !found {
+		err = fmt.Errorf("%s holds no cluster", cfg.Data)
+	}
+	if err != nil {
+		return Existing{}, err
+	}
+	e := Existing{r.Cluster, r.Node, r.Shards}
+	if _, err := r.complete(cfg, r.Cluster); err != nil {
+		return Existing{}, err
+	}
+	e.Node = r.Node
+	return e, nil
+}
+
 func writeCluster(fsys vfs.FS, dir string, r clusterRecord) error {
 	b, err := json.Marshal(r)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"ticketing"
@@ -18,6 +19,9 @@ const (
 	placeEvery = 500 * time.Millisecond
 	// actionTimeout bounds one action. What became of it is seen in the next reports.
 	actionTimeout = 10 * time.Second
+	// actionsAtOnce bounds the actions of a plan that are carried out together. Each is about another shard, and most wait for a commit, which
+	// they then share.
+	actionsAtOnce = 8
 )
 
 // runPlacement carries out what placement plans, while this node leads control and until running ends.
@@ -50,7 +54,7 @@ func (n *Node) placeNow() {
 	}
 }
 
-// place makes one plan and carries it out. An action that fails is planned again if it still makes sense.
+// place makes one plan and carries it out, the actions for different shards together. An action that fails is planned again if it still makes sense.
 func (n *Node) place(running context.Context, live map[string]ticketing.NodeReport) {
 	ctx, cancel := context.WithTimeout(running, actionTimeout)
 	m, err := n.control.Map(ctx)
@@ -58,20 +62,33 @@ func (n *Node) place(running context.Context, live map[string]ticketing.NodeRepo
 	if err != nil {
 		return // not the leader any more, or no quorum
 	}
+	var together sync.WaitGroup
+	slots := make(chan struct{}, actionsAtOnce)
 	for _, a := range placement.Plan(m, live, placement.DefaultLimits()) {
-		if running.Err() != nil {
-			return
+		if a.Service == "" { // about a member, whose replicas the others are about
+			together.Wait()
 		}
-		ctx, cancel := context.WithTimeout(running, actionTimeout)
-		err := n.act(ctx, a)
-		cancel()
-		what := describe(a)
-		switch {
-		case err == nil:
-			n.log.Info("placement", "done", what)
-		case running.Err() == nil:
-			n.log.Debug("placement", "failed", what, "error", err)
-		}
+		slots <- struct{}{}
+		together.Go(func() {
+			defer func() { <-slots }()
+			n.carryOut(running, a)
+		})
+	}
+	together.Wait()
+}
+
+// carryOut does one action of a plan.
+func (n *Node) carryOut(running context.Context, a placement.Action) {
+	ctx, cancel := context.WithTimeout(running, actionTimeout)
+	defer cancel()
+	if running.Err() != nil {
+		return
+	}
+	switch err := n.act(ctx, a); {
+	case err == nil:
+		n.log.Info("placement", "done", describe(a))
+	case running.Err() == nil:
+		n.log.Debug("placement", "failed", describe(a), "error", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"ticketing/runtime/replica"
 	"ticketing/runtime/shard"
 )
 
@@ -56,6 +57,28 @@ func shardCounter(name, help string, read func(*shard.Stats) uint64) struct {
 	}{prometheus.NewDesc("ticketing_shard_"+name+"_total", help, []string{"service"}, nil), read}
 }
 
+// replicaCounters are the counters of a replica.
+var replicaCounters = []struct {
+	desc *prometheus.Desc
+	read func(*replica.Traffic) float64
+}{
+	replicaCounter("log_bytes", "Bytes appended to the Raft logs.", func(t *replica.Traffic) float64 { return float64(t.LogBytes.Load()) }),
+	replicaCounter("snapshots_received", "Snapshots received.", func(t *replica.Traffic) float64 { return float64(t.Snapshots.Load()) }),
+	replicaCounter("snapshot_received_bytes", "Bytes of the snapshots received.", func(t *replica.Traffic) float64 { return float64(t.SnapshotBytes.Load()) }),
+	replicaCounter("snapshot_received_seconds", "Time that receiving snapshots took.", func(t *replica.Traffic) float64 { return t.Receiving().Seconds() }),
+	replicaCounter("snapshot_restored_seconds", "Time that restoring received snapshots took.", func(t *replica.Traffic) float64 { return t.Restoring().Seconds() }),
+}
+
+func replicaCounter(name, help string, read func(*replica.Traffic) float64) struct {
+	desc *prometheus.Desc
+	read func(*replica.Traffic) float64
+} {
+	return struct {
+		desc *prometheus.Desc
+		read func(*replica.Traffic) float64
+	}{prometheus.NewDesc("ticketing_replica_"+name+"_total", help, []string{"service"}, nil), read}
+}
+
 // Describe implements prometheus.Collector: the collector is unchecked, because services come from the node.
 func (c collector) Describe(chan<- *prometheus.Desc) {}
 
@@ -68,6 +91,27 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for _, s := range c.n.services() {
 		c.service(out, s.name)
+	}
+	c.replicas(out)
+}
+
+// replicas sums over the replicas of a service. Those that the node no longer has do not count.
+func (c collector) replicas(out chan<- prometheus.Metric) {
+	sums := map[string][]float64{}
+	for _, g := range c.n.replicas() {
+		of := sums[g.key.service]
+		if of == nil {
+			of = make([]float64, len(replicaCounters))
+			sums[g.key.service] = of
+		}
+		for i, counter := range replicaCounters {
+			of[i] += counter.read(&g.replica.Traffic)
+		}
+	}
+	for service, of := range sums {
+		for i, counter := range replicaCounters {
+			out <- prometheus.MustNewConstMetric(counter.desc, prometheus.CounterValue, of[i], service)
+		}
 	}
 }
 

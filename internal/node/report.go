@@ -17,6 +17,8 @@ import (
 const (
 	// reportEvery is how often a node tells control's leader how it is.
 	reportEvery = time.Second
+	// reportOften is how often a node reports that waits for the data of replicas: what placement does next waits for the news that it has them.
+	reportOften = 100 * time.Millisecond
 	// reportSoon is how long a change, such as a replica that was opened, waits for others before it is reported.
 	reportSoon = 50 * time.Millisecond
 	// aliveFor is how long a report is believed. A node that is silent for longer counts as dead for placement, and for nothing else.
@@ -111,10 +113,8 @@ func (g *group) report() ticketing.GroupReport {
 	s := g.replica.Status()
 	r := ticketing.GroupReport{Service: g.key.service, Shard: g.key.index, ID: g.id, State: s.State, Leader: s.Leader, Term: s.Term, Last: s.Last,
 		Commit: s.Commit, Applied: s.Handled, Serving: g.actor.Leading()}
-	if s.State == ticketing.GroupLeader {
-		for _, m := range s.Members {
-			r.Members = append(r.Members, ticketing.GroupMember{ID: m.ID, Node: m.Node, Voter: m.Voter})
-		}
+	for _, m := range s.Members {
+		r.Members = append(r.Members, ticketing.GroupMember{ID: m.ID, Node: m.Node, Voter: m.Voter})
 	}
 	return r
 }
@@ -200,6 +200,7 @@ func (n *Node) runReports(running context.Context) {
 			}
 			n.hear(r.Leaders)
 		}
+		t.Reset(n.nextReport())
 		select {
 		case <-running.Done():
 			return
@@ -208,6 +209,19 @@ func (n *Node) runReports(running context.Context) {
 			n.pause(running, reportSoon)
 		}
 	}
+}
+
+// nextReport is the time until the next report if there is no news.
+func (n *Node) nextReport() time.Duration {
+	m, _ := n.members.current()
+	for i := range m.Placements {
+		for _, r := range m.Placements[i].Replicas {
+			if r.Node == n.name && r.Stage == ticketing.StageLearner && m.Placements[i].Service != control.Name { // there are learners of control that stay so
+				return reportOften
+			}
+		}
+	}
+	return reportEvery
 }
 
 // tell makes the next report come soon.

@@ -12,7 +12,7 @@ import (
 	"ticketing/runtime/store"
 )
 
-// purposeRaft is the purpose of streams between replicas. The argument is the shard, 2 bytes.
+// purposeRaft is the purpose of streams between replicas. The argument is the shard, 2 bytes, and the ID of the replica that is meant.
 const purposeRaft = "raft"
 
 // Groups connects the replicas of Raft groups: one purpose, and the shard as its argument.
@@ -30,38 +30,42 @@ func (p *Peers) Groups() *Groups {
 	return g
 }
 
-// Dial connects to a node's replica of a shard.
-func (g *Groups) Dial(node string, shard store.ShardID, timeout time.Duration) (net.Conn, error) {
+// Dial connects to the replica of a shard that has an ID and is on a node. A node that has another one, or none, refuses.
+func (g *Groups) Dial(node, id string, shard store.ShardID, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return g.p.Open(ctx, node, purposeRaft, binary.BigEndian.AppendUint16(nil, uint16(shard)))
+	return g.p.Open(ctx, node, purposeRaft, append(binary.BigEndian.AppendUint16(nil, uint16(shard)), id...))
 }
 
-// Listen accepts what other nodes open to this node's replica of a shard. A shard has one listener at a time. Close does not end
+// Listen accepts what other nodes open to this node's replica of a shard, which has an ID. A shard has one listener at a time. Close does not end
 // connections that were accepted.
-func (g *Groups) Listen(shard store.ShardID) (net.Listener, error) {
+func (g *Groups) Listen(shard store.ShardID, id string) (net.Listener, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.listeners[shard] != nil {
 		return nil, fmt.Errorf("shard %v has a listener", shard)
 	}
-	l := &groupListener{g: g, shard: shard, conns: make(chan net.Conn), done: make(chan struct{})}
+	l := &groupListener{g: g, shard: shard, id: id, conns: make(chan net.Conn), done: make(chan struct{})}
 	g.listeners[shard] = l
 	return l, nil
 }
 
 func (g *Groups) find(arg []byte) *groupListener {
-	if len(arg) != 2 {
+	if len(arg) < 2 {
 		return nil
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.listeners[store.ShardID(binary.BigEndian.Uint16(arg))]
+	l := g.listeners[store.ShardID(binary.BigEndian.Uint16(arg))]
+	if l == nil || l.id != string(arg[2:]) {
+		return nil
+	}
+	return l
 }
 
 func (g *Groups) admit(arg []byte) error {
 	if g.find(arg) == nil {
-		return errors.New("there is no replica of the shard on this node")
+		return errors.New("this replica of the shard is not on this node")
 	}
 	return nil
 }
@@ -89,6 +93,7 @@ func (g *Groups) serve(conn net.Conn, _ string, arg []byte) {
 type groupListener struct {
 	g     *Groups
 	shard store.ShardID
+	id    string
 	conns chan net.Conn
 	once  sync.Once
 	done  chan struct{}

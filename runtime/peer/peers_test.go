@@ -321,21 +321,26 @@ func TestGroups(t *testing.T) {
 	w := newWorld(t)
 	n, friend := w.node("n1", nil), w.quietNode("n2", nil)
 	groups, from := n.Groups(), friend.Groups()
-	if _, err := from.Dial("n1", 7, time.Minute); err == nil || !strings.Contains(err.Error(), "no replica of the shard") {
+	if _, err := from.Dial("n1", "n1.5", 7, time.Minute); err == nil || !strings.Contains(err.Error(), "this replica of the shard is not") {
 		t.Errorf("a shard that is not there: %v", err)
 	}
-	ln, err := groups.Listen(7)
+	ln, err := groups.Listen(7, "n1.5")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := groups.Listen(7); err == nil {
+	if _, err := groups.Listen(7, "n1.6"); err == nil {
 		t.Error("a shard has two listeners")
+	}
+	for _, other := range []string{"n1", "n1.55", ""} {
+		if _, err := from.Dial("n1", other, 7, time.Minute); err == nil {
+			t.Errorf("n1.5 answers for %q: a new replica would vote in the place of one that was removed", other)
+		}
 	}
 	if ln.Addr().String() != "n1" {
 		t.Errorf("address %v", ln.Addr())
 	}
 	for _, shard := range []store.ShardID{7, 7} {
-		a, err := from.Dial("n1", shard, time.Minute)
+		a, err := from.Dial("n1", "n1.5", shard, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -357,7 +362,7 @@ func TestGroups(t *testing.T) {
 	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept after Close: %v", err)
 	}
-	if ln, err = groups.Listen(7); err != nil {
+	if ln, err = groups.Listen(7, "n1.6"); err != nil {
 		t.Fatal(err)
 	}
 	_ = ln.Close()

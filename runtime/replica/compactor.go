@@ -25,6 +25,7 @@ func (c *compactor) init(r *Replica) {
 
 // grown is told about appended entries.
 func (r *Replica) grown(last uint64, bytes int) {
+	r.Traffic.LogBytes.Add(uint64(bytes))
 	size := r.compactor.bytes.Add(uint64(bytes))
 	if r.running.Load() || last < r.retry.Load() || r.sinceCompaction() < r.cfg.SnapshotThreshold && size < r.cfg.SnapshotBytes {
 		return

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/hashicorp/raft"
@@ -75,6 +76,7 @@ func (f *fsm) command(l *raft.Log) any {
 	}
 	f.applied.Store(l.Index)
 	f.r.cfg.Machine.Applied(l.Index)
+	f.r.transport.teller.committed(l.Index, l.Term)
 	return result
 }
 
@@ -165,12 +167,14 @@ func (f *fsm) Restore(rc io.ReadCloser) error {
 	if m == nil || m.pending == "" {
 		return errors.New("there is no received snapshot to restore")
 	}
+	begun := time.Now()
 	content, err := f.replace(rc, m.Index)
 	if err == nil {
 		f.r.cfg.hooks.at("restore before flush")
 		err = f.r.cfg.Store.FlushState(f.r.cfg.Service)
 	}
 	if err == nil {
+		f.r.Traffic.restoring.Add(int64(time.Since(begun)))
 		f.r.cfg.hooks.at("restore after flush")
 		err = f.r.snaps.restored(content)
 	}

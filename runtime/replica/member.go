@@ -35,6 +35,9 @@ func (r *Replica) AddLearner(id, node string) error {
 // Promote gives a learner that has caught up a vote. Whoever is no learner of the group is refused: raft would add it as a voter, with
 // nothing.
 func (r *Replica) Promote(id, node string) error {
+	if r.raft.State() != raft.Leader {
+		return ErrNotLeader
+	}
 	if !slices.ContainsFunc(r.Members(), func(m Member) bool { return m.ID == id }) {
 		return fmt.Errorf("replica %s: %s is not in the group", r.cfg.Name, id)
 	}

@@ -3,7 +3,9 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,10 +16,11 @@ import (
 
 // Network connects the replicas of groups.
 type Network interface {
-	// Dial connects to a node's replica of a shard. The timeout bounds the connecting.
-	Dial(node string, shard store.ShardID, timeout time.Duration) (net.Conn, error)
-	// Listen accepts the connections that other nodes open to this node's replica of a shard. A shard has one listener at a time.
-	Listen(shard store.ShardID) (net.Listener, error)
+	// Dial connects to the replica of a shard that has an ID and is on a node. It must not reach another replica on that node: one that was
+	// just made there would vote in the place of one that was removed. The timeout bounds the connecting.
+	Dial(node, id string, shard store.ShardID, timeout time.Duration) (net.Conn, error)
+	// Listen accepts the connections that other nodes open to this node's replica of a shard, by its ID. A shard has one listener at a time.
+	Listen(shard store.ShardID, id string) (net.Listener, error)
 }
 
 const (
@@ -45,7 +48,7 @@ type netTransport struct {
 }
 
 func newNetTransport(c *Config) (*netTransport, error) {
-	ln, err := c.Network.Listen(c.Shard)
+	ln, err := c.Network.Listen(c.Shard, c.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +73,7 @@ func (t *netTransport) Close() error {
 // and lets a node that is back wait as long. Its heartbeats are more frequent; so a request with entries waits for the answer to one.
 func (t *netTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	back := t.back(target)
-	err := t.NetworkTransport.AppendEntries(id, target, a, resp)
+	err := t.NetworkTransport.AppendEntries(id, at(id, target), a, resp)
 	if err == nil {
 		t.answered(target)
 		return nil
@@ -86,7 +89,7 @@ func (t *netTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress
 	defer timer.Stop()
 	select {
 	case <-back:
-		return t.NetworkTransport.AppendEntries(id, target, a, resp)
+		return t.NetworkTransport.AppendEntries(id, at(id, target), a, resp)
 	case <-timer.C:
 	case <-t.layer.done:
 	}
@@ -122,17 +125,27 @@ func (t *netTransport) answered(target raft.ServerAddress) {
 
 // RequestVote implements raft.Transport.
 func (t *netTransport) RequestVote(id raft.ServerID, target raft.ServerAddress, a *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
-	return again(func() error { return t.NetworkTransport.RequestVote(id, target, a, resp) })
+	return again(func() error { return t.NetworkTransport.RequestVote(id, at(id, target), a, resp) })
 }
 
 // RequestPreVote implements raft.WithPreVote.
 func (t *netTransport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, a *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
-	return again(func() error { return t.NetworkTransport.RequestPreVote(id, target, a, resp) })
+	return again(func() error { return t.NetworkTransport.RequestPreVote(id, at(id, target), a, resp) })
 }
 
 // TimeoutNow implements raft.Transport.
 func (t *netTransport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, a *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
-	return again(func() error { return t.NetworkTransport.TimeoutNow(id, target, a, resp) })
+	return again(func() error { return t.NetworkTransport.TimeoutNow(id, at(id, target), a, resp) })
+}
+
+// AppendEntriesPipeline implements raft.Transport.
+func (t *netTransport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	return t.NetworkTransport.AppendEntriesPipeline(id, at(id, target))
+}
+
+// InstallSnapshot implements raft.Transport.
+func (t *netTransport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, a *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	return t.NetworkTransport.InstallSnapshot(id, at(id, target), a, resp, data)
 }
 
 // again sends a request again that may have failed only because an idle connection had ended: raft asks for a vote once in an election,
@@ -186,11 +199,17 @@ func (s *streamLayer) Accept() (net.Conn, error) {
 	return s.link(&link{Conn: c, layer: s})
 }
 
+// at is a replica's address within raft's transport, which knows connections by their address only. IDs hold no "@".
+func at(id raft.ServerID, node raft.ServerAddress) raft.ServerAddress {
+	return raft.ServerAddress(string(id) + "@" + string(node))
+}
+
 // Dial implements raft.StreamLayer.
 func (s *streamLayer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	c, err := s.network.Dial(string(address), s.shard, timeout)
+	id, node, _ := strings.Cut(string(address), "@")
+	c, err := s.network.Dial(node, id, s.shard, timeout)
 	if err != nil {
-		return nil, &dialError{fmt.Errorf("node %s: %w", address, err)}
+		return nil, &dialError{fmt.Errorf("node %s: %w", node, err)}
 	}
 	return s.link(&link{Conn: c, layer: s, dialed: true})
 }

@@ -267,7 +267,7 @@ type pipes struct {
 	made  []net.Conn
 }
 
-func (p *pipes) Dial(string, store.ShardID, time.Duration) (net.Conn, error) {
+func (p *pipes) Dial(_, _ string, _ store.ShardID, _ time.Duration) (net.Conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fail != nil {
@@ -289,7 +289,7 @@ func (p *pipes) broken(err error) {
 	p.made = nil
 }
 
-func (p *pipes) Listen(store.ShardID) (net.Listener, error) {
+func (p *pipes) Listen(store.ShardID, string) (net.Listener, error) {
 	return &pipeListener{p, make(chan struct{}), sync.Once{}}, nil
 }
 
@@ -480,7 +480,7 @@ func TestSever(t *testing.T) {
 	a := h.up("n1", "", vfs.NewMem(), creator)
 	h.leader(a)
 	silent := h.connect("n2").Groups() // accepts, and answers nothing
-	ln, err := silent.Listen(groupShard)
+	ln, err := silent.Listen(groupShard, "n2.1")
 	if err != nil {
 		t.Fatal(err)
 	}

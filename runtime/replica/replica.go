@@ -92,6 +92,8 @@ type Config struct {
 
 // Replica is one node's copy of a shard. Its methods are safe for use from everywhere.
 type Replica struct {
+	Traffic Traffic // what it has received so far
+
 	cfg       Config
 	db        *pebble.DB
 	log       *logStore

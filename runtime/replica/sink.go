@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -19,6 +20,7 @@ type sink struct {
 	closed bool
 	file   vfs.File
 	path   string
+	begun  time.Time // of a received one: when its first bytes came
 }
 
 // ID implements raft.SnapshotSink.
@@ -43,7 +45,7 @@ func (k *sink) Write(p []byte) (int, error) {
 		if k.storage(err) != nil {
 			return 0, err
 		}
-		k.file = f
+		k.file, k.begun = f, time.Now()
 	}
 	n, err := k.file.Write(p)
 	k.meta.Size += int64(n)
@@ -89,6 +91,7 @@ func (k *sink) Close() error {
 	if err != nil {
 		return errors.Join(err, k.fs().Remove(k.path))
 	}
+	k.s.r.Traffic.received(k.meta.Size, time.Since(k.begun))
 	k.s.r.cfg.hooks.at("install published")
 	return nil
 }

@@ -22,6 +22,7 @@ type transport struct {
 	quit      chan struct{}
 	once      sync.Once
 	noClamp   bool // tests only
+	teller    *teller
 
 	sent     atomic.Uint64 // requests so far
 	mu       sync.Mutex
@@ -61,6 +62,14 @@ func newTransport(c *Config, compacted func() (index, term uint64)) (*transport,
 	}
 	if c.Single {
 		t.inbox = make(chan raft.RPC, 1) // elect does not wait
+	}
+	t.teller = newTeller(t.quit)
+	t.teller.send = t.Transport.AppendEntries
+	if n, ok := t.Transport.(*netTransport); ok {
+		t.teller.send = n.NetworkTransport.AppendEntries // which does not wait for a node to come back
+	}
+	if _, alone := t.Transport.(*loner); !alone {
+		go t.teller.run()
 	}
 	if inner := t.Transport.Consumer(); inner != nil {
 		go t.forward(inner)
@@ -235,7 +244,7 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline{AppendPipeline: inner, t: t, peer: id, done: make(chan raft.AppendFuture), quit: make(chan struct{})}
+	p := &pipeline{AppendPipeline: inner, t: t, id: id, target: target, done: make(chan raft.AppendFuture), quit: make(chan struct{})}
 	go p.collect()
 	return p, nil
 }
@@ -244,11 +253,12 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 // which it decides by chance, it would wait for ever for room among the answers that nobody reads, and its peer for entries.
 type pipeline struct {
 	raft.AppendPipeline
-	t    *transport
-	peer raft.ServerID
-	done chan raft.AppendFuture
-	quit chan struct{}
-	once sync.Once
+	t      *transport
+	id     raft.ServerID
+	target raft.ServerAddress
+	done   chan raft.AppendFuture
+	quit   chan struct{}
+	once   sync.Once
 }
 
 func (p *pipeline) AppendEntries(a *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
@@ -256,6 +266,7 @@ func (p *pipeline) AppendEntries(a *raft.AppendEntriesRequest, resp *raft.Append
 	if err != nil {
 		return nil, err
 	}
+	p.t.teller.sending(p.id, p.target, a)
 	return p.AppendPipeline.AppendEntries(a, resp)
 }
 
@@ -269,7 +280,10 @@ func (p *pipeline) collect() {
 		case f := <-p.AppendPipeline.Consumer():
 			bad := f.Error() != nil || !f.Response().Success
 			if !bad {
-				p.t.agree(p.peer, f.Request())
+				p.t.agree(p.id, f.Request())
+			}
+			if !bad && f.Response().Term == f.Request().Term {
+				p.t.teller.shown(p.id, f.Request())
 			}
 			select {
 			case p.done <- f:

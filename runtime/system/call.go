@@ -3,6 +3,7 @@ package system
 import (
 	"context"
 	"encoding/binary"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -79,14 +80,47 @@ func (s *System) called(msg []byte, from *actor.PID) {
 		reply(nil, shard.ErrBusy)
 		return
 	}
+	if !s.answers.begin() {
+		<-s.calls
+		reply(nil, ticketing.Errorf(ticketing.Unavailable, "This node is stopping."))
+		return
+	}
 	go func() {
-		defer func() { <-s.calls }()
+		defer func() { s.answers.running.Done(); <-s.calls }()
 		s.guard(nodeActor, func() {
-			ctx, cancel := context.WithTimeout(context.Background(), min(time.Duration(ms)*time.Millisecond, 10*time.Minute))
+			ctx, cancel := context.WithTimeout(s.answers.ctx, min(time.Duration(ms)*time.Millisecond, 10*time.Minute))
 			defer cancel()
 			reply(s.handle(ctx, from.Address, body[0], body[1+n:]))
 		})
 	}()
+}
+
+// answers are the calls of other nodes that are being answered.
+type answers struct {
+	ctx     context.Context // ends when the node stops
+	cancel  context.CancelFunc
+	mu      sync.Mutex
+	stopped bool           // held: mu
+	running sync.WaitGroup // grows only while mu is held and stopped is not set
+}
+
+// begin reports whether another call may be answered; whoever answers it says Done to running.
+func (a *answers) begin() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.stopped {
+		a.running.Add(1)
+	}
+	return !a.stopped
+}
+
+// stop ends what is under way, and waits for it.
+func (a *answers) stop() {
+	a.mu.Lock()
+	a.stopped = true
+	a.mu.Unlock()
+	a.cancel()
+	a.running.Wait()
 }
 
 func (s *System) handle(ctx context.Context, from string, op byte, request []byte) ([]byte, error) {

@@ -13,6 +13,7 @@
 package system
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -37,6 +38,7 @@ type System struct {
 	next     atomic.Uint64
 	handlers [256]atomic.Pointer[Handler] // of calls to this node
 	calls    chan struct{}                // has room for as many as run at once
+	answers  answers                      // to calls of other nodes, that are under way
 	faults   onceIn                       // so that a peer's garbage is logged once
 }
 
@@ -58,6 +60,7 @@ func New(log *slog.Logger) *System {
 	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
 	s := &System{actors: actor.NewActorSystem(quiet), log: log, calls: make(chan struct{}, maxCalls)}
 	s.shards.Store(&map[string][]*Shard{})
+	s.answers.ctx, s.answers.cancel = context.WithCancel(context.Background())
 	return s
 }
 
@@ -107,8 +110,9 @@ func (s *System) spawnShard(name string, a *shard.Actor) (Ref, error) {
 // stop ends one actor, and waits for it.
 func (r Ref) stop() { _ = r.sys.Root.StopFuture(r.pid).Wait() }
 
-// Stop ends all actors, and the connections to other nodes.
+// Stop ends all actors, the connections to other nodes, and what is being done for them: afterwards nobody reads a database any more.
 func (s *System) Stop() {
+	s.answers.stop()
 	for _, shards := range *s.shards.Load() {
 		for _, sh := range shards {
 			if l := sh.local.Load(); l != nil {

@@ -37,11 +37,30 @@ func (pl *planner) oust(s *shardState, m ticketing.GroupMember) bool {
 		pl.do(s, Action{Step: TransferLeader, Node: to.Node, ID: to.ID})
 		return true
 	}
-	if m.Voter && !s.survives(m.ID) {
+	if m.Voter && (!s.survives(m.ID) || !s.informed(m.ID)) {
 		return false
 	}
 	pl.do(s, Action{Step: Remove, Node: m.Node, ID: m.ID})
 	return true
+}
+
+// informed reports whether the voters that would remain, as far as they run, know the group's members as its leader does. One that does not
+// refuses to vote for those it does not know: if the only one that both know then fails, the group never has a leader again.
+func (s *shardState) informed(without string) bool {
+	for _, m := range s.truth {
+		if !m.Voter || m.ID == without || m.ID == s.leader.ID {
+			continue
+		}
+		if g := s.groups[m.ID]; g != nil && len(g.Members) > 0 && !sameMembers(g.Members, s.truth) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameMembers compares configurations of a group, whose order is the group's own.
+func sameMembers(a, b []ticketing.GroupMember) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(m ticketing.GroupMember) bool { return !slices.Contains(b, m) })
 }
 
 // reconcile brings the map up to what the group is, and gives up replicas that are on their way to a node that goes.

@@ -27,8 +27,8 @@ type Limits struct {
 	Lag       uint64 // entries that a replica may be behind its leader's commit and still count as caught up
 }
 
-// DefaultLimits suit nodes of a few cores.
-func DefaultLimits() Limits { return Limits{Moves: 2, Transfers: 2, Evacuate: 8, Lag: 64} }
+// DefaultLimits suit nodes of a few cores. Most of the time of a move passes between its steps, when no data are sent.
+func DefaultLimits() Limits { return Limits{Moves: 4, Transfers: 2, Evacuate: 8, Lag: 64} }
 
 // Step is what an action does.
 type Step uint8

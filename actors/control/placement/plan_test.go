@@ -264,7 +264,7 @@ func TestStatus(t *testing.T) {
 		"The node n3 has been silent since 2023-11-14T22:13:20Z.",
 		"control/0 has 2 running voters, and is to have 3.",
 		"posts/0 has 2 running voters, and is to have 3.",
-		"posts/1 has no leader.",
+		"posts/1 has no leader: it takes no writes.",
 	}
 	if !reflect.DeepEqual(st.Faults, want) {
 		t.Errorf("%s", strings.Join(st.Faults, "\n"))
@@ -316,5 +316,35 @@ func BenchmarkPlan(b *testing.B) {
 		if plan := Plan(m, reports, DefaultLimits()); len(plan) > 0 {
 			b.Fatal(plan)
 		}
+	}
+}
+
+// TestRemovalWaitsUntilAllKnow: a voter that does not have the group's members yet would refuse its vote to those it does not know. Taking
+// another one out before may leave a group that never has a leader again.
+func TestRemovalWaitsUntilAllKnow(t *testing.T) {
+	c := scene(t, "n1 up", "n2 up", "n3 removed silent", "n4 up", "posts/0 5: n1* n2.4 n3.5-! n4.6")
+	remove := func() bool {
+		for _, a := range Plan(c.m, c.reports, c.limits) {
+			if a.Step == Remove && a.ID == "n3.5" {
+				return true
+			}
+		}
+		return false
+	}
+	if !remove() {
+		t.Fatal("the dead voter stays")
+	}
+	tell := func(node string, members ...ticketing.GroupMember) {
+		r := c.reports[node]
+		r.Groups[0].Members = members
+	}
+	all := c.reports["n1"].Groups[0].Members
+	tell("n2", all[:3]...) // without n4.6
+	if remove() {
+		t.Error("a voter is removed while another one does not know the newest")
+	}
+	tell("n2", all[3], all[1], all[0], all[2])
+	if !remove() {
+		t.Error("all know, and the dead voter stays")
 	}
 }

@@ -1,0 +1,101 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ticketing"
+)
+
+// Join is what happened when one more node joined a cluster under load.
+type Join struct {
+	Replicas        int     `json:"replicas"`        // that it has got, without control's
+	Seconds         float64 `json:"seconds"`         // from its first replica's placing to the last one's vote
+	MB              float64 `json:"mb"`              // received meanwhile: snapshots, and entries, of which some are the load's
+	MBPerSecond     float64 `json:"mbPerSecond"`     //
+	Snapshots       float64 `json:"snapshots"`       // that it received
+	SnapshotMB      float64 `json:"snapshotMB"`      //
+	StreamPerSecond float64 `json:"streamPerSecond"` // MB/s of one snapshot stream, from its beginning to its check
+	RestorePerSec   float64 `json:"restorePerSec"`   // MB/s of putting a received snapshot in the state's place
+	Before          Phase   `json:"before"`          // the same load without a joining node
+	During          Phase   `json:"during"`
+}
+
+// join lets a further node join while the open loop goes on at the rate of an earlier phase.
+func (b *bencher) join(ctx context.Context, before Phase) (*Join, error) {
+	j := &Join{Before: before}
+	p, err := b.f.add()
+	if err != nil {
+		return nil, err
+	}
+	j.During, err = b.comments(ctx, "a node joins", phaseOptions{rate: before.Rate, duration: b.o.Duration, sampled: true,
+		during: func(ctx context.Context) error {
+			if _, err := p.start(ctx); err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
+			return b.received(ctx, p, j)
+		}})
+	return j, err
+}
+
+// received waits until a node has all its replicas, and notes what that took.
+func (b *bencher) received(ctx context.Context, p *process, j *Join) error {
+	var first, last, quiet time.Time
+	voters, counters := 0, p.read()
+	err := watch(ctx, b.w.operator, func(s ticketing.ClusterStatus) string {
+		now, placed, have := time.Now(), 0, 0
+		for _, g := range s.Groups {
+			for _, r := range g.Replicas {
+				if r.Node != p.name || g.Service == "control" {
+					continue
+				}
+				placed++
+				if r.Stage == ticketing.StageVoter {
+					have++
+				}
+			}
+		}
+		if placed > 0 && first.IsZero() {
+			first = now
+		}
+		if have != voters {
+			voters, last = have, now
+			counters = p.read()
+		}
+		if left := unsettled(s, len(b.f.nodes)); left != "" || have == 0 || have != placed {
+			quiet = time.Time{}
+			return fmt.Sprintf("%s has %d of %d replicas. %s", p.name, have, placed, left)
+		}
+		if quiet.IsZero() {
+			quiet = now
+		}
+		if now.Sub(quiet) < quietFor {
+			return "more replicas may come"
+		}
+		return ""
+	})
+	if err != nil {
+		return err
+	}
+	j.fill(voters, last.Sub(first), counters)
+	return nil
+}
+
+// fill computes the figures from the joined node's counters when it had its last replica.
+func (j *Join) fill(replicas int, took time.Duration, c map[string]float64) {
+	const mb = 1e6
+	j.Replicas, j.Seconds = replicas, took.Seconds()
+	j.Snapshots, j.SnapshotMB = c[metricSnapshots], c[metricSnapshotBytes]/mb
+	j.MB = j.SnapshotMB + c[metricLogBytes]/mb
+	j.MBPerSecond = ratio(j.MB, j.Seconds)
+	j.StreamPerSecond = ratio(j.SnapshotMB, c[metricSnapshotSeconds])
+	j.RestorePerSec = ratio(j.SnapshotMB, c[metricRestoreSeconds])
+}
+
+func ratio(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
