@@ -49,3 +49,34 @@ func TestLeaderIsKilled(t *testing.T) {
 	slices.Sort(outages)
 	t.Logf("fail-over: %v; %d acknowledged writes; %d pairs of replicas are the same bytes", outages, l.Acked(), a.Replicas)
 }
+
+// A leader that is cut off from the others while clients write through it acknowledges nothing that is lost when it is killed.
+func TestLeaderIsCutOff(t *testing.T) {
+	c := Start(t, Options{})
+	inside, outside := c.NewLoad("inside"), c.NewLoad("outside")
+	for round := range rounds(2) {
+		victim := c.Leader("comments", round%c.shards)
+		began := time.Now()
+		inside.during(t, 8, func() *Node { return victim }, func() {
+			c.Net.Split(Hold, []string{victim.Name}, c.Names(victim.Name))
+			cut := time.Now()
+			outside.during(t, 4, func() *Node { return c.anyBut(victim) }, func() {
+				c.until("every shard takes writes again", func() bool { return outside.everyShard(cut) })
+			})
+			victim.Kill()
+			c.Net.Drop(victim.Name)
+			c.Net.Heal()
+			victim.Start()
+			victim.WaitReady()
+		})
+		t.Logf("round %d: %s acknowledged %d writes", round, victim.Name, inside.since(began))
+		c.WaitSettled()
+	}
+	inside.Finish(t)
+	outside.Finish(t)
+	inside.Verify(t, c.Nodes()...)
+	outside.Verify(t, c.Nodes()...)
+	a := c.Audit()
+	a.Has(inside)
+	a.Has(outside)
+}
