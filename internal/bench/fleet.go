@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -69,7 +70,7 @@ func (f *fleet) add() (*process, error) {
 // tokenLife is how long a node has to join.
 const tokenLife = time.Hour
 
-// writeConfig completes a node's config with what it needs to be one of the cluster's, and writes it. The first node makes the cluster.
+// writeConfig completes a node's config with what it needs to be one of the cluster's, and writes it. The first node, for which cluster init makes the cluster, joins nobody.
 func (f *fleet) writeConfig(c config.Config) (path string, err error) {
 	id, err := f.authority.Certify(c.NodeID, time.Now())
 	if err != nil {
@@ -94,6 +95,12 @@ func (f *fleet) writeConfig(c config.Config) (path string, err error) {
 
 // start starts all servers, one after the other, and returns when they listen.
 func (f *fleet) start(ctx context.Context) error {
+	if f.authority != nil {
+		path := clusterconfig.ConfigPath(f.dir, f.nodes[0].name)
+		if out, err := exec.CommandContext(ctx, f.binary, "cluster", "init", "--config", path).CombinedOutput(); err != nil {
+			return fmt.Errorf("the cluster cannot be made: %w: %s", err, out)
+		}
+	}
 	for _, p := range f.nodes {
 		if _, err := p.start(ctx); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)

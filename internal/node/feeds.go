@@ -159,6 +159,8 @@ func (f feeds) poll(ctx context.Context, _ string, q pollLog) (polled, error) {
 		return polled{Fault: logTrimmed}, nil
 	case errors.Is(err, shard.ErrAhead):
 		return polled{Fault: logAhead}, nil
+	case errors.Is(err, shard.ErrNoLog):
+		return polled{Fault: logNone}, nil
 	case err != nil:
 		return polled{}, err
 	}

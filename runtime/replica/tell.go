@@ -32,13 +32,12 @@ type teller struct {
 // follower is what the leader of a term knows of another replica.
 type follower struct {
 	target raft.ServerAddress
-	header raft.RPCHeader
-	leader []byte // as requests name it
-	term   uint64 // of the leader
-	has    uint64 // the last entry that it has shown to have
-	hasOf  uint64 // that entry's term
-	told   uint64 // what it was told to be committed
-	busy   bool   // it is being told
+	header raft.RPCHeader // of requests: it names the leader
+	term   uint64         // of the leader
+	has    uint64         // the last entry that it has shown to have
+	hasOf  uint64         // that entry's term
+	told   uint64         // what it was told to be committed
+	busy   bool           // it is being told
 }
 
 func newTeller(quit <-chan struct{}) *teller {
@@ -54,7 +53,7 @@ func (t *teller) sending(id raft.ServerID, target raft.ServerAddress, a *raft.Ap
 	defer t.mu.Unlock()
 	f := t.followers[id]
 	if f == nil || f.term < a.Term {
-		f = &follower{header: a.RPCHeader, leader: a.Leader, term: a.Term}
+		f = &follower{header: a.RPCHeader, term: a.Term}
 		t.followers[id] = f
 	}
 	if f.term == a.Term {
@@ -126,7 +125,7 @@ func (t *teller) run() {
 		for id, f := range t.followers {
 			if commit := t.news(f); commit > 0 {
 				f.busy, f.told = true, commit
-				go t.tell(id, f, &raft.AppendEntriesRequest{RPCHeader: f.header, Term: f.term, Leader: f.leader, PrevLogEntry: f.has,
+				go t.tell(id, f, &raft.AppendEntriesRequest{RPCHeader: f.header, Term: f.term, PrevLogEntry: f.has,
 					PrevLogTerm: f.hasOf, LeaderCommitIndex: commit})
 			}
 		}

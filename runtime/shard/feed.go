@@ -78,6 +78,7 @@ type Feed struct {
 	// complete says that this replica has applied all that was committed. After a restart it first replays its log, and until then
 	// consumers may have read further than it remembers.
 	complete bool
+	over     bool // the replica is no longer here
 }
 
 type ack struct {
@@ -156,6 +157,17 @@ func (f *Feed) setComplete(complete bool) {
 	}
 }
 
+// end makes polls return [ErrNoLog], those that wait too: there will be no more events, because the replica leaves.
+func (f *Feed) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
+	for w := range f.waiting {
+		delete(f.waiting, w)
+		close(w.wake)
+	}
+}
+
 // Head returns the cursor of the newest event.
 func (f *Feed) Head() Cursor {
 	f.mu.Lock()
@@ -165,7 +177,7 @@ func (f *Feed) Head() Cursor {
 
 // Poll returns the next events after a cursor that the consumer wants, and up to where it has looked. It waits for the first one until
 // wait is over or ctx ends, and then returns no events; upto may have moved. durable is the cursor that the consumer has committed:
-// what it has behind it may be dropped. Errors are ErrTrimmed and ErrAhead. The events' data is shared: read only.
+// what it has behind it may be dropped. Errors are ErrTrimmed, ErrAhead and ErrNoLog. The events' data is shared: read only.
 func (f *Feed) Poll(ctx context.Context, c Consumer, after Cursor, durable uint64, wait time.Duration) (evs []ticketing.Event, upto Cursor, err error) {
 	var timeout <-chan time.Time
 	for {
@@ -204,6 +216,10 @@ func (f *Feed) forget(w *waiter) uint64 {
 // next returns what there is after a cursor: events, or the end of a part without any, or a waiter at the log's head.
 func (f *Feed) next(c Consumer, after Cursor, durable uint64) ([]ticketing.Event, Cursor, *waiter, error) {
 	f.mu.Lock()
+	if f.over {
+		f.mu.Unlock()
+		return nil, after, nil, ErrNoLog
+	}
 	meta := f.meta
 	if after.Epoch == 0 {
 		after.Epoch = meta.Epoch

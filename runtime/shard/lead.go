@@ -23,6 +23,7 @@ func (a *Actor) Start(ctx context.Context, self Sender) {
 
 // Stop frees what the actor holds. The context of Start has ended, and the mailbox delivers nothing more.
 func (a *Actor) Stop() {
+	a.Feed().end()
 	if a.leading {
 		a.stepDown()
 	}

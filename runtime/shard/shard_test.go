@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -618,5 +619,28 @@ func TestWhoCannotLeadHandsOn(t *testing.T) {
 	}
 	if err := w.actors["notes"].GainError(); err != nil {
 		t.Errorf("it leads, and still says %v", err)
+	}
+}
+
+// TestPollsEndWithTheReplica: who waits for events of a replica that leaves looks for another one at once.
+func TestPollsEndWithTheReplica(t *testing.T) {
+	f := newFeed(1, nil, Meta{}, nil)
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := f.Poll(t.Context(), Consumer{Service: "test"}, Cursor{}, 0, time.Hour)
+		ended <- err
+	}()
+	for waiting := false; !waiting; {
+		f.mu.Lock()
+		waiting = len(f.waiting) == 1
+		f.mu.Unlock()
+		runtime.Gosched()
+	}
+	f.end()
+	if err := <-ended; err != ErrNoLog {
+		t.Error(err)
+	}
+	if _, _, err := f.Poll(t.Context(), Consumer{Service: "test"}, Cursor{}, 0, time.Hour); err != ErrNoLog {
+		t.Error(err)
 	}
 }

@@ -207,6 +207,25 @@ func (s *System) requested(a *shard.Actor, msg []byte, from *actor.PID) {
 	a.Receive(&shard.Request{Code: code, Cmd: cmd, Answer: reply, Again: body[2]&flagAgain != 0})
 }
 
+// undelivered answers another node's request to an actor that has stopped here, or that never ran: the asker looks for the leader elsewhere
+// at once. Nothing was evaluated.
+func (s *System) undelivered(e *actor.DeadLetterEvent) {
+	m, ok := e.Message.(*wrapperspb.BytesValue)
+	if !ok || e.PID == nil || e.Sender == nil || e.Sender.Address == s.name() {
+		return // or it is our own, which did not reach another node
+	}
+	kind, number, _, _ := openEnvelope(m.Value)
+	service, index, ok := parseName(e.PID.Id)
+	if kind != isRequest || !ok {
+		return
+	}
+	r := shard.Reply{Retry: true, Err: &ticketing.Error{Kind: ticketing.Unavailable, RetryAfter: time.Second, Msg: "This node has no replica of " + e.PID.Id + "."}}
+	if sh := s.Shard(service, index); sh != nil {
+		r.Leader = sh.Leader()
+	}
+	s.actors.Root.Send(e.Sender, wrapperspb.Bytes(appendAnswer(appendEnvelope(nil, isAnswer, number), r, nil)))
+}
+
 // refuse logs what a peer sent and should not have.
 func (s *System) refuse(from *actor.PID, what string) {
 	node := "nobody"

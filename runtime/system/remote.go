@@ -39,6 +39,9 @@ const (
 // onlyType is the one type of message that travels between nodes.
 const onlyType = "google.protobuf.BytesValue"
 
+// deadLetterType is what proto.actor itself answers in the name of an actor that has stopped; the answers' actor passes over it.
+const deadLetterType = "actor.DeadLetterResponse"
+
 // Remote says how this node reaches others.
 type Remote struct {
 	Node        string // this node's name
@@ -203,7 +206,7 @@ func checkBatch(b *remote.MessageBatch) error {
 		return errors.New("a batch of too many messages")
 	}
 	for _, name := range b.TypeNames {
-		if name != onlyType {
+		if name != onlyType && name != deadLetterType {
 			return fmt.Errorf("a message of the unknown type %.60q", name)
 		}
 	}
@@ -217,6 +220,8 @@ func checkBatch(b *remote.MessageBatch) error {
 		case e == nil, e.TypeId < 0 || int(e.TypeId) >= len(b.TypeNames), e.Target < 0 || int(e.Target) >= len(b.Targets),
 			e.Sender < 0 || int(e.Sender) > len(b.Senders), e.SerializerId != 0 && e.SerializerId != -1:
 			return errors.New("a malformed batch")
+		case b.TypeNames[e.TypeId] == deadLetterType && b.Targets[e.Target].GetId() != answersActor:
+			return errors.New("an answer to somebody who does not wait for any")
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/cluster"
 	"github.com/asynkron/protoactor-go/remote"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"ticketing"
 )
@@ -37,6 +38,8 @@ func TestCheckMessage(t *testing.T) {
 		{"a client", "unknown kind", &remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectRequest{ConnectRequest: &remote.ConnectRequest{}}}},
 		{"an unknown type", "unknown type", batch(func(b *remote.MessageBatch) { b.TypeNames[0] = "no.such.Type" })},
 		{"a system message", "unknown type", batch(func(b *remote.MessageBatch) { b.TypeNames = append(b.TypeNames, "actor.Stop") })},
+		{"of a stopped actor", "", batch(func(b *remote.MessageBatch) { b.TypeNames[0], b.Targets[0].Id = deadLetterType, answersActor })},
+		{"of a stopped actor, to a shard", "does not wait", batch(func(b *remote.MessageBatch) { b.TypeNames[0] = deadLetterType })},
 		{"another actor", "takes none", batch(func(b *remote.MessageBatch) { b.Targets[0].Id = "eventstream" })},
 		{"no target", "malformed", batch(func(b *remote.MessageBatch) { b.Envelopes[0].Target = 1 })},
 		{"a negative target", "malformed", batch(func(b *remote.MessageBatch) { b.Envelopes[0].Target = -1 })},
@@ -111,6 +114,32 @@ func TestCallHere(t *testing.T) {
 	}
 	if _, err := s.Call(t.Context(), "n2", 9, nil); ticketing.KindOf(err) != ticketing.Unavailable {
 		t.Errorf("another node, without any: %v", err)
+	}
+}
+
+// TestNobodyHere: who asks a replica that is no longer on this node is told so at once.
+func TestNobodyHere(t *testing.T) {
+	s := New(slog.New(slog.DiscardHandler))
+	t.Cleanup(s.Stop)
+	s.Define("posts", 1)
+	s.Shard("posts", 0).SetLeader("n3")
+	got := make(chan []byte, 1)
+	asker, err := s.spawn("asker", func(c actor.Context) {
+		if m, ok := c.Message().(*wrapperspb.BytesValue); ok {
+			got <- m.Value
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := actor.NewPID(asker.pid.Address, Name("posts", 0))
+	s.actors.Root.RequestWithCustomSender(gone, wrapperspb.Bytes(appendRequest(appendEnvelope(nil, isRequest, 77), 1, false, nil)), asker.pid)
+	kind, number, body, err := openEnvelope(<-got)
+	if kind != isAnswer || number != 77 || err != nil {
+		t.Fatalf("kind %d, number %d, %v", kind, number, err)
+	}
+	if a, err := readAnswer(body); err != nil || !a.retry || a.leader != "n3" || ticketing.KindOf(a.err) != ticketing.Unavailable {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 

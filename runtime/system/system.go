@@ -60,6 +60,11 @@ func New(log *slog.Logger) *System {
 	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
 	s := &System{actors: actor.NewActorSystem(quiet), log: log, calls: make(chan struct{}, maxCalls)}
 	s.shards.Store(&map[string][]*Shard{})
+	s.actors.EventStream.Subscribe(func(event any) {
+		if e, ok := event.(*actor.DeadLetterEvent); ok {
+			s.undelivered(e)
+		}
+	})
 	s.answers.ctx, s.answers.cancel = context.WithCancel(context.Background())
 	return s
 }
