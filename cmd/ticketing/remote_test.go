@@ -166,7 +166,7 @@ func TestBench(t *testing.T) {
 	t.Setenv("TICKETING_TEST_AS_PROGRAM", "1") // for the server that the benchmark starts
 	report := filepath.Join(t.TempDir(), "report.json")
 	texts := filepath.Join("..", "..", "examples", "data", "*.csv")
-	out := succeed(t, "", "bench", "--connections", "4", "--users", "2", "--posts", "2", "--duration", "300ms", "--warmup", "0s",
+	out := succeed(t, "", "bench", "--connections", "4", "--users", "2", "--posts", "2", "--duration", "1s", "--warmup", "0s",
 		"--prefill", "20", "--texts", texts, "--json", report, "--", "--shards", "1")
 	for _, want := range []string{"visible/s", "accept to visible p50", "feed page", "after a kill"} {
 		if !strings.Contains(out, want) {
