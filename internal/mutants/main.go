@@ -40,7 +40,12 @@ var mutants = []mutant{
 	{"12", "an entry of a newer version is read as ours", "runtime/wire/entry.go", "|| b[0] != EntryVersion", "|| false", "./runtime/shard", "TestNewerEntryStops"},
 	{"13", "a shard leads without its rules", "runtime/shard/lead.go", "	if a.spec.Gain != nil {", "	if false {", "./runtime/shard", "TestGainGatesLeadership"},
 	{"13", "an event whose handler fails is skipped", "runtime/shard/deliver.go", "		if err != nil {\n			reach, out.failed", "		if err != nil && false {\n			reach, out.failed", "./runtime/shard", "TestPoisonIsParked"},
-	{"14", "an empty directory becomes a cluster by itself", "internal/node/cluster.go", "if !create {", "if false {", "./internal/contract", "TestNoClusterByItself"},
+	{"9", "a new replica answers for one that was removed", "runtime/peer/groups.go", " || l.id != string(arg[2:])", "", "./runtime/peer", "TestGroups"},
+	{"9", "data of one replica are used by another", "runtime/replica/identity.go", "case found && orNode(id, c.Node) != c.ID:", "case found && orNode(id, c.Node) != c.ID && false:", "./runtime/replica", "TestIdentity"},
+	{"9", "a voter leaves while another one does not know who remains", "actors/control/placement/change.go", " || !s.informed(m.ID)", "", "./actors/control/placement", "TestRemovalWaitsUntilAllKnow"},
+	{"9", "a node of another incarnation goes on", "internal/node/members.go", "self.Incarnation > n.record.Incarnation:", "false:", "./internal/node", "TestBelongs"},
+	{"14", "an empty directory becomes a cluster by itself", "internal/node/node.go", "case n.cfg.Dev && !n.cfg.Clustered():", "case true:", "./internal/contract", "TestNoClusterByItself"},
+	{"14", "a node that has had others begins a cluster beside them", "internal/node/node.go", "case n.cfg.Dev && !n.cfg.Clustered():", "case n.cfg.Dev:", "./internal/node", "TestNoSecondCluster"},
 }
 
 func main() {

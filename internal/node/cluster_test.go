@@ -168,6 +168,17 @@ func TestReports(t *testing.T) {
 	if _, known := r.alive("n3"); known {
 		t.Error("it does not lead any more")
 	}
+
+	r.all = func() []string { return []string{"n1", "n2"} }
+	r.lead(true)
+	r.take(ticketing.NodeReport{Node: "n1"})
+	if _, ok := r.fresh(); ok {
+		t.Error("n2 has not reported yet")
+	}
+	r.take(ticketing.NodeReport{Node: "n2"})
+	if _, ok := r.fresh(); !ok {
+		t.Error("all have reported: there is nothing to wait for")
+	}
 }
 
 // TestNoSecondCluster: a node that knows others does not begin a cluster of its own when its disk is empty, not even with Dev: the others would

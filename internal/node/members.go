@@ -66,6 +66,17 @@ func (m *members) current() (c ticketing.ClusterMap, ok bool) {
 	return k.ClusterMap, true
 }
 
+// names returns the members that were not removed; nil if no map is known.
+func (m *members) names() (names []string) {
+	c, _ := m.current()
+	for _, member := range c.Members {
+		if member.State != ticketing.MemberRemoved {
+			names = append(names, member.Node)
+		}
+	}
+	return names
+}
+
 // holders returns the nodes that hold replicas of a shard, voters first. Nobody changes the slice.
 func (m *members) holders(service string, index int) []string {
 	k := m.known.Load()

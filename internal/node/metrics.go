@@ -27,6 +27,7 @@ var (
 	memtables  = prometheus.NewDesc("ticketing_store_memtable_bytes", "Size of all memtables.", nil, nil)
 	cacheBytes = prometheus.NewDesc("ticketing_store_cache_bytes", "Size of the cached blocks.", nil, nil)
 	debt       = prometheus.NewDesc("ticketing_store_compaction_debt_bytes", "Bytes that wait to be compacted.", nil, nil)
+	expires    = prometheus.NewDesc("ticketing_peer_certificate_expires_seconds", "When this node's certificate in the cluster ends, in seconds since 1970.", nil, nil)
 	leading    = prometheus.NewDesc("ticketing_shards_leading", "Shards that lead here.", []string{"service"}, nil)
 	queue      = prometheus.NewDesc("ticketing_shard_queue", "Requests that wait for evaluation.", []string{"service"}, nil)
 	events     = prometheus.NewDesc("ticketing_shard_log_events", "Events kept in the logs.", []string{"service"}, nil)
@@ -88,6 +89,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(fsyncs, prometheus.CounterValue, float64(m.Fsyncs))
 	for desc, bytes := range map[*prometheus.Desc]uint64{diskBytes: m.DiskBytes, memtables: m.MemtableBytes, cacheBytes: m.CacheBytes, debt: m.CompactionDebt} {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(bytes))
+	}
+	if c.n.peers != nil {
+		out <- prometheus.MustNewConstMetric(expires, prometheus.GaugeValue, float64(c.n.peers.Expires().Unix()))
 	}
 	for _, s := range c.n.services() {
 		c.service(out, s.name)

@@ -102,7 +102,7 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 		opts.Now = time.Now
 	}
 	n = &Node{cfg: cfg, opts: opts, log: opts.Log, started: opts.Now().UTC(), mapChanged: make(chan struct{}, 1), news: make(chan struct{}, 1), toPlace: make(chan struct{}, 1), groups: map[shardKey]*group{}}
-	n.reports.now = opts.Now
+	n.reports.now, n.reports.all = opts.Now, n.members.names
 	n.backups = newBackups(n)
 	n.life, n.stop = context.WithCancel(context.Background())
 	defer func() {

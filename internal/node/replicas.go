@@ -35,7 +35,7 @@ func (g *group) stop() error {
 }
 
 // heartbeat is the silence of a leader after which the others elect: between once and twice of it.
-const heartbeat = time.Second
+const heartbeat = 750 * time.Millisecond
 
 // how says how a replica begins that has no data here.
 type how int

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -29,6 +30,7 @@ const (
 type reports struct {
 	mu    sync.Mutex
 	now   func() time.Time
+	all   func() []string // the members; nil: not known
 	since time.Time // when this node began to lead control; zero: it does not
 	last  map[string]heard
 }
@@ -50,8 +52,20 @@ func (r *reports) lead(leading bool) {
 	}
 }
 
-// warm reports whether this node has led control long enough to have heard of everybody who is alive. held: mu
-func (r *reports) warm() bool { return !r.since.IsZero() && r.now().Sub(r.since) > aliveFor }
+// warm reports whether this node has heard of everybody who is alive: it has led control for long enough, or all members have reported. held: mu
+func (r *reports) warm() bool {
+	if r.since.IsZero() {
+		return false
+	}
+	if r.now().Sub(r.since) > aliveFor {
+		return true
+	}
+	var all []string
+	if r.all != nil {
+		all = r.all()
+	}
+	return len(all) > 0 && !slices.ContainsFunc(all, func(node string) bool { return r.last[node].at.IsZero() })
+}
 
 // take notes a report.
 func (r *reports) take(report ticketing.NodeReport) {
@@ -84,8 +98,8 @@ func (r *reports) fresh() (live map[string]ticketing.NodeReport, ok bool) {
 	return live, r.warm()
 }
 
-// all returns what every node said last.
-func (r *reports) all() map[string]placement.Heard {
+// heardOf returns what every node said last.
+func (r *reports) heardOf() map[string]placement.Heard {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := map[string]placement.Heard{}

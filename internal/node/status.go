@@ -31,7 +31,7 @@ func (n *Node) status(context.Context, string, nothing) (ticketing.ClusterStatus
 	if !ok {
 		return ticketing.ClusterStatus{}, ticketing.Errorf(ticketing.Unavailable, "This node does not know the cluster yet.")
 	}
-	all := n.reports.all()
+	all := n.reports.heardOf()
 	all[n.name] = placement.Heard{Report: n.report(), At: n.opts.Now().UTC(), Alive: true}
 	s := placement.Status(m, all)
 	if !n.leadsControl() {

@@ -333,7 +333,7 @@ func TestGroups(t *testing.T) {
 	}
 	for _, other := range []string{"n1", "n1.55", ""} {
 		if _, err := from.Dial("n1", other, 7, time.Minute); err == nil {
-			t.Errorf("n1.5 answers for %q: a new replica would vote in the place of one that was removed", other)
+			t.Fatalf("n1.5 answers for %q: a new replica would vote in the place of one that was removed", other)
 		}
 	}
 	if ln.Addr().String() != "n1" {
