@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,10 +32,19 @@ func (b *bencher) join(ctx context.Context, before Phase) (*Join, error) {
 	}
 	j.During, err = b.comments(ctx, "a node joins", phaseOptions{rate: before.Rate, duration: b.o.Duration, sampled: true,
 		during: func(ctx context.Context) error {
-			if _, err := p.start(ctx); err != nil {
-				return fmt.Errorf("%s: %w", p.name, err)
-			}
-			return b.received(ctx, p, j)
+			// It gets replicas long before it listens.
+			ctx, cancel := context.WithCancelCause(ctx)
+			defer cancel(nil)
+			started := make(chan struct{})
+			go func() {
+				defer close(started)
+				if _, err := p.start(ctx); err != nil {
+					cancel(fmt.Errorf("%s: %w", p.name, err))
+				}
+			}()
+			err := b.received(ctx, p, j)
+			<-started
+			return errors.Join(err, context.Cause(ctx))
 		}})
 	return j, err
 }
