@@ -31,7 +31,7 @@ type reports struct {
 	mu    sync.Mutex
 	now   func() time.Time
 	all   func() []string // the members; nil: not known
-	since time.Time // when this node began to lead control; zero: it does not
+	since time.Time       // when this node began to lead control; zero: it does not
 	last  map[string]heard
 }
 
