@@ -125,7 +125,7 @@ func (t *teller) run() {
 		for id, f := range t.followers {
 			if commit := t.news(f); commit > 0 {
 				f.busy, f.told = true, commit
-				go t.tell(id, f, &raft.AppendEntriesRequest{RPCHeader: f.header, Term: f.term, PrevLogEntry: f.has,
+				go t.tell(id, f, f.target, &raft.AppendEntriesRequest{RPCHeader: f.header, Term: f.term, PrevLogEntry: f.has,
 					PrevLogTerm: f.hasOf, LeaderCommitIndex: commit})
 			}
 		}
@@ -134,8 +134,8 @@ func (t *teller) run() {
 }
 
 // tell sends one request. If it is lost, raft's own will come.
-func (t *teller) tell(id raft.ServerID, f *follower, a *raft.AppendEntriesRequest) {
-	_ = t.send(id, f.target, a, new(raft.AppendEntriesResponse))
+func (t *teller) tell(id raft.ServerID, f *follower, target raft.ServerAddress, a *raft.AppendEntriesRequest) {
+	_ = t.send(id, target, a, new(raft.AppendEntriesResponse))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.busy = false
