@@ -1,9 +1,11 @@
 package node
 
 import (
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -199,5 +201,42 @@ func TestNoSecondCluster(t *testing.T) {
 	_, err = Open(t.Context(), cfg, Options{Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
 	if err == nil || !strings.Contains(err.Error(), "cluster init") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestMapIsTakenOverAtOnce: several parts of a node read the map when they need it. None may find another one half way.
+func TestMapIsTakenOverAtOnce(t *testing.T) {
+	cfg := smallConfig(1)
+	cfg.Data = filepath.Join(t.TempDir(), "n1") // a real disk, where writing takes its time
+	n, err := Open(t.Context(), cfg, Options{Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeNode(t, n) })
+	before, changed := n.members.version(), make(chan struct{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for ok := true; ok; {
+				n.readMap()
+				select {
+				case <-changed:
+					ok = false
+				default:
+				}
+			}
+		})
+	}
+	for round := range 40 {
+		c := ticketing.AnnounceMember{Node: n.name, Incarnation: n.record.Incarnation, Address: fmt.Sprintf("h%d:7000", round), Formats: formats}
+		if err := n.control.Announce(t.Context(), c); err != nil {
+			t.Error(err)
+		}
+	}
+	close(changed)
+	wg.Wait()
+	n.readMap()
+	if got := n.members.version(); got <= before {
+		t.Errorf("version %d, before %d", got, before)
 	}
 }

@@ -131,8 +131,10 @@ func (n *Node) followMap(running context.Context) {
 	}
 }
 
-// readMap takes over the map from this node's replica of control, if it has a newer one.
+// readMap takes over the map from this node's replica of control, if it has a newer one. Several may ask for it at once.
 func (n *Node) readMap() {
+	n.mapMu.Lock()
+	defer n.mapMu.Unlock()
 	a := n.sys.Shard(control.Name, 0).Local()
 	if a == nil {
 		return

@@ -61,6 +61,7 @@ type Node struct {
 	peers      *peer.Peers  // nil: this node is alone
 	network    *peer.Groups // nil, too
 	members    members
+	mapMu      sync.Mutex    // held while a newer map is taken over
 	mapChanged chan struct{} // has room for one
 	news       chan struct{} // something to report; has room for one
 	toPlace    chan struct{} // a report has come in; has room for one
