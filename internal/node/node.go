@@ -55,6 +55,7 @@ type Node struct {
 	record  clusterRecord
 	name    string
 	started time.Time
+	founder bool // this process has founded the cluster; others may have joined by now
 	sys     *system.System
 
 	// With other nodes.

@@ -97,7 +97,7 @@ func (n *Node) found(ctx, running context.Context, ctl *group) error {
 	if err := n.control.Found(ctx, c); err != nil {
 		return fmt.Errorf("the first map of the cluster: %w", err)
 	}
-	n.record.Creating = false
+	n.record.Creating, n.founder = false, true
 	return writeCluster(n.opts.FS, n.cfg.Data, n.record)
 }
 
@@ -187,7 +187,7 @@ const establishEvery = 2 * time.Second
 // succeeds, because there may be no quorum.
 func (n *Node) whenAlone(ctx, running context.Context, what string, do func(context.Context) error) error {
 	m, _ := n.members.current()
-	if len(m.Members) <= 1 {
+	if n.founder || len(m.Members) <= 1 {
 		return do(ctx)
 	}
 	n.running.Go(func() {
