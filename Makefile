@@ -48,6 +48,7 @@ rules: deps
 ## test: everything, one package after another: tests of clusters and kills want the processor for themselves
 test: deps check rules build
 	$(GO) test -race -p 1 -timeout 20m ./...
+	$(GO) test -count=1 -run '^TestBackupOfCluster$$' ./internal/node # several nodes in one process, which the race detector cannot watch
 
 ## screenshots: pictures of every page, light and dark, narrow and wide, in docs/images, of which git keeps those that the docs show
 screenshots: deps build

@@ -1,3 +1,8 @@
+//go:build !race
+
+// Several nodes in one process: proto.actor sets gRPC's logger, which is the whole process's, whenever a node starts to listen, so the race
+// detector cannot watch. make test runs this file without it.
+
 package node
 
 import (
