@@ -3,6 +3,7 @@ package replica
 import (
 	"bytes"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -92,13 +93,17 @@ func TestSeedCrash(t *testing.T) {
 	s.propose(1, 40)
 	s.close()
 	var left []*vfs.MemFS
-	watched := &watchFS{FS: fs}
-	n := openStore(t, watched, nil)
-	watched.before = func(string) {
+	var seeding atomic.Bool // the store writes by itself, too, from when it is open
+	watched := &watchFS{FS: fs, before: func(string) {
+		if !seeding.Load() {
+			return
+		}
 		for _, pct := range []int{0, 100} {
 			left = append(left, crashClone(fs, uint64(len(left)), pct))
 		}
-	}
+	}}
+	n := openStore(t, watched, nil)
+	seeding.Store(true)
 	i, found, err := Inspect(n, service, 3)
 	if err != nil || !found {
 		t.Fatal(err)
