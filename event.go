@@ -44,6 +44,8 @@ const (
 	EvPluginUploaded EventType = iota + 100
 	EvRuleSetChanged
 	EvClusterChanged
+	EvPluginChanged
+	EvBacktestChanged
 )
 
 var eventNames = map[EventType]string{
@@ -53,6 +55,7 @@ var eventNames = map[EventType]string{
 	EvModerated: "Moderated", EvWithdrawn: "Withdrawn", EvPostDecided: "PostDecided",
 	EvTicketOpened: "TicketOpened", EvTicketChanged: "TicketChanged", EvTicketDecided: "TicketDecided",
 	EvPluginUploaded: "PluginUploaded", EvRuleSetChanged: "RuleSetChanged", EvClusterChanged: "ClusterChanged",
+	EvPluginChanged: "PluginChanged", EvBacktestChanged: "BacktestChanged",
 }
 
 func (t EventType) String() string {
@@ -188,6 +191,14 @@ type (
 	ClusterChanged struct {
 		Version uint64 `cbor:"1,keyasint"`
 	}
+	// PluginChanged says that a plugin version went from one state to another: when, by whom and why.
+	PluginChanged struct {
+		Change VersionChange `cbor:"1,keyasint"`
+	}
+	// BacktestChanged says that a backtest began, ended or was cancelled.
+	BacktestChanged struct {
+		Backtest Backtest `cbor:"1,keyasint"`
+	}
 )
 
 func (e UserSignedUp) Header() (EventType, ID, ID, uint32) {
@@ -241,6 +252,10 @@ func (e TicketDecided) Header() (EventType, ID, ID, uint32) {
 func (e PluginUploaded) Header() (EventType, ID, ID, uint32) { return EvPluginUploaded, ID{}, ID{}, 0 }
 func (e RuleSetChanged) Header() (EventType, ID, ID, uint32) { return EvRuleSetChanged, ID{}, ID{}, 0 }
 func (e ClusterChanged) Header() (EventType, ID, ID, uint32) { return EvClusterChanged, ID{}, ID{}, 0 }
+func (e PluginChanged) Header() (EventType, ID, ID, uint32)  { return EvPluginChanged, ID{}, ID{}, 0 }
+func (e BacktestChanged) Header() (EventType, ID, ID, uint32) {
+	return EvBacktestChanged, e.Backtest.ID, ID{}, 0
+}
 
 // NewEventData returns a pointer to the zero data of an event type, nil for a type that this version does not know.
 func NewEventData(t EventType) EventData {
@@ -285,6 +300,10 @@ func NewEventData(t EventType) EventData {
 		return new(RuleSetChanged)
 	case EvClusterChanged:
 		return new(ClusterChanged)
+	case EvPluginChanged:
+		return new(PluginChanged)
+	case EvBacktestChanged:
+		return new(BacktestChanged)
 	}
 	return nil
 }

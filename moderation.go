@@ -107,6 +107,15 @@ type RuleOutcome struct {
 	Labels  []string `cbor:"9,keyasint,omitempty" json:"labels,omitempty"`
 	Detail  string   `cbor:"10,keyasint,omitempty" json:"detail,omitempty"`  // one sentence for the author
 	Failure string   `cbor:"11,keyasint,omitempty" json:"failure,omitempty"` // trap, deadline, bad output…: Action is then the rule's failure policy
+
+	Config Digest `cbor:"12,keyasint,omitzero" json:"config,omitzero"`  // of the configuration's bytes
+	Fuel   uint64 `cbor:"13,keyasint,omitempty" json:"fuel,omitzero"`   // units that the verdict took; the same on every machine
+	Micros uint32 `cbor:"14,keyasint,omitempty" json:"micros,omitzero"` // wall time of the call on the node that judged
+	Canary bool   `cbor:"15,keyasint,omitempty" json:"canary,omitzero"` // the version is the rule's canary
+	Meter  uint8  `cbor:"16,keyasint,omitempty" json:"meter,omitzero"`  // the meter's version by which Fuel was counted; 0: not metered
+	// FellBack is why the version that should have judged did not; Version is then the last good one, which judged the same
+	// item, or failed as well.
+	FellBack string `cbor:"17,keyasint,omitempty" json:"fellBack,omitzero"`
 }
 
 // Decision is what moderation concluded about one revision. A rule set makes exactly one for every revision; humans may

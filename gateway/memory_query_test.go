@@ -64,7 +64,7 @@ func (m *memory) Upload(_ context.Context, c ticketing.UploadPlugin) (ticketing.
 		}
 	}
 	v := ticketing.PluginVersion{Name: c.Name, Version: "v" + strconv.Itoa(n), Digest: ticketing.DigestOf(c.Module),
-		Size: len(c.Module), State: "admitted", UploadedBy: c.By.ID, UploadedAt: c.At}
+		Size: len(c.Module), State: ticketing.VersionAdmitted, UploadedBy: c.By.ID, UploadedAt: c.At}
 	m.plugins = append(m.plugins, v)
 	return v, false, nil
 }

@@ -89,7 +89,7 @@ func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 		return registered{}, ticketing.Errorf(ticketing.Conflict, "A plugin has at most %d versions.", maxVersions)
 	}
 	v := ticketing.PluginVersion{Name: c.Name, Version: fmt.Sprintf("v%d", next), Digest: c.Digest, Size: c.Size,
-		State: "admitted", Builtin: c.Builtin, UploadedBy: c.By.ID, UploadedAt: tx.At()}
+		State: ticketing.VersionAdmitted, Builtin: c.Builtin, UploadedBy: c.By.ID, UploadedAt: tx.At()}
 	tx.Put(versionKey(c.Name, next), &v)
 	tx.Put(digestKey(c.Name, c.Digest), next)
 	tx.Emit(&ticketing.PluginUploaded{Version: v})
@@ -105,9 +105,9 @@ func (s *service) versions(v *shard.View, _ *nothing) ([]ticketing.PluginVersion
 		decode(&p)
 		for i := range set.Rules {
 			if r := &set.Rules[i]; r.Name == p.Name && r.Active == p.Digest {
-				p.State = "active"
+				p.State = ticketing.VersionActive
 			} else if r.Name == p.Name && r.Previous == p.Digest {
-				p.State = "standby"
+				p.State = ticketing.VersionStandby
 			}
 		}
 		vs = append(vs, p)

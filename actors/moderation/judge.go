@@ -62,8 +62,8 @@ func (s *service) judge(tx *shard.Tx, item *ticketing.Item) error {
 	countsKey := shard.KeyOf(tableCounts, item.Author.ID)
 	tx.Get(countsKey, &item.Counts)
 	counts := item.Counts
-	outcomes := judge.Judge(item, &counters{tx, item.Author.ID.Slot()})
-	d := conclude(item, outcomes)
+	judged := judge.Judge(item, &memory{tx, item.Author.ID.Slot()})
+	d := conclude(item, judged.Outcomes)
 	d.Generation, d.At = generation, tx.At()
 	d.ID = decisionID(item.Author.ID, item.ID, item.Rev, 0, d)
 	count(&counts, d.Status)

@@ -63,7 +63,8 @@ func PerShard(k shard.Key) bool { return k.Table() == tableGeneration || k.Table
 const (
 	tableDecision   = 'd' // author id, subject id, revision(4), number(2) → Decision; number 0 is the automatic one
 	tableCounts     = 'a' // author id → Counts
-	tableCounter    = 'c' // slot, rule, 0, namespace(4), key → counter
+	tableCounter    = 'c' // slot, rule, 0, namespace(4), key → WindowCounter
+	tableValue      = 'v' // slot, rule, 0, key → storedValue
 	tableGeneration = 'g' // slot 0 → generation
 	tableRuleSet    = 'r' // slot 0 → RuleSet of the generation
 )

@@ -95,7 +95,7 @@ func (a *app) pluginList() *cobra.Command {
 		}
 		var rows [][]string
 		for _, v := range versions {
-			state, policy := v.State, ""
+			state, policy := string(v.State), ""
 			if r := ruleNamed(rules, v.Name); r != nil && r.Active == v.Digest.String() {
 				state, policy = "active", r.OnFailure
 			}

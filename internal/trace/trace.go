@@ -204,7 +204,7 @@ type judge struct {
 func (j judge) Close() { j.inner.Close() }
 
 // Judge implements ticketing.Judge.
-func (j judge) Judge(item *ticketing.Item, state ticketing.RuleState) []ticketing.RuleOutcome {
+func (j judge) Judge(item *ticketing.Item, state ticketing.RuleState) ticketing.Judgement {
 	j.t.mu.Lock()
 	parent, ok := j.t.delivered.at[item.ID]
 	j.t.mu.Unlock()
@@ -217,6 +217,6 @@ func (j judge) Judge(item *ticketing.Item, state ticketing.RuleState) []ticketin
 	j.t.asked.put(item.ID, span.SpanContext()) // the decision's delivery belongs here
 	j.t.mu.Unlock()
 	out := j.inner.Judge(item, state)
-	span.SetAttributes(attribute.Int("ticketing.rules", len(out)))
+	span.SetAttributes(attribute.Int("ticketing.rules", len(out.Outcomes)))
 	return out
 }

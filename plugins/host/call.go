@@ -34,8 +34,8 @@ type call struct {
 	labels  []string
 	detail  string
 	failure string // why an import stopped the call
-	adds    []added
-	keys    []byte // of adds
+	mark    int    // of the state when the call began
+	keys    []byte // of counters
 
 	hits    [][]hit             // by place in searched
 	scanned [len(searched)]bool // whether hits are of this item
@@ -45,14 +45,6 @@ type call struct {
 
 // searched are the fields in which words are looked for.
 var searched = [...]abi.FieldID{abi.FieldText, abi.FieldTitle, abi.FieldAuthorName, abi.FieldLocale}
-
-// An added is one effect on a counter, to be taken back if the call fails.
-type added struct {
-	ns     uint32
-	key    [2]int // range of keys
-	delta  int64
-	window time.Duration
-}
 
 func newCall(h *Host, rule *ticketing.Rule, s *sets) *call {
 	c := &call{rule: rule, sets: s, limit: h.limiter(rule.Trusted), log: h.opts.Log, now: h.opts.Now}
@@ -69,7 +61,10 @@ func newCall(h *Host, rule *ticketing.Rule, s *sets) *call {
 func (c *call) begin(v *view, state ticketing.RuleState) {
 	c.view, c.state = v, state
 	c.used, c.logged, c.labels, c.detail, c.failure = 0, 0, nil, "", ""
-	c.adds, c.keys = c.adds[:0], c.keys[:0]
+	c.keys = c.keys[:0]
+	if state != nil {
+		c.mark = state.Mark()
+	}
 	clear(c.scanned[:])
 }
 
@@ -89,13 +84,11 @@ func (c *call) enter() {
 	}
 }
 
-// undo takes back what the call added to counters, the last first.
+// undo takes back what the call wrote to the state.
 func (c *call) undo() {
-	for i := len(c.adds) - 1; i >= 0; i-- {
-		a := c.adds[i]
-		c.state.AddCounter(c.rule.Name, a.ns, c.keys[a.key[0]:a.key[1]], -a.delta, a.window, c.view.item.At)
+	if c.state != nil {
+		c.state.Rewind(c.mark)
 	}
-	c.adds = c.adds[:0]
 }
 
 // reason says in a few words why a call failed.

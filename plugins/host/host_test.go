@@ -1,7 +1,6 @@
 package host_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -72,27 +71,10 @@ func titled(title, text string) *ticketing.Item {
 	return item
 }
 
-// counters counts for ever, by rule, namespace and key.
-type counters map[string]int64
-
-func (c counters) AddCounter(rule string, ns uint32, key []byte, delta int64, window time.Duration, _ time.Time) int64 {
-	name := fmt.Sprintf("%s/%d/%x/%v", rule, ns, key, window)
-	c[name] += delta
-	return c[name]
-}
-
-// sum is what all counters hold together, without regard to sign.
-func (c counters) sum() (n int64) {
-	for _, v := range c {
-		n += max(v, -v)
-	}
-	return n
-}
-
 // one judges an item by the only rule there is.
 func one(t testing.TB, j ticketing.Judge, item *ticketing.Item, state ticketing.RuleState) ticketing.RuleOutcome {
 	t.Helper()
-	o := j.Judge(item, state)
+	o := j.Judge(item, state).Outcomes
 	if len(o) != 1 {
 		t.Fatalf("%d outcomes, want 1", len(o))
 	}

@@ -224,9 +224,7 @@ func importCounterAdd(c *call, _ api.Memory, stack []uint64) {
 	} else {
 		c.keys = f.AppendValue(c.keys)
 	}
-	a := added{ns: ns, key: [2]int{start, len(c.keys)}, delta: delta, window: time.Duration(window) * time.Second}
-	sum := c.state.AddCounter(c.rule.Name, ns, c.keys[start:], delta, a.window, c.view.item.At)
-	c.adds = append(c.adds, a)
+	sum := c.state.AddCounter(c.rule.Name, ns, c.keys[start:], delta, time.Duration(window)*time.Second, c.view.item.At)
 	stack[0] = uint64(max(sum, 0))
 }
 

@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"log/slog"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"ticketing/plugins/abi"
 	"ticketing/plugins/host"
 	"ticketing/plugins/host/hosttest"
+	"ticketing/plugins/memstate"
 )
 
 func probe(t *testing.T, config string) ticketing.Judge {
@@ -43,7 +45,7 @@ func TestFields(t *testing.T) {
 }
 
 func TestCounters(t *testing.T) {
-	j, state := probe(t, ""), counters{}
+	j, state := probe(t, ""), memstate.New()
 	for i := range int64(3) {
 		if o := one(t, j, titled("add", "x"), state); int64(o.Code) != i+1 {
 			t.Errorf("add: %+v", o)
@@ -53,11 +55,10 @@ func TestCounters(t *testing.T) {
 		t.Errorf("add text: %+v", o)
 	}
 	id := ticketing.NewID(1, noon, 9)
-	want := counters{"probe/1/" + hex(id[:]) + "/1m0s": 3, "probe/2/" + hex([]byte("some text")) + "/1h0m0s": 3}
-	for k, n := range want {
-		if state[k] != n {
-			t.Errorf("%s is %d, want %d; all: %v", k, state[k], n, state)
-		}
+	byAuthor := state.AddCounter("probe", 1, id[:], 0, time.Minute, noon)
+	byText := state.AddCounter("probe", 2, []byte("some text"), 0, time.Hour, noon)
+	if byAuthor != 3 || byText != 3 || state.Len() != 2 {
+		t.Errorf("by author %d, by text %d, %d counters", byAuthor, byText, state.Len())
 	}
 	if o := one(t, j, titled("subtract", "x"), state); o.Code != 0 {
 		t.Errorf("a sum under zero: %+v", o)
@@ -65,32 +66,21 @@ func TestCounters(t *testing.T) {
 	if o := one(t, j, titled("add text", strings.Repeat("long ", 100)), state); o.Code != 3 {
 		t.Errorf("add long text: %+v", o)
 	}
-	for k := range state {
-		if len(k) > 100 {
-			t.Errorf("a key of %d characters", len(k))
-		}
+	hashed := sha256.Sum256([]byte(strings.Repeat("long ", 100)))
+	if n := state.AddCounter("probe", 2, hashed[:], 0, time.Hour, noon); n != 3 {
+		t.Errorf("a long key is not counted under its hash: %d", n)
 	}
-}
-
-func hex(b []byte) string {
-	const digits = "0123456789abcdef"
-	var s strings.Builder
-	for _, c := range b {
-		s.WriteByte(digits[c>>4])
-		s.WriteByte(digits[c&15])
-	}
-	return s.String()
 }
 
 func TestCountersAreTakenBackAfterFailure(t *testing.T) {
 	j := probe(t, "")
 	for _, title := range []string{"add then trap", "add then bad verdict"} {
-		state := counters{}
+		state := memstate.New()
 		if o := one(t, j, titled(title, "x"), state); o.Failure == "" {
 			t.Fatalf("%s: %+v", title, o)
 		}
-		if len(state) == 0 || state.sum() != 0 {
-			t.Errorf("%s: %v", title, state)
+		if n := state.Len(); n != 0 {
+			t.Errorf("%s: %d counters are left", title, n)
 		}
 	}
 }
@@ -104,9 +94,9 @@ func TestCounterArguments(t *testing.T) {
 		"add nothing": abi.BadArgument,
 		"add parent":  abi.NoEntry,
 	} {
-		state := counters{}
-		if o := one(t, j, titled(title, "x"), state); abi.ErrorCode(o.Code) != want || len(state) != 0 {
-			t.Errorf("%s: %d, want %d; %v", title, int32(o.Code), want, state)
+		state := memstate.New()
+		if o := one(t, j, titled(title, "x"), state); abi.ErrorCode(o.Code) != want || state.Len() != 0 {
+			t.Errorf("%s: %d, want %d; %d counters", title, int32(o.Code), want, state.Len())
 		}
 	}
 	if o := one(t, j, titled("add", "x"), nil); abi.ErrorCode(o.Code) != abi.Unavailable {

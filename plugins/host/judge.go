@@ -49,7 +49,7 @@ func newJudge(h *Host, set ticketing.RuleSet, loaded []*loadedRule) (*judge, err
 }
 
 // Judge implements ticketing.Judge.
-func (j *judge) Judge(item *ticketing.Item, state ticketing.RuleState) []ticketing.RuleOutcome {
+func (j *judge) Judge(item *ticketing.Item, state ticketing.RuleState) ticketing.Judgement {
 	j.view.show(item)
 	outcomes := make([]ticketing.RuleOutcome, 0, len(j.rules))
 	for _, r := range j.rules {
@@ -57,7 +57,7 @@ func (j *judge) Judge(item *ticketing.Item, state ticketing.RuleState) []ticketi
 			outcomes = append(outcomes, r.judge(&j.view, state))
 		}
 	}
-	return outcomes
+	return ticketing.Judgement{Outcomes: outcomes}
 }
 
 // Close implements ticketing.Judge.

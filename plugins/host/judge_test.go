@@ -8,6 +8,7 @@ import (
 	"ticketing"
 	"ticketing/plugins/abi"
 	"ticketing/plugins/host/hosttest"
+	"ticketing/plugins/memstate"
 )
 
 func TestVerdicts(t *testing.T) {
@@ -96,7 +97,7 @@ func TestFailureOfOneRuleLeavesTheOthers(t *testing.T) {
 	}
 	j := open(t, rules, hosttest.ApproveAll, hosttest.Trap, hosttest.RejectAll)
 	for range 3 {
-		o := j.Judge(comment("x"), nil)
+		o := j.Judge(comment("x"), nil).Outcomes
 		if len(o) != 3 || o[0].Action != ticketing.ActionAllow || o[1].Failure == "" || o[2].Action != ticketing.ActionReject {
 			t.Fatalf("%+v", o)
 		}
@@ -107,12 +108,12 @@ func TestScopeAndRetiredRules(t *testing.T) {
 	posts := trusted("posts", hosttest.HoldAll, "")
 	posts.Scope = []ticketing.ItemKind{ticketing.KindPost}
 	j := open(t, []ticketing.Rule{posts, {Name: "retired"}, trusted("all", hosttest.ApproveAll, "")}, hosttest.HoldAll, hosttest.ApproveAll)
-	if o := j.Judge(comment("x"), nil); len(o) != 1 || o[0].Rule != "all" {
+	if o := j.Judge(comment("x"), nil).Outcomes; len(o) != 1 || o[0].Rule != "all" {
 		t.Errorf("comment: %+v", o)
 	}
 	post := comment("x")
 	post.Kind = ticketing.KindPost
-	if o := j.Judge(post, nil); len(o) != 2 || o[0].Rule != "posts" {
+	if o := j.Judge(post, nil).Outcomes; len(o) != 2 || o[0].Rule != "posts" {
 		t.Errorf("post: %+v", o)
 	}
 }
@@ -132,7 +133,7 @@ func TestDeadline(t *testing.T) {
 	j := openIn(t, hurried(t, 20*time.Millisecond, hosttest.Loop, hosttest.HoldAll), set)
 	for range 3 {
 		start := time.Now()
-		o := j.Judge(comment("x"), nil)
+		o := j.Judge(comment("x"), nil).Outcomes
 		if took := time.Since(start); took > time.Second { // it is about 40 ms; the machine may be busy
 			t.Errorf("took %v", took)
 		}
@@ -225,7 +226,7 @@ func TestOutputLimits(t *testing.T) {
 	}
 }
 
-type brokenState struct{}
+type brokenState struct{ *memstate.State }
 
 func (brokenState) AddCounter(string, uint32, []byte, int64, time.Duration, time.Time) int64 {
 	panic("the store is gone")
@@ -233,10 +234,10 @@ func (brokenState) AddCounter(string, uint32, []byte, int64, time.Duration, time
 
 func TestFaultOfTheStateIsAFailure(t *testing.T) {
 	j := open(t, []ticketing.Rule{trusted("r", hosttest.Probe, "")}, hosttest.Probe)
-	if o := one(t, j, titled("add", "x"), brokenState{}); o.Failure != "host error" || o.Action != ticketing.ActionHold {
+	if o := one(t, j, titled("add", "x"), brokenState{memstate.New()}); o.Failure != "host error" || o.Action != ticketing.ActionHold {
 		t.Errorf("%+v", o)
 	}
-	if o := one(t, j, titled("add", "x"), counters{}); o.Failure != "" || o.Code != 1 {
+	if o := one(t, j, titled("add", "x"), memstate.New()); o.Failure != "" || o.Code != 1 {
 		t.Errorf("%+v", o)
 	}
 }

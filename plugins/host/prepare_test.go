@@ -9,6 +9,7 @@ import (
 	"ticketing"
 	"ticketing/plugins/host"
 	"ticketing/plugins/host/hosttest"
+	"ticketing/plugins/memstate"
 )
 
 // refused fails the test unless err is Invalid and says everything that it should.
@@ -154,7 +155,7 @@ func TestConcurrentUse(t *testing.T) {
 					return
 				}
 				for _, text := range []string{"fine", "boom"} {
-					if o := j.Judge(comment(text), counters{}); len(o) != 2 || o[0].Action != o[1].Action {
+					if o := j.Judge(comment(text), memstate.New()).Outcomes; len(o) != 2 || o[0].Action != o[1].Action {
 						t.Errorf("%+v", o)
 					}
 				}

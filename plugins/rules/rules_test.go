@@ -11,6 +11,7 @@ import (
 	"ticketing"
 	"ticketing/plugins/host"
 	"ticketing/plugins/host/hosttest"
+	"ticketing/plugins/memstate"
 	"ticketing/plugins/rules"
 )
 
@@ -37,7 +38,7 @@ func TestBuiltinTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer j.Close()
-	for _, o := range j.Judge(newItem("What a fine day for a walk."), counters{}) {
+	for _, o := range j.Judge(newItem("What a fine day for a walk."), memstate.New()).Outcomes {
 		if o.Failure != "" || o.Action != ticketing.ActionNone || len(o.Labels) != 0 || o.Detail != "" {
 			t.Errorf("%+v", o)
 		}
@@ -83,7 +84,7 @@ func TestBlocklist(t *testing.T) {
 	} {
 		item := newItem(tc.text)
 		item.Title = tc.title
-		o := j.Judge(item, nil)[0]
+		o := j.Judge(item, nil).Outcomes[0]
 		if o.Failure != "" || o.Action != tc.action || strings.Join(o.Labels, ",") != tc.labels || o.Detail != tc.detail {
 			t.Errorf("%q: %+v", tc.text, o)
 		}
@@ -140,7 +141,7 @@ func TestSpamLeavesPeopleAlone(t *testing.T) {
 		"我觉得第二章最好。",
 		"",
 	} {
-		if o := j.Judge(newItem(text), nil)[0]; o.Failure != "" || o.Action != ticketing.ActionNone {
+		if o := j.Judge(newItem(text), nil).Outcomes[0]; o.Failure != "" || o.Action != ticketing.ActionNone {
 			t.Errorf("%q: %+v", text, o)
 		}
 	}
@@ -167,7 +168,7 @@ func TestSpamSignals(t *testing.T) {
 		{"CHECK OUT MY NEW STUFF IT IS THE BEST", ticketing.ActionReject, "promotion,shouting", ""},
 		{"check out my my my my my stuff!!!!!!!!!!", ticketing.ActionReject, "promotion,repetition", ""},
 	} {
-		o := j.Judge(newItem(tc.text), nil)[0]
+		o := j.Judge(newItem(tc.text), nil).Outcomes[0]
 		if o.Failure != "" || o.Action != tc.action || strings.Join(o.Labels, ",") != tc.labels || tc.detail != "" && o.Detail != tc.detail {
 			t.Errorf("%q: %+v", tc.text, o)
 		}
@@ -178,22 +179,22 @@ func TestSpamKnownAuthors(t *testing.T) {
 	j := open(t, "spam", "")
 	item := newItem("more about all of this, and of that, at www.example.com today")
 	item.Counts.Approved = 3
-	if o := j.Judge(item, nil)[0]; o.Action != ticketing.ActionNone {
+	if o := j.Judge(item, nil).Outcomes[0]; o.Action != ticketing.ActionNone {
 		t.Errorf("%+v", o)
 	}
 	item.Text = "subscribe to my channel at example.com"
-	if o := j.Judge(item, nil)[0]; o.Action != ticketing.ActionHold {
+	if o := j.Judge(item, nil).Outcomes[0]; o.Action != ticketing.ActionHold {
 		t.Errorf("%+v", o)
 	}
 }
 
 func TestSpamRate(t *testing.T) {
-	state := counters{}
+	state := memstate.New()
 	j := open(t, "spam", `{"rate": {"items": 3, "seconds": 60}}`)
 	for i := range 5 {
 		item := newItem("fine")
 		item.At = item.At.Add(time.Duration(i) * time.Second)
-		o := j.Judge(item, state)[0]
+		o := j.Judge(item, state).Outcomes[0]
 		if held := o.Action == ticketing.ActionHold; held != (i >= 3) || o.Failure != "" {
 			t.Errorf("item %d: %+v", i, o)
 		}
@@ -201,11 +202,11 @@ func TestSpamRate(t *testing.T) {
 			t.Errorf("item %d: %+v", i, o)
 		}
 	}
-	state = counters{}
+	state = memstate.New()
 	j = open(t, "spam", `{"rate": {"items": 0}}`)
 	j.Judge(newItem("fine"), state)
-	if len(state) != 0 {
-		t.Errorf("counts although there is no limit: %v", state)
+	if n := state.Len(); n != 0 {
+		t.Errorf("counts although there is no limit: %d", n)
 	}
 }
 

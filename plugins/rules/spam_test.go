@@ -41,14 +41,6 @@ func open(t testing.TB, name, config string) ticketing.Judge {
 	return nil
 }
 
-// counters counts for ever.
-type counters map[string]int64
-
-func (c counters) AddCounter(rule string, _ uint32, key []byte, delta int64, _ time.Duration, _ time.Time) int64 {
-	c[rule+string(key)] += delta
-	return c[rule+string(key)]
-}
-
 type comment struct {
 	author, text string
 	spam         bool
@@ -95,7 +87,7 @@ func TestSpamOnLabelledComments(t *testing.T) {
 			item := newItem(c.text)
 			item.Author.ID = ticketing.NewID(1, item.At, ticketing.Hash64([]byte(c.author)))
 			item.At = item.At.Add(time.Duration(i) * time.Minute)
-			o := j.Judge(item, nil)[0]
+			o := j.Judge(item, nil).Outcomes[0]
 			if o.Failure != "" {
 				t.Fatalf("%q: %s", c.text, o.Failure)
 			}

@@ -217,6 +217,12 @@ func (tx *Tx) Put(k Key, value any) { tx.set(store.KindState, k, wire.Marshal(va
 // Delete removes a value.
 func (tx *Tx) Delete(k Key) { tx.set(store.KindState, k, nil) }
 
+// Mark names what the Tx has written so far; events are not counted.
+func (tx *Tx) Mark() int { return len(tx.own) }
+
+// Rewind takes back every Put and Delete since a mark of this Tx.
+func (tx *Tx) Rewind(mark int) { tx.own = tx.own[:mark] }
+
 // Emit appends an event to the shard's log. data must be a pointer to an event struct, which the Tx owns from now on: consumers in this
 // process share it, so nobody may change it.
 func (tx *Tx) Emit(data ticketing.EventData) { tx.events = append(tx.events, data) }

@@ -1,0 +1,96 @@
+package ticketing
+
+import "encoding/json"
+
+// Bounds of a manifest.
+const (
+	MaxManifest    = 256 << 10 // bytes of the custom section, golden tests included
+	MaxGoldenCases = 200
+	MaxDescription = 1_000 // bytes
+)
+
+// Manifest is what a module says about itself, readable without running it. Its encoding in the module is in plugins/abi.
+// A module without one (the contract's first form) asks for every field and for the imports that it has.
+type Manifest struct {
+	Name         string          `cbor:"1,keyasint,omitempty" json:"name"`                  // as plugins are named
+	Version      string          `cbor:"2,keyasint,omitempty" json:"version,omitzero"`      // the author's own, like 1.2.0
+	ABI          string          `cbor:"3,keyasint,omitempty" json:"abi"`                   // ticketing/1
+	Description  string          `cbor:"4,keyasint,omitempty" json:"description,omitzero"`  // one or two sentences
+	Fields       []string        `cbor:"5,keyasint,omitempty" json:"fields,omitzero"`       // of the frame that it may read
+	Capabilities []string        `cbor:"6,keyasint,omitempty" json:"capabilities,omitzero"` // host functions that it may use
+	Config       json.RawMessage `cbor:"7,keyasint,omitempty" json:"config,omitzero"`       // JSON Schema of the configuration
+	Limits       RuleLimits      `cbor:"8,keyasint,omitzero" json:"limits,omitzero"`        // what it asks for; zero: the server's defaults
+	Golden       int             `cbor:"9,keyasint,omitempty" json:"golden,omitzero"`       // how many golden tests it carries
+}
+
+// RuleLimits bound one rule. A zero field sets no bound of its own. The effective limits are the least of the server's,
+// the rule's and the manifest's.
+type RuleLimits struct {
+	Fuel        uint64 `cbor:"1,keyasint,omitempty" json:"fuel,omitzero"`             // units of one tk_eval
+	MemoryPages uint32 `cbor:"2,keyasint,omitempty" json:"memoryPages,omitzero"`      // of 64 KiB
+	WallMicros  uint32 `cbor:"3,keyasint,omitempty" json:"wallMicroseconds,omitzero"` // of one tk_eval, host calls included
+	HostCalls   uint32 `cbor:"4,keyasint,omitempty" json:"hostCalls,omitzero"`        // of one tk_eval
+	CallDepth   uint32 `cbor:"5,keyasint,omitempty" json:"callDepth,omitzero"`        // nested calls of the guest
+	KVBytes     uint32 `cbor:"6,keyasint,omitempty" json:"keyValueBytes,omitzero"`    // of one key and its value
+	InitFuel    uint64 `cbor:"7,keyasint,omitempty" json:"initFuel,omitzero"`         // units of starting an instance
+	InitMicros  uint32 `cbor:"8,keyasint,omitempty" json:"initMicroseconds,omitzero"` // of starting an instance
+	LogBytes    uint32 `cbor:"9,keyasint,omitempty" json:"logBytes,omitzero"`         // of one tk_eval
+	OutputBytes uint32 `cbor:"10,keyasint,omitempty" json:"outputBytes,omitzero"`     // labels, detail and log of one tk_eval
+}
+
+// Least returns the lower bound of each two, where a zero is no bound.
+func (l RuleLimits) Least(o RuleLimits) RuleLimits {
+	return RuleLimits{
+		Fuel: least(l.Fuel, o.Fuel), MemoryPages: least(l.MemoryPages, o.MemoryPages), WallMicros: least(l.WallMicros, o.WallMicros),
+		HostCalls: least(l.HostCalls, o.HostCalls), CallDepth: least(l.CallDepth, o.CallDepth), KVBytes: least(l.KVBytes, o.KVBytes),
+		InitFuel: least(l.InitFuel, o.InitFuel), InitMicros: least(l.InitMicros, o.InitMicros),
+		LogBytes: least(l.LogBytes, o.LogBytes), OutputBytes: least(l.OutputBytes, o.OutputBytes),
+	}
+}
+
+func least[N uint32 | uint64](a, b N) N {
+	switch {
+	case a == 0:
+		return b
+	case b == 0:
+		return a
+	}
+	return min(a, b)
+}
+
+// GoldenCase is one golden test of a module: an item, and what the rule must answer about it.
+type GoldenCase struct {
+	Name   string          `json:"name"`
+	Config json.RawMessage `json:"config,omitzero"` // default: the empty object
+	Item   GoldenItem      `json:"item"`
+	Want   GoldenWant      `json:"want"`
+}
+
+// GoldenItem is the item of a golden test. What is not given is empty or 0; Kind is comment, and At a fixed time.
+type GoldenItem struct {
+	Kind      ItemKind `json:"kind,omitzero"`
+	Title     string   `json:"title,omitzero"`
+	Text      string   `json:"text"`
+	Author    string   `json:"author,omitzero"`    // the author's name
+	AuthorAge int64    `json:"authorAge,omitzero"` // ms
+	Rev       uint32   `json:"revision,omitzero"`  // default 1
+	Counts    Counts   `json:"counts,omitzero"`
+	Repeat    int      `json:"repeat,omitzero"` // judge it this often, a second apart, with the state kept; Want is about the last; default 1
+}
+
+// GoldenWant is the expected verdict. A nil or empty member is not compared.
+type GoldenWant struct {
+	Action  *Action  `json:"action,omitzero"`
+	Abstain *bool    `json:"abstain,omitzero"`
+	Score   *uint16  `json:"score,omitzero"`
+	Code    *uint32  `json:"code,omitzero"`
+	Labels  []string `json:"labels,omitzero"`
+	Detail  string   `json:"detail,omitzero"`
+}
+
+// GoldenFault is a golden test that did not pass.
+type GoldenFault struct {
+	Case string `cbor:"1,keyasint" json:"case"`
+	Want string `cbor:"2,keyasint" json:"want"`
+	Got  string `cbor:"3,keyasint" json:"got"`
+}

@@ -1,0 +1,52 @@
+package memstate_test
+
+import (
+	"testing"
+	"time"
+
+	"ticketing/plugins/memstate"
+)
+
+// What was written since a mark is taken back exactly, whatever it was written over; what was before it stays.
+func TestRewindIsExact(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_000)
+	s := memstate.New()
+	s.AddCounter("r", 1, []byte("k"), 5, time.Minute, at)
+	s.SetValue("r", []byte("v"), []byte("one"), 0, at)
+	s.SetValue("r", []byte("gone"), []byte("x"), time.Second, at)
+	s.Settle()
+	for range 3 {
+		mark := s.Mark()
+		s.AddCounter("r", 1, []byte("k"), 7, time.Hour, at) // another window begins anew, and must come back
+		s.AddCounter("r", 2, []byte("k"), 1, time.Minute, at)
+		s.SetValue("r", []byte("v"), nil, 0, at)
+		s.SetValue("r", []byte("gone"), []byte("y"), 0, at)
+		s.SetValue("r", []byte("new"), []byte("z"), 0, at)
+		s.Rewind(mark)
+	}
+	if got := s.AddCounter("r", 1, []byte("k"), 0, time.Minute, at); got != 5 {
+		t.Errorf("counter %d, want 5", got)
+	}
+	if v, ok := s.Value("r", []byte("v"), at); !ok || string(v) != "one" {
+		t.Errorf("value %q %v", v, ok)
+	}
+	if _, ok := s.Value("r", []byte("new"), at); ok || s.Len() != 3 {
+		t.Errorf("something stayed: %d entries", s.Len())
+	}
+}
+
+// A value ends at its time, and another rule never sees it.
+func TestValueEndsAndIsPrivate(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_000)
+	s := memstate.New()
+	s.SetValue("a", []byte("k"), []byte("v"), time.Second, at)
+	if _, ok := s.Value("a", []byte("k"), at.Add(999*time.Millisecond)); !ok {
+		t.Error("ended early")
+	}
+	if _, ok := s.Value("a", []byte("k"), at.Add(time.Second)); ok {
+		t.Error("did not end")
+	}
+	if _, ok := s.Value("b", []byte("k"), at); ok {
+		t.Error("another rule sees it")
+	}
+}
