@@ -37,7 +37,8 @@
 // # Installing a received snapshot
 //
 // The sink writes the stream to spool/<shard>-<ID>.snapshot, checks it, and syncs the file and its folder. One synced batch then stores
-// the metadata with the file as pending and deletes the log up to the snapshot. Restore wipes the shard's range, writes the pairs, and
-// last the applied index and the floor; flushes; clears pending, synced; and removes the file. A replica that is opened with a pending
+// the metadata with the file as pending and deletes the log up to the snapshot. Restore writes the pairs to sorted tables in the spool
+// (<shard>-<number>.sst), which the database takes in, in one step, for what was in the shard's range; last it writes the applied index and
+// the floor; flushes; clears pending, synced; and removes the file. A replica that is opened with a pending
 // snapshot restores it again before raft starts. Files that no metadata name are removed.
 package replica

@@ -187,51 +187,50 @@ func (f *fsm) Restore(rc io.ReadCloser) error {
 	return nil
 }
 
-// replace writes a snapshot's content in place of the shard's range. The applied index and the floor come last.
+// replace puts a snapshot's content in the place of the shard's range. The applied index and the floor come last.
 func (f *fsm) replace(src io.Reader, index uint64) (content uint64, err error) {
-	lo, hi := store.ShardRange(f.r.cfg.Shard)
-	if err := f.r.db.DeleteRange(lo, hi, pebble.NoSync); err != nil {
+	tables, err := f.r.cfg.Store.Replace(f.r.cfg.Service, f.r.cfg.Shard, spoolPrefix(f.r.cfg.Shard))
+	if err != nil {
 		return 0, err
 	}
-	f.r.cfg.hooks.at("restore wiped")
-	frames := newStreamReader(src, f.r.cfg.Shard)
-	for {
-		pairs, err := frames.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return 0, err
-		}
-		if err := f.restorePairs(pairs); err != nil {
-			return 0, err
-		}
-		f.r.cfg.hooks.at("restore chunk")
+	content, err = f.fill(tables, newStreamReader(src, f.r.cfg.Shard))
+	if err != nil {
+		return 0, errors.Join(err, tables.Discard())
 	}
+	if err := tables.Commit(); err != nil {
+		return 0, err
+	}
+	f.r.cfg.hooks.at("restore ingested")
 	f.floorMu.Lock()
 	defer f.floorMu.Unlock()
 	b := f.r.db.NewBatch()
 	defer b.Close()
 	err = setUint64(b, store.FloorKey(f.r.cfg.Shard), index)
-	if frames.applied > 0 {
-		err = errors.Join(err, setUint64(b, f.appliedKey, frames.applied))
+	if content > 0 {
+		err = errors.Join(err, setUint64(b, f.appliedKey, content))
 	}
 	f.floor = index
-	return frames.applied, errors.Join(err, b.Commit(pebble.NoSync))
+	return content, errors.Join(err, b.Commit(pebble.NoSync))
 }
 
-func (f *fsm) restorePairs(pairs []byte) error {
-	b := f.r.db.NewBatchWithSize(len(pairs) + 4096)
-	defer b.Close()
-	prefix, _ := store.ShardRange(f.r.cfg.Shard)
-	err := eachPair(pairs, func(k, v []byte) error {
-		op := b.SetDeferred(len(prefix)+len(k), len(v))
-		copy(op.Key[copy(op.Key, prefix):], k)
-		copy(op.Value, v)
-		return op.Finish()
-	})
-	if err != nil {
-		return err
+// fill writes a stream's pairs, and returns the applied index.
+func (f *fsm) fill(tables *store.Replacement, frames *streamReader) (applied uint64, err error) {
+	key, _ := store.ShardRange(f.r.cfg.Shard)
+	prefix := len(key)
+	for {
+		pairs, err := frames.next()
+		if errors.Is(err, io.EOF) {
+			return frames.applied, nil
+		}
+		if err == nil {
+			err = eachPair(pairs, func(k, v []byte) error {
+				key = append(key[:prefix], k...)
+				return tables.Set(key, v)
+			})
+		}
+		if err != nil {
+			return 0, err
+		}
+		f.r.cfg.hooks.at("restore chunk")
 	}
-	return b.Commit(pebble.NoSync)
 }

@@ -176,7 +176,7 @@ func TestPendingOpen(t *testing.T) {
 func TestOrphans(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	learner(t, fs, nil).close()
-	for _, name := range []string{"0003-1-2-3.snapshot", "0004-1-2-3.snapshot", "notes.txt"} {
+	for _, name := range []string{"0003-1-2-3.snapshot", "0003-0.sst", "0004-1-2-3.snapshot", "notes.txt"} {
 		f, err := fs.Create("data/spool/"+name, vfs.WriteCategoryUnspecified)
 		if err != nil || f.Close() != nil {
 			t.Fatal(err)
@@ -322,7 +322,7 @@ func forge(t *testing.T, fs *vfs.MemFS, n uint64) {
 	}
 }
 
-var installPoints = []string{"install published", "restore wiped", "restore chunk", "restore before flush", "restore after flush"}
+var installPoints = []string{"install published", "restore chunk", "restore ingested", "restore before flush", "restore after flush"}
 
 // TestInstallCrash: a follower that crashes anywhere in an install has the same state as the others afterwards. The control does not make
 // the spool durable.
@@ -337,7 +337,7 @@ func TestInstallCrash(t *testing.T) {
 	}
 	t.Run("control", func(t *testing.T) {
 		t.Parallel()
-		err := installCrash(t, "restore wiped", hooks{noSpool: true, noCheck: true})
+		err := installCrash(t, "restore chunk", hooks{noSpool: true, noCheck: true})
 		if err == nil || !strings.Contains(err.Error(), "differs from the others") {
 			t.Errorf("the control lost nothing, and the test proves nothing: %v", err)
 		}

@@ -303,5 +303,5 @@ func within(d time.Duration, fn func() error) error {
 func spoolPrefix(shard store.ShardID) string { return fmt.Sprintf("%04x-", uint16(shard)) }
 
 func isSpool(name string, shard store.ShardID) bool {
-	return strings.HasPrefix(name, spoolPrefix(shard)) && strings.HasSuffix(name, ".snapshot")
+	return strings.HasPrefix(name, spoolPrefix(shard)) && (strings.HasSuffix(name, ".snapshot") || strings.HasSuffix(name, ".sst"))
 }

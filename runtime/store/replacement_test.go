@@ -1,0 +1,89 @@
+package store
+
+import (
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// TestReplacement: the new pairs are there and the old ones are not, also after a crash that follows a flush; other shards and older views
+// keep what they have, and the spool is empty.
+func TestReplacement(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	n := open(t, options(t, fs))
+	db := n.State("posts")
+	old, kept, neighbour := StateKey(3, KindState, []byte("a")), StateKey(3, KindState, []byte("b")), StateKey(4, KindMeta)
+	for _, key := range [][]byte{old, kept, neighbour} {
+		set(t, db, key, 1, pebble.NoSync) // not flushed: the tables must come above it
+	}
+	view := db.NewSnapshot()
+	r, err := n.Replace("posts", 3, "0003-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range byte(3) { // each value fills a table
+		if err := r.Set(StateKey(3, KindState, []byte{'b' + i}), append(make([]byte, replacementTable), 0, 0, 0, 0, 0, 0, 0, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(r.tables) != 3 {
+		t.Errorf("%d tables, want 3", len(r.tables))
+	}
+	if err := r.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if get(t, view, old) != 1 || get(t, view, kept) != 1 {
+		t.Error("an older view has changed")
+	}
+	if err := view.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := n.FlushState("posts"); err != nil {
+		t.Fatal(err)
+	}
+	check := func(n *Node) {
+		t.Helper()
+		db := n.State("posts")
+		if get(t, db, old) != 0 || get(t, db, neighbour) != 1 {
+			t.Error("the old pair is there, or the neighbour's is not")
+		}
+		for i := range byte(3) {
+			v, c, err := db.Get(StateKey(3, KindState, []byte{'b' + i}))
+			if err != nil || v[len(v)-1] != i || len(v) != replacementTable+8 {
+				t.Fatalf("pair %d: %v", i, err)
+			}
+			_ = c.Close()
+		}
+		if names, err := n.FS().List(n.Spool()); err != nil || len(names) != 0 {
+			t.Errorf("the spool holds %v (%v)", names, err)
+		}
+	}
+	check(n)
+	left := fs.CrashClone(vfs.CrashCloneCfg{})
+	closeNode(t, n)
+	n = open(t, options(t, left))
+	check(n)
+	closeNode(t, n)
+}
+
+// TestReplacementDiscarded: nothing is changed, and nothing is left.
+func TestReplacementDiscarded(t *testing.T) {
+	n := open(t, options(t, vfs.NewMem()))
+	defer closeNode(t, n)
+	key := StateKey(3, KindState)
+	set(t, n.State("posts"), key, 1, pebble.NoSync)
+	r, err := n.Replace("posts", 3, "0003-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Set(key, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Discard(); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := n.FS().List(n.Spool()); err != nil || len(names) != 0 || get(t, n.State("posts"), key) != 1 {
+		t.Errorf("the spool holds %v (%v)", names, err)
+	}
+}
