@@ -8,6 +8,9 @@ import (
 	"github.com/hashicorp/raft"
 )
 
+// learnBytes is how long a log may be, in bytes of its entries, for a new replica to get it whole.
+const learnBytes = 1 << 20
+
 // Member is a replica of a group.
 type Member struct {
 	ID    string
@@ -27,7 +30,19 @@ func (r *Replica) Members() []Member {
 
 // AddLearner adds a replica on a node, which gets the log but has no vote. One whose data were lost comes back under a new ID. Only the
 // leader can; the errors of this and the other changes are ErrNotLeader and ErrUnknown. Make one change at a time.
+//
+// A learner of a log that is long is to get the state, in a stream of sorted pairs, and not every entry that ever led to it: so the log is
+// compacted first. That it fails is no reason not to go on.
 func (r *Replica) AddLearner(id, node string) error {
+	if r.raft.State() != raft.Leader {
+		return ErrNotLeader
+	}
+	if r.compactor.bytes.Load() > learnBytes {
+		r.trailing.Store(cmpOr(r.cfg.TrailingLogs, trailingAlone))
+		if err := r.compact(); err != nil {
+			r.cfg.Logger.Debug("the log was not compacted for a new replica", "group", r.cfg.Name, "error", err)
+		}
+	}
 	r.share()
 	return r.change(r.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(node), 0, 0))
 }
