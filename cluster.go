@@ -96,7 +96,7 @@ func (s *ReplicaStage) UnmarshalText(text []byte) error {
 	return Errorf(Invalid, "There is no replica stage %q.", text)
 }
 
-// Formats is the range of cluster formats that a program can work with. A cluster is of one format, which must be within every
+// Formats is the range of cluster formats that a program can work with, 1 to 255. A cluster is of one format, which must be within every
 // member's range.
 type Formats struct {
 	Oldest int `cbor:"1,keyasint" json:"oldest"`
@@ -154,6 +154,16 @@ func (m *ClusterMap) Member(node string) *Member {
 		}
 	}
 	return nil
+}
+
+// Common is the newest format that the programs of all members know; 0: there are no members.
+func (m *ClusterMap) Common() (format int) {
+	for i := range m.Members {
+		if newest := m.Members[i].Formats.Newest; format == 0 || newest < format {
+			format = newest
+		}
+	}
+	return format
 }
 
 // Placement finds a shard's placement, nil if there is none.

@@ -61,6 +61,13 @@ type SetMember struct {
 	Alive bool        `cbor:"5,keyasint,omitempty"` // the caller hears of the running member
 }
 
+// RaiseFormat lets the cluster use the newest format that the programs of all its members know. There is no way back: a program that does not
+// know it is refused from then on. The reply is the cluster's format. If some members know a newer one and others do not, it is Conflict.
+type RaiseFormat struct {
+	Meta `cbor:"1,keyasint"`
+	By   Principal `cbor:"2,keyasint"`
+}
+
 // AssignReplica gives a shard a further replica. The reply is its place.
 type AssignReplica struct {
 	Meta    `cbor:"1,keyasint"`

@@ -58,6 +58,8 @@ type ClusterStatus struct {
 	Groups      []ShardStatus   `cbor:"6,keyasint" json:"groups"`
 	Moves       []ReplicaStatus `cbor:"7,keyasint" json:"moves"`  // replicas that are on their way in or out
 	Faults      []string        `cbor:"8,keyasint" json:"faults"` // sentences; empty if all is well
+	Format      int             `cbor:"9,keyasint" json:"format"`
+	Common      int             `cbor:"10,keyasint" json:"commonFormat"` // the newest format that the programs of all nodes know
 }
 
 // NodeStatus is a member with what it said last.

@@ -35,6 +35,15 @@ func (c *Client) RemoveDeadNode(ctx context.Context, node string) error {
 	return c.setMember(ctx, request{method: http.MethodDelete, path: nodePath(node), query: url.Values{"dead": {"true"}}})
 }
 
+// RaiseFormat lets the cluster use the newest format that the programs of all nodes know, and returns it. Older programs are refused from then on.
+func (c *Client) RaiseFormat(ctx context.Context) (format int, err error) {
+	var out struct {
+		Format int `json:"format"`
+	}
+	_, err = c.call(ctx, request{method: http.MethodPost, path: "/api/cluster/format", keyed: true}, &out)
+	return out.Format, err
+}
+
 func nodePath(node string) string { return "/api/cluster/nodes/" + url.PathEscape(node) }
 
 func (c *Client) setMember(ctx context.Context, r request) error {

@@ -17,6 +17,8 @@ type Cluster interface {
 	// SetMember changes what is intended with a node: drain, take back, let leave, or remove one that is dead. Refusals are Conflict,
 	// NotFound and Forbidden.
 	SetMember(ctx context.Context, c ticketing.SetMember) error
+	// RaiseFormat lets the cluster use the newest format that all its members know, and returns it. Refusals are Conflict and Forbidden.
+	RaiseFormat(ctx context.Context, c ticketing.RaiseFormat) (int, error)
 }
 
 // memberView answers a change of a member.
@@ -78,6 +80,27 @@ func (g *Gateway) removeNode(c *call) error {
 		return ticketing.InvalidField("dead", "This is true or false.")
 	}
 	return g.changeMember(c, becomes)
+}
+
+// formatView answers a raise of the format.
+type formatView struct {
+	Format int `json:"format"`
+}
+
+func (g *Gateway) raiseFormat(c *call) error {
+	if g.s.Cluster == nil {
+		return notFound()
+	}
+	meta, err := c.meta()
+	if err != nil {
+		return err
+	}
+	format, err := g.s.Cluster.RaiseFormat(c.context(), ticketing.RaiseFormat{Meta: meta, By: c.who.principal()})
+	if err != nil {
+		return ticketing.Wrap("gateway.raiseFormat", err)
+	}
+	g.audit(c, slog.LevelWarn, "format raised", c.who.user, slog.Int("format", format))
+	return c.reply(200, formatView{format})
 }
 
 func (g *Gateway) changeMember(c *call, becomes ticketing.MemberState) error {

@@ -71,6 +71,19 @@ func TestClusterMembers(t *testing.T) {
 	}
 }
 
+// The format is raised once, and a second time it is refused as long as some node knows no newer one.
+func TestRaiseFormat(t *testing.T) {
+	s := newSite(t)
+	op := s.signedIn("op", ticketing.RoleOperator)
+	a := op.do("POST", "/api/cluster/format", "", "Idempotency-Key", "raise-0001").want(200)
+	if strings.TrimSpace(string(a.Body)) != `{"format":2}` || !strings.Contains(s.logs.String(), "format raised") {
+		t.Errorf("%s", a.Body)
+	}
+	op.do("POST", "/api/cluster/format", "", "Idempotency-Key", "raise-0001").want(200)
+	op.do("POST", "/api/cluster/format", "").want(409)
+	s.signedIn("ada", ticketing.RoleUser).do("POST", "/api/cluster/format", "").want(403)
+}
+
 // A key names one change of one node: what is asked for again under it is the same, or is refused.
 func TestClusterKeys(t *testing.T) {
 	s := newSite(t)

@@ -260,6 +260,10 @@ func (w *world) useCluster(p *goProgram) {
 			p.t.Errorf("the node %d is %v, not %v", i, got, want)
 		}
 	}
+	format, err := p.RaiseFormat(p.ctx)
+	if p.ok(err); format != 2 || w.m.cluster.Format != 2 {
+		p.t.Errorf("the cluster is of format %d", format)
+	}
 	p.ok(p.Drain(p.ctx, "n2"))
 	state(1, ticketing.MemberDraining)
 	p.ok(p.Undrain(p.ctx, "n2"))

@@ -13,7 +13,7 @@ func (m *memory) seedCluster(at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := &m.cluster
-	*s = ticketing.ClusterStatus{Cluster: "5d2kq7wz4nfx3b6a", Version: 41, Replication: 3, Shards: 2, Moves: []ticketing.ReplicaStatus{}, Faults: []string{"The node n3 does not answer."}}
+	*s = ticketing.ClusterStatus{Cluster: "5d2kq7wz4nfx3b6a", Version: 41, Replication: 3, Shards: 2, Format: 1, Common: 2, Moves: []ticketing.ReplicaStatus{}, Faults: []string{"The node n3 does not answer."}}
 	for i, name := range []string{"n1", "n2", "n3"} {
 		n := ticketing.NodeStatus{Node: name, State: ticketing.MemberUp, Address: "10.0.0." + string('1'+rune(i)) + ":7000", Version: "1.0.0",
 			Alive: i < 2, Replicas: 3, DiskUsed: 700 << 20, DiskFree: 50 << 30, Ready: i < 2, Generation: 7}
@@ -45,6 +45,16 @@ func (m *memory) ClusterStatus(context.Context) (ticketing.ClusterStatus, error)
 	s := m.cluster
 	s.Nodes = slices.Clone(s.Nodes)
 	return s, nil
+}
+
+func (m *memory) RaiseFormat(_ context.Context, c ticketing.RaiseFormat) (int, error) {
+	return once(m, c.Meta, func() (int, error) {
+		if m.cluster.Common <= m.cluster.Format {
+			return 0, ticketing.Errorf(ticketing.Conflict, "The node n3 runs a program that knows no newer one.")
+		}
+		m.cluster.Format = m.cluster.Common
+		return m.cluster.Format, nil
+	})
 }
 
 func (m *memory) SetMember(_ context.Context, c ticketing.SetMember) error {

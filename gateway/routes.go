@@ -110,6 +110,7 @@ func routes() []route {
 		{method: "GET", pattern: "/api/decisions", access: user, handler: (*Gateway).listDecisions},
 
 		{method: "GET", pattern: "/api/cluster", access: operator, handler: (*Gateway).getCluster},
+		{method: "POST", pattern: "/api/cluster/format", access: operator, proven: true, limit: textLimit, handler: (*Gateway).raiseFormat},
 		{method: "POST", pattern: "/api/cluster/nodes/{node}/drain", access: operator, proven: true, limit: textLimit, handler: (*Gateway).drainNode},
 		{method: "POST", pattern: "/api/cluster/nodes/{node}/undrain", access: operator, proven: true, limit: textLimit, handler: (*Gateway).undrainNode},
 		{method: "DELETE", pattern: "/api/cluster/nodes/{node}", access: operator, proven: true, limit: textLimit, handler: (*Gateway).removeNode},

@@ -35,6 +35,7 @@ const (
 	opAssign
 	opStage
 	opDrop
+	opRaise
 )
 
 // New returns what the service answers to.
@@ -63,6 +64,7 @@ func New() shard.Spec {
 			shard.Command(opAssign, s.assign),
 			shard.Command(opStage, s.stage),
 			shard.Command(opDrop, s.drop),
+			shard.Command(opRaise, s.raise),
 		},
 		Redact: redact,
 	}

@@ -18,7 +18,7 @@ import (
 
 func (a *app) cluster() *cobra.Command {
 	return group("cluster", "Make a cluster, and manage its nodes", a.clusterInit(), a.clusterAdd(), a.clusterRenew(), a.clusterStatus(),
-		a.clusterDrain(), a.clusterUndrain(), a.clusterRemove(), a.clusterRecover())
+		a.clusterDrain(), a.clusterUndrain(), a.clusterRemove(), a.clusterUpgrade(), a.clusterRecover())
 }
 
 // shortNames are what the cluster's settings are also called where they are given often.

@@ -58,6 +58,27 @@ func (a *app) clusterUndrain() *cobra.Command {
 	return c
 }
 
+func (a *app) clusterUpgrade() *cobra.Command {
+	var r remote
+	c := &cobra.Command{Use: "upgrade", Short: "Let the cluster use what all its programs know, after the last node has the new one", Args: between(0, 0),
+		Long: `Until then the cluster stores and sends only what the old program understands, and every node may go back to it. Afterwards nodes that
+run an older program are refused. If there is nothing newer, nothing changes.`}
+	r.flags(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		api, err := r.connect(c.Context())
+		if err != nil {
+			return err
+		}
+		format, err := api.RaiseFormat(c.Context())
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.out, "the cluster is of format %d\n", format)
+		return err
+	}
+	return c
+}
+
 func (a *app) clusterRemove() *cobra.Command {
 	var r remote
 	var w waiting

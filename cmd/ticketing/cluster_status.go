@@ -94,6 +94,9 @@ func (a *app) printCluster(s ticketing.ClusterStatus, now time.Time) error {
 	if len(s.Faults) > 0 {
 		fmt.Fprintln(a.out)
 	}
+	if s.Common > s.Format {
+		fmt.Fprintf(a.out, "all programs know the format %d; the cluster is of format %d until ticketing cluster upgrade\n\n", s.Common, s.Format)
+	}
 	rows := make([][]string, len(s.Nodes))
 	for i := range s.Nodes {
 		rows[i] = nodeRow(&s.Nodes[i], now)

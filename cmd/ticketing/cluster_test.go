@@ -374,12 +374,13 @@ func TestClusterStatusIsPrinted(t *testing.T) {
 	s := twoNodes(func(n *ticketing.NodeStatus) {
 		n.Alive, n.SeenAt, n.RuleError = false, time.Now().Add(-time.Hour), "no room"
 	})
+	s.Format, s.Common = 1, 2
 	s.Faults = []string{"The node n2\x1b[2J does not answer."}
 	s.Moves = []ticketing.ReplicaStatus{{Service: "posts", Shard: 3, Node: "n2", Stage: ticketing.StageLearner, Lag: 300}}
 	statuses(t, s)
 	out := succeed(t, "", "cluster", "status")
 	for _, part := range []string{"cluster abc: 2 nodes, 4 shards of every service", "! The node n2 [2J does not answer.", "n1", "50.0 GiB", "no, since 1h", "0 (not the newest)",
-		"posts/3  n1      n1, n2 (learner, 300 behind), n3 (silent)", "MOVE"} {
+		"posts/3  n1      n1, n2 (learner, 300 behind), n3 (silent)", "MOVE", "of format 1 until ticketing cluster upgrade"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("%q is missing:\n%s", part, out)
 		}
@@ -397,6 +398,7 @@ func TestClusterChanges(t *testing.T) {
 		{"undrain n2", "n2 is up\n", "POST /api/cluster/nodes/n2/undrain"},
 		{"remove n2", "n2 leaves; cluster status shows how far that is\n", "DELETE /api/cluster/nodes/n2"},
 		{"remove n3 --dead --wait", "n3 is no member any more\n", "DELETE /api/cluster/nodes/n3?dead=true"},
+		{"upgrade", "the cluster is of format 0\n", "POST /api/cluster/format"}, // the server here answers nothing
 	} {
 		*changes = nil
 		out := succeed(t, "", append([]string{"cluster"}, strings.Fields(tc.args)...)...)

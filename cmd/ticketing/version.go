@@ -27,6 +27,7 @@ func readBuild() build {
 	if info.Main.Version != "" {
 		b.Version = info.Main.Version
 	}
+	tags := ""
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
@@ -35,8 +36,11 @@ func readBuild() build {
 			b.Time = s.Value
 		case "vcs.modified":
 			b.Modified = s.Value == "true"
+		case "-tags": // it is not the program that everybody else has
+			tags = "+" + s.Value
 		}
 	}
+	b.Version += tags
 	return b
 }
 

@@ -39,6 +39,16 @@ func Binary(tb testing.TB) string {
 	return path
 }
 
+// Next builds the program that comes after the one under test: it is of the same code, and knows one more cluster format.
+func Next(tb testing.TB) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "ticketing-next")
+	if out, err := exec.Command("go", "build", "-tags", "nextformat", "-o", path, "ticketing/cmd/ticketing").CombinedOutput(); err != nil {
+		tb.Fatalf("%v: %s", err, out)
+	}
+	return path
+}
+
 // Run is the body of a TestMain.
 func Run(m *testing.M) int {
 	if spec := os.Getenv(detourEnv); spec != "" {

@@ -3,6 +3,7 @@ package clustertest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ type Node struct {
 	Dir  string // its data directory
 	URL  string // of its HTTP API
 	Peer string // where other nodes reach it: the proxy before it
+	// Program is what it runs from its next start on; empty: the program under test.
+	Program string
 
 	tb     testing.TB
 	direct string // where it listens for other nodes
@@ -95,7 +98,7 @@ func (n *Node) Start() {
 		n.tb.Fatalf("%s runs already", n.Name)
 	}
 	p := &process{log: &lines{}, done: make(chan struct{})}
-	args := []string{Binary(n.tb), "serve", "--config", n.config}
+	args := []string{cmp.Or(n.Program, Binary(n.tb)), "serve", "--config", n.config}
 	if n.space != "" {
 		args = append([]string{"ip", "netns", "exec", n.space}, args...) // which becomes the program
 	}

@@ -14,6 +14,7 @@ import (
 	"ticketing"
 	"ticketing/config"
 	"ticketing/runtime/peer"
+	"ticketing/runtime/wire"
 )
 
 // TestRecord: a data directory is one cluster's and one node's, and a config that says otherwise is refused with the reason.
@@ -228,7 +229,7 @@ func TestMapIsTakenOverAtOnce(t *testing.T) {
 		})
 	}
 	for round := range 40 {
-		c := ticketing.AnnounceMember{Node: n.name, Incarnation: n.record.Incarnation, Address: fmt.Sprintf("h%d:7000", round), Formats: formats}
+		c := ticketing.AnnounceMember{Node: n.name, Incarnation: n.record.Incarnation, Address: fmt.Sprintf("h%d:7000", round), Formats: wire.Formats()}
 		if err := n.control.Announce(t.Context(), c); err != nil {
 			t.Error(err)
 		}

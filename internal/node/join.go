@@ -19,9 +19,6 @@ import (
 	"ticketing/runtime/wire"
 )
 
-// formats are the cluster formats that this program can work with.
-var formats = ticketing.Formats{Oldest: ticketing.FirstFormat, Newest: ticketing.FirstFormat}
-
 // joinPurpose names the streams on which a node asks to be taken in. The argument is a joinRequest; what comes back is a joinReply, then the
 // end.
 const joinPurpose = "join"
@@ -81,7 +78,7 @@ func certified(cfg config.Config) (string, error) {
 
 // join asks the nodes of the config, one after another and again and again, to take this one in. A refusal ends it.
 func (n *Node) join(ctx context.Context) (ticketing.Joined, error) {
-	arg := wire.Marshal(joinRequest{Address: n.cfg.Advertised(), Version: n.opts.Version, Formats: formats, Token: n.cfg.ClusterToken, Shards: n.cfg.Shards})
+	arg := wire.Marshal(joinRequest{Address: n.cfg.Advertised(), Version: n.opts.Version, Formats: wire.Formats(), Token: n.cfg.ClusterToken, Shards: n.cfg.Shards})
 	var last error
 	for {
 		for _, address := range n.cfg.ClusterJoin {
@@ -220,7 +217,7 @@ const announceEvery = time.Second
 // announce tells control where this node is reached and what it runs, until that is committed; the node then knows that what it reads of
 // its own replica of control is no older than its start. A refusal ends the node: its data directory is of no use any more.
 func (n *Node) announce(running context.Context) {
-	cmd := ticketing.AnnounceMember{Node: n.name, Incarnation: n.record.Incarnation, Address: n.cfg.Advertised(), Version: n.opts.Version, Formats: formats}
+	cmd := ticketing.AnnounceMember{Node: n.name, Incarnation: n.record.Incarnation, Address: n.cfg.Advertised(), Version: n.opts.Version, Formats: wire.Formats()}
 	for running.Err() == nil {
 		err := n.control.Announce(running, cmd)
 		switch kind := ticketing.KindOf(err); {

@@ -161,7 +161,7 @@ func (n *Node) readMap() {
 
 // useMap tells whoever depends on it that there is a new map.
 func (n *Node) useMap(m *ticketing.ClusterMap) {
-	if err := n.belongs(m); err != nil {
+	if err := errors.Join(understood(m), n.belongs(m)); err != nil {
 		n.fatal(err)
 		return
 	}
@@ -202,6 +202,22 @@ func (n *Node) connect() error {
 		Holders: n.members.holders})
 }
 
+// format is the cluster's, as far as this node knows.
+func (m *members) format() int {
+	if k := m.known.Load(); k != nil {
+		return k.Format
+	}
+	return ticketing.FirstFormat
+}
+
+// understood checks that this program knows the cluster's format. One that does not must not even look at what the cluster has stored.
+func understood(m *ticketing.ClusterMap) error {
+	if known := wire.Formats(); !known.Includes(m.Format) {
+		return fmt.Errorf("the cluster %s is of format %d; this program knows the formats %d to %d: it needs a newer one", m.Cluster, m.Format, known.Oldest, known.Newest)
+	}
+	return nil
+}
+
 // belongs reports whether this node is the member that the map has under its name. A map that is older than the member is no reason to doubt.
 func (n *Node) belongs(m *ticketing.ClusterMap) error {
 	self := m.Member(n.name)
@@ -236,6 +252,9 @@ func (n *Node) loadMap() error {
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", mapFile, err)
+	}
+	if err := understood(&m); err != nil {
+		return err
 	}
 	n.members.set(m)
 	return nil

@@ -64,7 +64,7 @@ func (n *Node) open(running context.Context, s serviceSpec, index int, id string
 	}
 	g.actor = shard.NewActor(shard.Config{Shard: shardID, Index: index, Shards: s.shards, Log: g.replica, Machine: machine, Spec: s.spec,
 		Source: n.newSource(), Consumers: n.consumers(s.name), Retention: n.cfg.Retention, MaxQueue: n.cfg.Queue, Now: n.opts.Now,
-		Fatal: n.fatal, Logger: n.log, Leader: func(node string) { g.shard.SetLeader(node); n.tell() }, Committed: n.opts.Trace.Commits(s.name)})
+		Fatal: n.fatal, Logger: n.log, Leader: func(node string) { g.shard.SetLeader(node); n.tell() }, Committed: n.opts.Trace.Commits(s.name), Format: n.members.format})
 	ref, err := g.shard.Spawn(g.actor)
 	if err != nil {
 		return nil, errors.Join(err, g.replica.Close())

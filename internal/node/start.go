@@ -11,6 +11,7 @@ import (
 	"ticketing/actors/query"
 	"ticketing/actors/users"
 	"ticketing/gateway"
+	"ticketing/runtime/wire"
 )
 
 // openReplicas starts this node's replicas: control's first, which knows the others.
@@ -89,8 +90,8 @@ func (n *Node) found(ctx, running context.Context, ctl *group) error {
 	if err := n.lead(ctx, append(own, ctl)); err != nil {
 		return err
 	}
-	c := ticketing.FoundCluster{Cluster: n.record.Cluster, Node: n.name, Address: n.cfg.Advertised(), Version: n.opts.Version, Formats: formats,
-		Format: formats.Newest, Replication: n.cfg.ClusterReplication, Shards: n.cfg.Shards}
+	c := ticketing.FoundCluster{Cluster: n.record.Cluster, Node: n.name, Address: n.cfg.Advertised(), Version: n.opts.Version, Formats: wire.Formats(),
+		Format: wire.Formats().Newest, Replication: n.cfg.ClusterReplication, Shards: n.cfg.Shards}
 	for _, s := range n.services() {
 		c.Services = append(c.Services, ticketing.ServiceShards{Service: s.name, Shards: s.shards})
 	}

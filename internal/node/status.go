@@ -53,6 +53,11 @@ func (n *Node) SetMember(ctx context.Context, c ticketing.SetMember) error {
 	return err
 }
 
+// RaiseFormat implements gateway.Cluster.
+func (n *Node) RaiseFormat(ctx context.Context, c ticketing.RaiseFormat) (int, error) {
+	return n.control.RaiseFormat(ctx, c)
+}
+
 // setMember runs on control's leader, which hears which nodes are alive.
 func (n *Node) setMember(ctx context.Context, _ string, c ticketing.SetMember) (nothing, error) {
 	alive, known := n.reports.alive(c.Node)

@@ -67,6 +67,9 @@ type Config struct {
 	Leader func(node string)
 	// Committed, if set, is told about every entry with events that has committed, and when it was proposed. It must not block.
 	Committed func(proposed time.Time, events []ticketing.Event)
+	// Format, if set, returns the cluster's format as far as this node knows it; otherwise it is the first. A format that is known stays known
+	// to every member, so an old answer does no harm.
+	Format func() int
 }
 
 // Stats counts what an actor did since it started. All fields only grow, except Queue.

@@ -10,7 +10,7 @@ import (
 	"ticketing/runtime/wire"
 )
 
-// headerRoom is what an entry's header needs at most: its version and four varints.
+// headerRoom is what an entry's header needs at most: its format and four varints.
 const headerRoom = 1 + 4*binary.MaxVarintLen64
 
 // A batch is what becomes one entry: the joined writes of the commands that succeeded.
@@ -27,6 +27,7 @@ type batch struct {
 	proposed time.Time // only kept if somebody wants to know
 	scratch  []byte
 	serial   uint64
+	format   int // of the cluster; 0: the first
 }
 
 // answer is a reply that waits for the commit.
@@ -107,7 +108,7 @@ func (b *batch) join(tx *Tx) {
 // entry finishes the batch: the header goes into the room before the body.
 func (b *batch) entry() []byte {
 	var h [headerRoom]byte
-	head := wire.AppendEntryHeader(h[:0], wire.EntryHeader{Base: b.base.Base, Time: b.now, Head: b.base.Head, Events: uint64(len(b.events))})
+	head := wire.AppendEntryHeader(h[:0], wire.EntryHeader{Base: b.base.Base, Time: b.now, Head: b.base.Head, Events: uint64(len(b.events)), Format: b.format})
 	start := headerRoom - len(head)
 	copy(b.body[start:], head)
 	return b.body[start:]

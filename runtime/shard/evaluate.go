@@ -35,6 +35,9 @@ func (a *Actor) evaluate() {
 	b := newBatch(a.cfg.Machine.Meta(), &a.recent, now, min(max(a.lastSize+a.lastSize/4, 1<<10), maxBatch+maxBatch/4))
 	a.batches++
 	b.serial = a.batches
+	if a.cfg.Format != nil {
+		b.format = a.cfg.Format()
+	}
 	done := 0
 	for done < len(a.pending) {
 		r := a.pending[done]

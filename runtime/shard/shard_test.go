@@ -495,9 +495,32 @@ func (p *copyOf) Apply(_ string, _ int, from Cursor, evs []ticketing.Event, to C
 // Invariant 12: an entry of a newer version is not skipped: the process stops, and the entry stays in the log.
 func TestNewerEntryStops(t *testing.T) {
 	w := start(t, vfs.NewMem(), nil, notes)
-	_, _, _ = w.logs["notes"].Propose([]byte{wire.EntryVersion + 1, 0, 0, 0, 0})
-	if f, _ := w.fatals.Load().(string); !strings.Contains(f, "unknown version") {
+	_, _, _ = w.logs["notes"].Propose([]byte{byte(wire.Formats().Newest) + 1, 0, 0, 0, 0})
+	if f, _ := w.fatals.Load().(string); !strings.Contains(f, "cluster format") {
 		t.Errorf("fatal %q", f)
+	}
+}
+
+// An entry carries the cluster's format, which a command can ask for; a replica whose program does not know it stops before it executes the entry.
+func TestEntriesCarryTheFormat(t *testing.T) {
+	newer := wire.Formats().Newest + 1
+	var seen atomic.Int64
+	w := start(t, vfs.NewMem(), nil, func() Spec {
+		s := notes()
+		s.Handlers = append(s.Handlers, Command(90, func(tx *Tx, _ *setNote) (int, error) {
+			seen.Store(int64(tx.Format()))
+			tx.Put(KeyOf('z', ticketing.ID{9}), 1)
+			return 0, nil
+		}))
+		return s
+	})
+	if r := w.ask("notes", 90, w.set(1, "")); r.Err != nil || seen.Load() != ticketing.FirstFormat {
+		t.Errorf("%v; without a word about it the format is %d", r.Err, seen.Load())
+	}
+	w.actors["notes"].cfg.Format = func() int { return newer }
+	_ = w.ask("notes", 90, w.set(2, ""))
+	if f, _ := w.fatals.Load().(string); seen.Load() != int64(newer) || !strings.Contains(f, fmt.Sprintf("cluster format %d", newer)) {
+		t.Errorf("format %d, fatal %q", seen.Load(), f)
 	}
 }
 

@@ -67,6 +67,15 @@ func (v *View) Batch() uint64 {
 	return v.batch.serial
 }
 
+// Format is the cluster's format: what a newer one has introduced must not be written yet, because a member may run a program that cannot
+// read it. Outside of batches it is the first.
+func (v *View) Format() int {
+	if v.batch == nil {
+		return ticketing.FirstFormat
+	}
+	return max(v.batch.format, ticketing.FirstFormat)
+}
+
 // errDecode is thrown by Get and caught where a command is evaluated.
 type errDecode struct{ err error }
 

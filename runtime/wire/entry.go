@@ -4,10 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-)
 
-// EntryVersion is the only version of log entries so far.
-const EntryVersion = 1
+	"ticketing"
+)
 
 // Ops of a log entry.
 const (
@@ -25,11 +24,14 @@ type EntryHeader struct {
 	Time   int64  // ms since 1970; never less than the entry's before
 	Head   uint64 // sequence number of the last event before this entry
 	Events uint64 // number of events in this entry
+	// Format is the cluster's when the entry was evaluated, 1 to 255; 0 stands for the first. A replica whose program does not know it must not
+	// execute the entry: it could not read what the entry writes.
+	Format int
 }
 
 // AppendEntryHeader begins an entry.
 func AppendEntryHeader(b []byte, h EntryHeader) []byte {
-	b = append(b, EntryVersion)
+	b = append(b, byte(max(h.Format, ticketing.FirstFormat)))
 	b = binary.AppendUvarint(b, h.Base)
 	b = binary.AppendVarint(b, h.Time)
 	b = binary.AppendUvarint(b, h.Head)
@@ -68,12 +70,16 @@ type EntryReader struct {
 	rest   []byte
 }
 
-// ReadEntry reads an entry's header. An entry of another version is an error: it must not be skipped.
+// ReadEntry reads an entry's header. An entry of a format that this program does not know is an error: it must not be skipped.
 func ReadEntry(b []byte) (*EntryReader, error) {
-	if len(b) == 0 || b[0] != EntryVersion {
-		return nil, fmt.Errorf("%w: unknown version", ErrEntry)
+	if len(b) == 0 {
+		return nil, fmt.Errorf("%w: it is empty", ErrEntry)
+	}
+	if known := Formats(); !known.Includes(int(b[0])) {
+		return nil, fmt.Errorf("%w: it is of the cluster format %d; this program knows the formats %d to %d", ErrEntry, b[0], known.Oldest, known.Newest)
 	}
 	r := &EntryReader{rest: b[1:]}
+	r.Header.Format = int(b[0])
 	var ok [4]bool
 	r.Header.Base, ok[0] = r.uvarint()
 	t, n := binary.Varint(r.rest)

@@ -38,7 +38,7 @@ func golden() map[string]any {
 		new(ticketing.ClaimTicket), new(ticketing.ReleaseTicket), new(ticketing.NoteTicket), new(ticketing.EscalateTicket), new(ticketing.TicketCase),
 		new(ticketing.ReadNotices), new(ticketing.AuthorRecord), new(ticketing.Error),
 		new(ticketing.ClusterMap), new(ticketing.FoundCluster), new(ticketing.JoinCluster), new(ticketing.Joined), new(ticketing.AnnounceMember),
-		new(ticketing.SetMember), new(ticketing.AssignReplica), new(ticketing.StageReplica), new(ticketing.DropReplica), new(ticketing.FinishMember),
+		new(ticketing.SetMember), new(ticketing.RaiseFormat), new(ticketing.AssignReplica), new(ticketing.StageReplica), new(ticketing.DropReplica), new(ticketing.FinishMember),
 		new(ticketing.NodeReport), new(ticketing.ClusterStatus)} {
 		fill(reflect.ValueOf(c).Elem(), id)
 		values[strings.ToLower(reflect.TypeOf(c).Elem().Name())] = c
@@ -151,7 +151,7 @@ func TestEventRoundTrip(t *testing.T) {
 }
 
 func TestEntryRoundTrip(t *testing.T) {
-	h := EntryHeader{Base: 1 << 40, Time: 1_700_000_000_000, Head: 77, Events: 2}
+	h := EntryHeader{Base: 1 << 40, Time: 1_700_000_000_000, Head: 77, Events: 2, Format: Formats().Newest}
 	b := AppendEntryHeader(nil, h)
 	b = AppendSet(b, 2, []byte("k"), []byte("v"))
 	b = AppendDelete(b, 3, []byte("gone"))

@@ -1,0 +1,8 @@
+//go:build nextformat
+
+package wire
+
+import "ticketing"
+
+// The tag makes the program after this one, with which tests upgrade a cluster. Nothing else sets it.
+const newestFormat = ticketing.FirstFormat + 1
