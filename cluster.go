@@ -144,6 +144,8 @@ type ClusterMap struct {
 	Next        uint64      `cbor:"6,keyasint" json:"next"`        // the number that the next replica or incarnation gets
 	Members     []Member    `cbor:"7,keyasint" json:"members"`     // by name
 	Placements  []Placement `cbor:"8,keyasint" json:"placements"`  // by service and shard
+	// Recovery is the number of the last recovery by a single survivor, 0 if there was none. Nodes that know only an earlier one were left behind.
+	Recovery uint64 `cbor:"9,keyasint,omitempty" json:"recovery,omitempty"`
 }
 
 // Member finds a member by name, nil if there is none.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -28,6 +29,28 @@ func (c *Client) Healthy(ctx context.Context) bool {
 func (c *Client) Ready(ctx context.Context) bool {
 	_, err := c.once(ctx, request{method: http.MethodGet, path: "/readyz", anonymous: true}, "", nil)
 	return err == nil
+}
+
+// Leaderless names the shards that nobody leads, as far as the server knows. It needs no account, and is answered without a majority of the cluster.
+func (c *Client) Leaderless(ctx context.Context) ([]string, error) {
+	req, err := c.prepare(ctx, request{method: http.MethodGet, path: "/readyz", anonymous: true}, "")
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req) // a server that is not ready says the same with another status
+	if err != nil {
+		return nil, c.unanswered(err)
+	}
+	defer resp.Body.Close()
+	var out struct {
+		Detail struct {
+			Leaderless []string `json:"leaderless"`
+		} `json:"detail"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxReply)).Decode(&out); err != nil {
+		return nil, fmt.Errorf("%s/readyz: the reply is not what this version expects: %w", c.base, err)
+	}
+	return out.Detail.Leaderless, nil
 }
 
 // Description returns the server's OpenAPI document.

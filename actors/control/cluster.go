@@ -18,6 +18,7 @@ type clusterHead struct {
 	Replication int    `cbor:"4,keyasint"`
 	Shards      int    `cbor:"5,keyasint"`
 	Next        uint64 `cbor:"6,keyasint"`
+	Recovery    uint64 `cbor:"7,keyasint,omitempty"`
 }
 
 func headKey() shard.Key              { return at(tableCluster) }
@@ -34,7 +35,7 @@ func ReadMap(v *shard.View) (m ticketing.ClusterMap, ok bool) {
 	if !v.Get(headKey(), &h) {
 		return m, false
 	}
-	m = ticketing.ClusterMap{Version: h.Version, Cluster: h.Cluster, Format: h.Format, Replication: h.Replication, Shards: h.Shards, Next: h.Next}
+	m = ticketing.ClusterMap{Version: h.Version, Cluster: h.Cluster, Format: h.Format, Replication: h.Replication, Shards: h.Shards, Next: h.Next, Recovery: h.Recovery}
 	m.Members, m.Placements = members(v), placements(v)
 	return m, true
 }

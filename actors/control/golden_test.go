@@ -32,7 +32,7 @@ func TestStoredMap(t *testing.T) {
 		v    any
 		want string
 	}{
-		{clusterHead{1, "c", 2, 3, 4, 5}, "a601010261630302040305040605"},
+		{clusterHead{Version: 1, Cluster: "c", Format: 2, Replication: 3, Shards: 4, Next: 5}, "a601010261630302040305040605"},
 		{usedToken{"n2", at}, "a201626e32027818323032332d31312d31345432323a31333a32302e3132335a"},
 	} {
 		if got := hex.EncodeToString(wire.Marshal(tc.v)); got != tc.want {

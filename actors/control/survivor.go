@@ -50,6 +50,7 @@ func Survive(v *shard.View, s Survivor) ([]Rewrite, error) {
 		put(placeKey(p.Service, p.Shard), &p)
 	}
 	h.Version++
+	h.Recovery = s.Number
 	h.Next = max(h.Next, s.Number+1)
 	put(headKey(), &h)
 	return out, nil

@@ -31,7 +31,7 @@ func (a *app) clusterStatus() *cobra.Command {
 		if _, ok := terminal(a.out); watch && (asJSON || !ok) {
 			return errors.New("--watch is for people at a terminal")
 		}
-		api, err := r.connect(c.Context())
+		api, err := r.connectToRead(c.Context())
 		if err != nil {
 			return err
 		}

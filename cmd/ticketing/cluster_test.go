@@ -390,6 +390,35 @@ func TestClusterStatusIsPrinted(t *testing.T) {
 	}
 }
 
+// Without a majority a command ends within seconds, and says what is the matter; who has a token from before sees what the node knows.
+func TestWithoutMajority(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/readyz":
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte(`{"ready":false,"detail":{"leaderless":["control/shard/00","posts/shard/01"]}}`))
+		case "/api/cluster":
+			_ = json.NewEncoder(w).Encode(twoNodes(nil))
+		default: // as a node without a leader: it tries until the request's time is over
+			<-r.Context().Done()
+		}
+	}))
+	t.Cleanup(s.Close)
+	t.Setenv("TICKETING_URL", s.URL)
+	t.Setenv("TICKETING_TOKEN", "")
+	t.Setenv("TICKETING_PASSWORD", "x")
+	for _, tc := range []struct{ args, token string }{{"status --email op@example.org", ""}, {"drain n2 --email op@example.org", ""}, {"drain n2", "x"}} {
+		t.Setenv("TICKETING_TOKEN", tc.token)
+		if line := fail(t, "", append([]string{"cluster"}, strings.Fields(tc.args)...)...); !strings.Contains(line, "no majority: "+s.URL+" knows no leader of 2 shards") {
+			t.Errorf("cluster %s: %s", tc.args, line)
+		}
+	}
+	t.Setenv("TICKETING_TOKEN", "x")
+	if out := succeed(t, "", "cluster", "status"); !strings.Contains(out, "cluster abc") {
+		t.Error(out)
+	}
+}
+
 func TestClusterChanges(t *testing.T) {
 	changes := statuses(t, twoNodes(func(n *ticketing.NodeStatus) { n.Leaders = 0 }))
 	for _, tc := range []struct{ args, prints, asks string }{

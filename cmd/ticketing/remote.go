@@ -28,12 +28,29 @@ func (r *remote) flags(c *cobra.Command) {
 	f.StringVar(&r.email, "email", "", "sign in as this account, with the password in TICKETING_PASSWORD")
 }
 
-// connect returns a client that has signed in.
+// connect returns a client that has signed in. It fails with errNoMajority where that cannot be.
 func (r *remote) connect(ctx context.Context) (*client.Client, error) {
-	token := r.token
-	if token == "" && r.email == "" {
-		token = os.Getenv("TICKETING_TOKEN")
+	c, err := r.connectToRead(ctx)
+	if err == nil && r.signedIn() {
+		err = r.withMajority(ctx, c, func(context.Context) error { return nil })
 	}
+	return c, err
+}
+
+// bearer is the token that was given, empty if there is an account to sign in as.
+func (r *remote) bearer() string {
+	if r.token == "" && r.email == "" {
+		return os.Getenv("TICKETING_TOKEN")
+	}
+	return r.token
+}
+
+// signedIn reports whether there is a token from before.
+func (r *remote) signedIn() bool { return r.bearer() != "" }
+
+// connectToRead is connect for commands that are answered without a majority, too, if they come with a token.
+func (r *remote) connectToRead(ctx context.Context) (*client.Client, error) {
+	token := r.bearer()
 	o := client.Options{Token: token, Fingerprint: r.fingerprint}
 	if r.ca != "" {
 		pem, err := os.ReadFile(r.ca)
@@ -53,5 +70,5 @@ func (r *remote) connect(ctx context.Context) (*client.Client, error) {
 	if password == "" {
 		return nil, errors.New("TICKETING_PASSWORD is not set; it is the password for --email")
 	}
-	return c, c.SignIn(ctx, r.email, password)
+	return c, r.withMajority(ctx, c, func(ctx context.Context) error { return c.SignIn(ctx, r.email, password) })
 }

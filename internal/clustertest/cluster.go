@@ -46,6 +46,7 @@ type Options struct {
 	Shards int
 	Small  string // the node whose disk is small
 	Spaces bool   // every node is in a network namespace, and there are no proxies
+	Backup string // the first node is restored from it, into the number of shards
 }
 
 // Start makes a cluster of nodes n1, n2, …, and returns when every shard has its replicas on all of them, or on as many as the replication
@@ -72,6 +73,9 @@ func Start(tb testing.TB, o Options) *Cluster {
 	began := time.Now()
 	for range o.Nodes {
 		n := c.Add()
+		if o.Backup != "" && n == c.nodes[0] {
+			n.restore(o.Backup, o.Shards)
+		}
 		if n.Name == o.Small {
 			mountSmall(tb, n.Dir)
 		}
@@ -84,6 +88,15 @@ func Start(tb testing.TB, o Options) *Cluster {
 	c.WaitSettled()
 	tb.Logf("a cluster of %d nodes after %v", o.Nodes, time.Since(began).Round(10*time.Millisecond))
 	return c
+}
+
+// restore fills the directory of a cluster's first node from a backup.
+func (n *Node) restore(path string, shards int) {
+	n.tb.Helper()
+	out, err := exec.Command(Binary(n.tb), "restore", path, "--config", n.config, "--shards", strconv.Itoa(shards)).CombinedOutput()
+	if err != nil {
+		n.tb.Fatalf("%v: %s", err, out)
+	}
 }
 
 // owner finds the node whose process has the socket with a local port.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -257,6 +259,15 @@ func minority(t *testing.T, c *Cluster, l *Load) {
 	user := l.user.with(15 * time.Second)
 	post := l.posts[0]
 	var writes sync.WaitGroup
+	writes.Go(func() { // whoever asks how the cluster is hears it, and does not wait for a sign-in that cannot be
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, Binary(t), "cluster", "status", "--url", survivor.URL, "--email", operatorEmail)
+		cmd.Env = append(os.Environ(), "TICKETING_PASSWORD="+operatorPassword)
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "no majority") {
+			t.Errorf("cluster status: %v: %s", err, out)
+		}
+	})
 	for i := range 8 {
 		path, body := "/api/posts/"+post+"/comments", any(map[string]string{"text": "Nobody hears this."})
 		if i%2 == 1 {

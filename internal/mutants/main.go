@@ -38,6 +38,7 @@ var mutants = []mutant{
 	{"10", "a poison event is tried for ever", "runtime/shard/puller.go", "if p.failures >= parkAfter {", "if false {", "./runtime/shard", "TestPoisonIsParked"},
 	{"11", "the queue has no bound", "runtime/shard/actor.go", "len(a.pending) >= a.cfg.MaxQueue &&", "len(a.pending) < 0 &&", "./runtime/shard", "TestQueueIsBounded"},
 	{"12", "an entry of a newer format is read as ours", "runtime/wire/entry.go", "!known.Includes(int(b[0]))", "false", "./runtime/shard", "TestNewerEntryStops"},
+	{"12", "the format rises before all programs know it", "cluster.go", "format == 0 || newest < format", "newest > format", "./actors/control", "TestFormatRisesWithTheLastMember"},
 	{"13", "a shard leads without its rules", "runtime/shard/lead.go", "	if a.spec.Gain != nil {", "	if false {", "./runtime/shard", "TestGainGatesLeadership"},
 	{"13", "an event whose handler fails is skipped", "runtime/shard/deliver.go", "		if err != nil {\n			reach, out.failed", "		if err != nil && false {\n			reach, out.failed", "./runtime/shard", "TestPoisonIsParked"},
 	{"9", "a new replica answers for one that was removed", "runtime/peer/groups.go", " || l.id != string(arg[2:])", "", "./runtime/peer", "TestGroups"},

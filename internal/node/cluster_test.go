@@ -56,7 +56,7 @@ func TestRecord(t *testing.T) {
 }
 
 func someMap() ticketing.ClusterMap {
-	return ticketing.ClusterMap{Version: 5, Cluster: "abc", Next: 20, Members: []ticketing.Member{
+	return ticketing.ClusterMap{Version: 5, Cluster: "abc", Format: ticketing.FirstFormat, Next: 20, Members: []ticketing.Member{
 		{Node: "n1", Incarnation: 1, Address: "h1:7000", State: ticketing.MemberUp},
 		{Node: "n2", Incarnation: 7, Address: "h2:7000", State: ticketing.MemberDraining},
 		{Node: "n3", Incarnation: 9, Address: "h3:7000", State: ticketing.MemberRemoved},
@@ -128,6 +128,14 @@ func TestMapFile(t *testing.T) {
 	again := &Node{opts: Options{FS: fs}}
 	if err := again.loadMap(); err != nil || again.members.version() != 5 {
 		t.Errorf("version %d, %v", again.members.version(), err)
+	}
+	newer := someMap()
+	newer.Format = wire.Formats().Newest + 1
+	if err := n.writeMap(newer); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.loadMap(); err == nil || !strings.Contains(err.Error(), "is of format") {
+		t.Errorf("a map of a format that is not known: %v", err)
 	}
 	if err := writeFile(fs, "", mapFile, []byte("nonsense")); err != nil {
 		t.Fatal(err)

@@ -181,6 +181,7 @@ func (n *Node) change(_ context.Context, _ string, c groupChange) (nothing, erro
 func (n *Node) answerCluster() {
 	n.peers.Handle(joinPurpose, n.joining)
 	n.peers.Handle(helloPurpose, hello)
+	n.peers.Handle(recoveryPurpose, n.sayRecovery)
 	answer(n, callJoin, n.takeIn)
 	answer(n, callReport, n.reported)
 	answer(n, callReached, n.reached)

@@ -100,7 +100,7 @@ func (m *members) resolve(node string) (string, bool) {
 // node gets to know it.
 func (m *members) admit(node, purpose string) error {
 	k := m.known.Load()
-	if k == nil || purpose == joinPurpose {
+	if k == nil || purpose == joinPurpose || purpose == recoveryPurpose {
 		return nil
 	}
 	switch member := k.Member(node); {

@@ -143,6 +143,10 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 		if err := n.connect(); err != nil { // before replicas: whoever opens one must reach the others
 			return n, err
 		}
+		if err := n.bygone(ctx); err != nil { // before it votes
+			return n, err
+		}
+		n.running.Go(func() { n.watchBygone(n.life) })
 		n.running.Go(func() { n.runReports(n.life) }) // before them, too: a node that nobody hears of gets no data
 	}
 	if err := n.openReplicas(ctx, n.life); err != nil {
