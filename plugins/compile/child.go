@@ -1,0 +1,51 @@
+package compile
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"ticketing"
+)
+
+// How a child ends. Anything else means that it was stopped: by the clock, by a limit, or by the engine's own failure.
+const (
+	exitDone    = 0
+	exitTrouble = 70 // of ours: the directory cannot be written
+	exitRefused = 65 // of the module; one line on standard output says why
+)
+
+// Child is the child's side: it bounds this process, reads a module from in, compiles it into the directory that is the one
+// argument, and returns the exit code.
+func Child(args []string, in io.Reader, out, trouble io.Writer) int {
+	if len(args) != 1 {
+		fmt.Fprintln(trouble, "usage: compile DIRECTORY <MODULE")
+		return exitTrouble
+	}
+	if err := limitProcess(); err != nil {
+		fmt.Fprintln(trouble, "the limits cannot be set:", err)
+		return exitTrouble
+	}
+	wasm, err := io.ReadAll(io.LimitReader(in, 4*ticketing.MaxModule)) // it has a meter in it by now
+	if err != nil {
+		fmt.Fprintln(trouble, "the module cannot be read:", err)
+		return exitTrouble
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(args[0])
+	if err != nil {
+		fmt.Fprintln(trouble, "the directory cannot be used:", err)
+		return exitTrouble
+	}
+	ctx := experimental.WithCompilationWorkers(context.Background(), 2)
+	r := wazero.NewRuntimeWithConfig(ctx, Config().WithCompilationCache(cache))
+	if _, err := r.CompileModule(ctx, wasm); err != nil {
+		line, _, _ := strings.Cut(err.Error(), "\n")
+		fmt.Fprintln(out, line)
+		return exitRefused
+	}
+	return exitDone
+}
