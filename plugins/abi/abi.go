@@ -25,6 +25,26 @@ const (
 	ImportLog        = "log"
 	ImportCounterAdd = "counter_add"
 	ImportNow        = "now_ms"
+	ImportMatchAll   = "match_all"
+	ImportNorm       = "norm"
+	ImportHash       = "hash"
+	ImportListHas    = "list_has"
+	ImportKVGet      = "kv_get"
+	ImportKVPut      = "kv_put"
+	ImportRandom     = "rand"
+)
+
+// Forms of the import norm.
+const (
+	NormLower    = 1
+	NormFolded   = 2 // as match compares
+	NormSkeleton = 3 // of confusables, UTS #39
+)
+
+// Kinds of the import hash.
+const (
+	HashText    = 1 // of the folded text
+	HashSimilar = 2 // SimHash of the folded text's words
 )
 
 // Bounds of one call.
@@ -32,12 +52,14 @@ const (
 	MaxFrame     = 64 << 10 // bytes of a frame
 	MinBuffer    = 4 << 10  // bytes of a guest's input buffer, at least
 	MaxLabels    = 32
-	MaxLabel     = 64      // bytes
-	MaxDetail    = 1 << 10 // bytes
-	MaxLog       = 4 << 10 // bytes of log lines per tk_eval
-	MaxHostCalls = 1_000   // calls of imports per tk_eval
-	MaxKey       = 64      // bytes of a counter's key; a longer one is hashed
-	MaxWindow    = 31 * 24 * 60 * 60
+	MaxLabel     = 64                // bytes
+	MaxDetail    = 1 << 10           // bytes
+	MaxLog       = 4 << 10           // bytes of log lines per tk_eval
+	MaxHostCalls = 1_000             // calls of imports per tk_eval
+	MaxKey       = 64                // bytes of the key of a counter or value; a longer one is hashed
+	MaxValue     = 4 << 10           // bytes of a value
+	MaxHits      = 1_000             // that match_all returns
+	MaxWindow    = 31 * 24 * 60 * 60 // seconds
 	MaxDelta     = 1<<31 - 1
 )
 
@@ -47,7 +69,7 @@ type ErrorCode int32
 // The error codes.
 const (
 	NoEntry     ErrorCode = -1 // there is no such field or hit
-	Denied      ErrorCode = -2 // not during tk_init
+	Denied      ErrorCode = -2 // not during tk_init, or a field that the manifest does not name
 	Limit       ErrorCode = -3 // over a limit
 	BadArgument ErrorCode = -4 // no such set, an unknown field, a length below zero…
 	TooBig      ErrorCode = -5 // the value is too long
@@ -74,6 +96,7 @@ type Signature struct {
 func Imports() []Signature {
 	i32, i64 := []ValueType{I32}, []ValueType{I64}
 	two, three := []ValueType{I32, I32}, []ValueType{I32, I32, I32}
+	four, five := []ValueType{I32, I32, I32, I32}, []ValueType{I32, I32, I32, I32, I32}
 	return []Signature{
 		{ImportField, three, i32},
 		{ImportMatch, two, i64},
@@ -83,6 +106,13 @@ func Imports() []Signature {
 		{ImportLog, three, nil},
 		{ImportCounterAdd, []ValueType{I32, I32, I64, I32}, i64},
 		{ImportNow, nil, i64},
+		{ImportMatchAll, four, i32},
+		{ImportNorm, four, i32},
+		{ImportHash, two, i64},
+		{ImportListHas, two, i32},
+		{ImportKVGet, four, i32},
+		{ImportKVPut, five, i32},
+		{ImportRandom, nil, i64},
 	}
 }
 

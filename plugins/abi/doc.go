@@ -1,5 +1,5 @@
 // Package abi is the contract "ticketing/1" between the host and a rule, which is a core WebAssembly module (no
-// component, no WASI). It holds the constants and the encodings of both sides, and runs nothing.
+// component). It holds the constants and the encodings of both sides, and runs nothing.
 //
 // # Life of an instance
 //
@@ -37,7 +37,7 @@
 //	 0  u16  magic      "TK"
 //	 2  u16  version    1
 //	 4  u32  flags      bit 0: the item is an edit of an earlier one
-//	 8  i64  time       of the event, in ms since 1970: the only time that a rule knows
+//	 8  i64  time       of the event, in ms since 1970: the only time that a rule knows; 0 without the capability time
 //	16  u64  seed       the same for every judgement of this revision
 //	24  u32  fields     number of entries
 //	28  u32  size       of the whole frame, in bytes
@@ -48,7 +48,8 @@
 // when the value was cut to make the frame fit the buffer, at the boundary of a character; length is then what is left
 // and the import field gives the rest. A frame is at most MaxFrame bytes.
 //
-// Fields that the item does not have (a post has no post ID and no parent) have no entry. Fields:
+// Fields that the item does not have (a post has no post ID and no parent), or that the manifest does not name, have no
+// entry. Fields, with the manifest's words for them:
 //
 //	 1  kind             number: 1 post, 2 comment, 3 ticket
 //	 2  id               bytes, 16: of the post, comment or ticket
@@ -57,45 +58,92 @@
 //	 5  title            text
 //	 6  text             text
 //	 7  author           bytes, 16
-//	 8  author age       number: ms from the account's creation to the event
-//	 9  author approved  number: items of the author that were approved so far
-//	10  author rejected  number
-//	11  author held      number
-//	12  author reports   number: reports against items of the author
+//	 8  author_age       number: ms from the account's creation to the event
+//	 9  approved         number: items of the author that were approved so far
+//	10  rejected         number
+//	11  held             number
+//	12  reports          number: reports against items of the author
 //	13  locale           text: reserved, never set yet
 //	14  revision         number: 1 for a new item; over 1 is an edit
-//	15  author name      text
+//	15  author_name      text
 //
 // # Imports
 //
-// All are in module "ticketing". A module that imports anything else, or one of these with another signature, is refused
-// when it is uploaded.
+// All are in module "ticketing". A module that imports anything else (but see WASI below), one of these with another
+// signature, or one whose capability its manifest does not name is refused when it is uploaded. The word in brackets is the
+// capability; without one the import is free.
 //
 //	field(field i32, ptr i32, cap i32) -> i32
 //	    the value's whole length; copied to ptr only if it fits in cap
-//	match(set i32, field i32) -> i64
+//	match(set i32, field i32) -> i64                                                              [match]
 //	    the first hit of a set of words in a field: pattern<<32 | offset; -1 for none, also if the field is absent
-//	regex(set i32, field i32) -> i64
-//	    the same for a set of regular expressions
+//	match_all(set i32, field i32, ptr i32, cap i32) -> i32                                        [match]
+//	    the number of hits of a set of words in a field, at most 1,000, in the order of their ends and then the longest first;
+//	    each is written to ptr as pattern u32, offset u32, as far as cap bytes allow. Overlapping hits all count
+//	regex(set i32, field i32) -> i64                                                              [regex]
+//	    the same as match for a set of regular expressions
+//	norm(form i32, field i32, ptr i32, cap i32) -> i32                                            [norm]
+//	    a text in another form: 1 lower case, 2 folded as match compares, 3 the skeleton of UTS #39, which is the same for texts
+//	    that look alike; returns the whole length, copied to ptr only if it fits in cap
+//	hash(kind i32, field i32) -> i64                                                              [hash]
+//	    kind 1: a 64-bit hash of the folded text. kind 2: a 64-bit SimHash of the folded text's words, taken three at a time:
+//	    texts that are nearly the same differ in few bits. Every number but the error codes may be a hash
+//	list_has(list i32, field i32) -> i32                                                          [lists]
+//	    1 if the field's folded value is an entry of a list of the configuration, else 0
 //	label(ptr i32, len i32, score i32) -> i32
 //	    adds a label (1…64 bytes of UTF-8); score 0…10000 is the rule's confidence, for logs
 //	detail(ptr i32, len i32) -> i32
 //	    sets the sentence that the author and the moderators read (up to 1 KiB of UTF-8); the last call counts
-//	log(level i32, ptr i32, len i32)
-//	    writes a debug line; 4 KiB per call of tk_eval, the rest is dropped
-//	counter_add(ns i32, key i32, delta i64, window i32) -> i64
+//	log(level i32, ptr i32, len i32)                                                              [log]
+//	    writes a line that operators can read; level 0 debug, 1 info, 2 warning, 3 error; 4 KiB per call of tk_eval, the rest
+//	    is dropped
+//	counter_add(ns i32, key i32, delta i64, window i32) -> i64                                    [counters]
 //	    adds delta to the counter that the rule keeps under the number ns for the value of the field key, and returns its
 //	    sum over the last window seconds of event time (1 … 31 days), this one included; a sum under 0 is returned as 0.
 //	    |delta| is at most 2^31-1. Counters live with the item's author: one that is keyed by text counts what this author
 //	    (and those who share its storage) wrote. A key of more than 64 bytes is replaced by its sha256. What a call adds
 //	    is taken back if the call fails.
-//	now_ms() -> i64
+//	kv_get(key i32, key_len i32, ptr i32, cap i32) -> i32                                         [kv]
+//	    the whole length of the value that the rule keeps under a key, copied to ptr only if it fits in cap; -1 for none
+//	kv_put(key i32, key_len i32, val i32, val_len i32, ttl i32) -> i32                            [kv]
+//	    keeps up to 4 KiB under a key for ttl seconds of event time, for good if ttl is 0; val and val_len 0 remove it. A key
+//	    of more than 64 bytes is replaced by its sha256; an empty one is -4. Values are the rule's alone and live, as counters
+//	    do, with the item's author's shard: authors who share a shard share them, so a rule that wants a value per author puts
+//	    the author's ID into the key. What a call puts is taken back if the call fails
+//	rand() -> i64                                                                                 [rand]
+//	    the next number of a generator that is seeded by the event's seed and the rule's name
+//	now_ms() -> i64                                                                               [time]
 //	    the event's time, as in the frame
 //
-// Errors are negative results: -1 there is no such thing, -2 not allowed now, -3 over a limit, -4 makes no sense, -5 too
-// big, -6 not available. During _initialize and tk_init only log works; the others answer -2 (now_ms answers 0). Some
-// mistakes end the call as a failure of the rule: a pointer outside of the memory, more than 32 labels, a label or detail
+// Errors are negative results: -1 there is no such thing, -2 not allowed (now, or by the manifest), -3 over a limit, -4 makes
+// no sense, -5 too big, -6 not available. During _initialize and tk_init only log works; the others answer -2 (now_ms and rand answer
+// 0). Some mistakes end the call as a failure of the rule: a pointer outside of the memory, more than 32 labels, a label or detail
 // that is too long, and more than 1,000 calls of imports in one tk_eval.
+//
+// # WASI
+//
+// With the capability wasi a module may import all of WASI preview 1, which is a shim that denies by default: fd_write to 1 and
+// 2 logs (lines, if the capability log is named too), clock_time_get gives the event's time (a fixed one without the capability
+// time), random_get draws from the generator of rand, arguments and environment are empty, sched_yield and poll_oneoff return at
+// once, proc_exit is a failure of the rule, and everything else answers that there is no such file or function. It is there so that the
+// runtimes of languages start: stock Go does (GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared).
+//
+// # Manifest
+//
+// A custom section named ticketing.manifest holds a JSON object that says what the module is and asks for; it is read without
+// running anything:
+//
+//	name          as the plugin is named
+//	version       the author's own, like "1.2.0"
+//	abi           "ticketing/1"
+//	description   a sentence or two
+//	fields        the words of the fields that the frame shall hold; field, match and the like answer -2 for others
+//	capabilities  the words in brackets above
+//	config        JSON Schema (draft 2020-12) of the configuration
+//	limits        what the module asks for, if less than the server's; see ticketing.RuleLimits
+//	golden        tests that must pass on a server before the version may judge there; see ticketing.GoldenCase
+//
+// name and abi must be there. A module without the section (the contract's first form) has all fields and what its imports need.
 //
 // # Configuration
 //
@@ -108,10 +156,15 @@
 //	"regex": [
 //	    ["(?i)\\bx+\\b"],
 //	    {"patterns": ["…"], "label": "anything"}
+//	],
+//	"lists": [
+//	    ["whole", "values"],
+//	    {"entries": ["…"], "label": "anything"}
 //	]
 //
-// The n-th element of match is the word set number n of the import match, the n-th of regex the set of the import regex.
-// A set is a list, or an object with the list under words and domains, or patterns. The host compiles the lists and takes
+// The n-th element of match is the word set number n of the imports match and match_all, the n-th of regex the set of the
+// import regex, the n-th of lists the list of the import list_has.
+// A set is a list, or an object with the list under words and domains, patterns, or entries. The host compiles the lists and takes
 // them out; the guest gets the rest of the configuration, compacted, in tk_init: a set given as a list has become {}, an
 // object keeps its other members, which is where a rule can put what it wants to know about a set. Everything else in the
 // object is the rule's own.
