@@ -49,6 +49,7 @@ rules: deps
 test: deps check rules build
 	$(GO) test -race -p 1 -timeout 20m ./...
 	$(GO) test -count=1 -run '^TestBackupOfCluster$$' ./internal/node # several nodes in one process, which the race detector cannot watch
+	$(GO) test -run '^TestSpecification$$' ./plugins/meter # one goroutine, for which the race detector would take ten times as long
 
 ## screenshots: pictures of every page, light and dark, narrow and wide, in docs/images, of which git keeps those that the docs show
 screenshots: deps build

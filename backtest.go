@@ -35,7 +35,7 @@ type Backtest struct {
 	CPU      float64         `cbor:"9,keyasint,omitempty" json:"cpu"` // share of one core that it may use; default 0.25
 	State    BacktestState   `cbor:"10,keyasint" json:"state"`
 	Done     uint64          `cbor:"11,keyasint,omitempty" json:"done"`  // items judged so far
-	Total    uint64          `cbor:"12,keyasint,omitempty" json:"total"` // to judge, as estimated; 0: not known yet
+	Total    uint64          `cbor:"12,keyasint,omitempty" json:"total"` // to look at, as estimated; 0: not known yet
 	Why      string          `cbor:"13,keyasint,omitempty" json:"why,omitzero"`
 	By       ID              `cbor:"14,keyasint,omitzero" json:"by,omitzero"`
 	At       time.Time       `cbor:"15,keyasint" json:"at"`

@@ -7,13 +7,65 @@ import (
 
 // RuleEngine runs rule sets. The host in plugins/host is the one there is.
 type RuleEngine interface {
-	// Check validates a module without running it: magic, size, imports, exports. Faults are Invalid.
-	Check(module []byte) error
+	// Check admits a module by its bytes alone, before anything is compiled or run, and returns its manifest. Faults are
+	// Invalid and say where and what.
+	Check(module []byte) (Manifest, error)
+	// Compile compiles an uploaded module within its limits, apart from this process, and keeps the result. A module that
+	// cannot be compiled within them is Invalid.
+	Compile(ctx context.Context, d Digest) error
+	// Probe runs the module's golden tests and returns those that did not pass. A module that does not start is Invalid.
+	Probe(ctx context.Context, d Digest) ([]GoldenFault, error)
 	// Prepare loads everything a rule set needs, so that Open is quick and does not fail. It instantiates each rule once,
 	// with its config; faults of a module or a config are Invalid and name the rule. It keeps what other generations use.
 	Prepare(ctx context.Context, set RuleSet) error
 	// Open returns the rules of a set for the use of one goroutine. The caller closes them.
 	Open(ctx context.Context, set RuleSet) (Judge, error)
+}
+
+// RuleConsole is what an operator sees of the engine of one node.
+type RuleConsole interface {
+	// Effective returns the limits under which a rule runs: the least of the server's, the rule's and the manifest's.
+	Effective(rule Rule, m Manifest) RuleLimits
+	// Usage returns what each version has cost on this node since it was opened.
+	Usage() []RuleUsage
+	// Logs returns the newest lines that a rule logged on this node, oldest first.
+	Logs(rule string, limit int) []RuleLog
+	// Try judges an item by one rule with an empty memory, and nothing stays. The lines are what it logged.
+	Try(ctx context.Context, rule Rule, item *Item) (RuleOutcome, []RuleLog, error)
+}
+
+// RuleUsage is the cost of one version on one node.
+type RuleUsage struct {
+	Node    string    `cbor:"1,keyasint,omitempty" json:"node,omitzero"`
+	Rule    string    `cbor:"2,keyasint" json:"rule"`
+	Version string    `cbor:"3,keyasint" json:"version"`
+	Digest  Digest    `cbor:"4,keyasint" json:"digest"`
+	Role    string    `cbor:"5,keyasint" json:"role"` // active, canary or shadow
+	Calls   uint64    `cbor:"6,keyasint" json:"calls"`
+	Failed  uint64    `cbor:"7,keyasint,omitempty" json:"failed"`
+	Fuel    uint64    `cbor:"8,keyasint,omitempty" json:"fuel"`   // units
+	Micros  uint64    `cbor:"9,keyasint,omitempty" json:"micros"` // wall time in the rule
+	Share   float64   `cbor:"10,keyasint,omitempty" json:"share"` // of one core, since Since
+	Since   time.Time `cbor:"11,keyasint" json:"since"`
+}
+
+// RuleLog is a line that a rule logged.
+type RuleLog struct {
+	At      time.Time `cbor:"1,keyasint" json:"at"`
+	Node    string    `cbor:"2,keyasint,omitempty" json:"node,omitzero"`
+	Rule    string    `cbor:"3,keyasint" json:"rule"`
+	Version string    `cbor:"4,keyasint" json:"version"`
+	Level   string    `cbor:"5,keyasint" json:"level"` // debug, info, warn or error
+	Text    string    `cbor:"6,keyasint" json:"text"`
+	Item    ID        `cbor:"7,keyasint,omitzero" json:"item,omitzero"`
+}
+
+// RuleTrip says that the breaker of one node gave a version up: 5 failures in 60 s, or over 1 % of 1,000 calls.
+type RuleTrip struct {
+	Rule   string `cbor:"1,keyasint" json:"rule"`
+	Digest Digest `cbor:"2,keyasint" json:"digest"`
+	Cause  string `cbor:"3,keyasint" json:"cause"`
+	Role   string `cbor:"4,keyasint" json:"role"`
 }
 
 // A Judge is one shard's instances of a rule set. It is for one goroutine.

@@ -3,6 +3,7 @@ package ticketing
 import (
 	"context"
 	"time"
+	"unicode/utf8"
 )
 
 // Evidence is what the rules saw when they made a decision: with the modules and configurations that the decision names
@@ -17,6 +18,7 @@ type Replay struct {
 	Decision Decision     `json:"decision"`
 	Same     bool         `json:"same"` // every outcome came out as it is stored
 	Rules    []RuleReplay `json:"rules"`
+	Note     string       `json:"note,omitzero"` // why there is nothing to recompute: Rules is empty then, and Same false
 }
 
 // A RuleReplay compares one outcome with its recomputation.
@@ -33,6 +35,21 @@ type Replayer interface {
 	// Replay recomputes one stored outcome of an item. config is the rule's configuration as the generation had it, reads
 	// what the rule got from its state then. A module that is gone is NotFound.
 	Replay(ctx context.Context, item *Item, stored RuleOutcome, config, reads []byte) (RuleReplay, error)
+}
+
+// Excerpt is the beginning of the item's title and text, up to n bytes, in whole characters.
+func (it *Item) Excerpt(n int) string {
+	s := it.Text
+	if it.Title != "" {
+		s = it.Title + "\n" + s
+	}
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }
 
 // VersionStats is what a version has answered so far, as active, as canary or as shadow.

@@ -144,4 +144,9 @@ type ModerationService interface {
 	Recent(ctx context.Context, limit int) ([]Decision, error)
 	// Record returns what is known of an author, with the last decision about each of the author's subjects (100 at most).
 	Record(ctx context.Context, author ID, subjects []ID) (AuthorRecord, error)
+	// Replay recomputes an automatic decision from its evidence. One that is not there is NotFound; one whose evidence
+	// is gone, as it goes with its item, comes back with a note that says so.
+	Replay(ctx context.Context, id ID) (Replay, error)
+	// Stats sums what the versions of a rule have answered, over all shards.
+	Stats(ctx context.Context, rule string) ([]VersionStats, error)
 }

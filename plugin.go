@@ -58,6 +58,7 @@ type PluginVersion struct {
 	Signatures []Signature   `cbor:"13,keyasint,omitempty" json:"signatures,omitzero"`   // those that a known key verifies
 	ChangedAt  time.Time     `cbor:"14,keyasint,omitzero" json:"changedAt,omitzero"`     // of State
 	Golden     []GoldenFault `cbor:"15,keyasint,omitempty" json:"goldenFaults,omitzero"` // of the last probe; empty: all passed
+	Generation uint64        `cbor:"16,keyasint,omitempty" json:"generation,omitzero"`   // of the rule set that State came with
 }
 
 // UploadPlugin asks to register a module under a name.
@@ -69,16 +70,52 @@ type UploadPlugin struct {
 	Builtin bool      `cbor:"5,keyasint,omitempty"`
 }
 
+// SignVersion attaches a detached signature to a version. One that no known key verifies is Invalid.
+type SignVersion struct {
+	Meta      `cbor:"1,keyasint"`
+	By        Principal `cbor:"2,keyasint"`
+	Name      string    `cbor:"3,keyasint"`
+	Digest    Digest    `cbor:"4,keyasint"`
+	Signature Signature `cbor:"5,keyasint"`
+}
+
+// SetSigner adds a public key whose signatures count, or removes it; removing one takes its signatures away, and a rule
+// that must be signed is left as it is until its next change.
+type SetSigner struct {
+	Meta   `cbor:"1,keyasint"`
+	By     Principal `cbor:"2,keyasint"`
+	Key    SignerKey `cbor:"3,keyasint"`
+	Remove bool      `cbor:"4,keyasint,omitempty"`
+}
+
 // PluginService is the operators' side of the rules: the registry of modules and the rule set.
 type PluginService interface {
-	// Upload validates a module and keeps it. Faults are Invalid with the reason and keep nothing. The same bytes again
-	// return the version that is there, with existed set.
+	// Upload keeps a module and takes it through admission, compilation and its golden tests; each step is committed. Bytes
+	// that fail the static checks are Invalid, and nothing is kept of them. The version comes back as probed, or as rejected
+	// with the reason. The same bytes again return the version that is there, with existed set; if a crash or a stop had
+	// interrupted its way, it is taken up.
 	Upload(ctx context.Context, c UploadPlugin) (v PluginVersion, existed bool, err error)
 	// Plugins lists all versions, by name and then in the order of upload.
 	Plugins(ctx context.Context) ([]PluginVersion, error)
+	// History returns the newest steps in the lives of a plugin's versions, newest first.
+	History(ctx context.Context, name string, limit int) ([]VersionChange, error)
 	// RuleSet returns the present generation.
 	RuleSet(ctx context.Context) (RuleSet, error)
 	// SetRule prepares the rule as asked (a module that cannot be loaded or refuses its config is Invalid and changes
-	// nothing), commits the next generation, and returns it when every moderation shard led here judges by it.
+	// nothing; a version that is not probed, is in quarantine or lacks a signature that the rule asks for is Conflict),
+	// commits the next generation, and returns it when every moderation shard led here judges by it.
 	SetRule(ctx context.Context, c SetRule) (RuleSet, error)
+	// Sign attaches a signature to a version.
+	Sign(ctx context.Context, c SignVersion) (PluginVersion, error)
+	// Signers lists the keys whose signatures count, and SetSigner changes the list.
+	Signers(ctx context.Context) ([]SignerKey, error)
+	SetSigner(ctx context.Context, c SetSigner) ([]SignerKey, error)
+	// Stats sums what the versions of a rule have answered, over all shards; Usage and Logs ask every node that lives.
+	Stats(ctx context.Context, rule string) ([]VersionStats, error)
+	Usage(ctx context.Context) ([]RuleUsage, error)
+	Logs(ctx context.Context, rule string, limit int) ([]RuleLog, error)
+	// Effective returns the limits under which a rule runs, and Try judges an item by a rule as it stands, or would with
+	// another version or config, without any effect.
+	Effective(rule Rule, m Manifest) RuleLimits
+	Try(ctx context.Context, rule Rule, item *Item) (RuleOutcome, []RuleLog, error)
 }

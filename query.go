@@ -67,6 +67,7 @@ type TicketFilter struct {
 	Claimant  ID        // tickets that this user has claimed,
 	At        time.Time // with a lease alive at this time
 	Escalated bool
+	NoRules   bool // not those about rules, which are for operators
 	Oldest    bool // oldest first; else newest first
 }
 

@@ -67,7 +67,16 @@ type Candidate struct {
 	Auto  bool      `cbor:"5,keyasint,omitempty"`
 	Since time.Time `cbor:"6,keyasint"`
 	By    ID        `cbor:"7,keyasint,omitzero"`
+	// How much a canary must have judged, and for how long, before it may be promoted; 0: CanaryJudged and CanaryTime.
+	MinJudged  uint32 `cbor:"8,keyasint,omitempty"` // items
+	MinSeconds uint32 `cbor:"9,keyasint,omitempty"`
 }
+
+// What a canary with Auto must show by default before it is promoted.
+const (
+	CanaryJudged = 500
+	CanaryTime   = 10 * time.Minute
+)
 
 // CanaryShares is into how many parts the authors are cut for canaries.
 const CanaryShares = 10_000
@@ -118,6 +127,7 @@ type SetRule struct {
 	Limits RuleLimits `cbor:"13,keyasint,omitzero"`
 	Signed bool       `cbor:"14,keyasint,omitempty"`
 	Why    string     `cbor:"15,keyasint,omitempty"` // for the record; up to 500 bytes
+	Older  bool       `cbor:"16,keyasint,omitempty"` // a version that was uploaded before the active one is meant
 }
 
 // AnyMatch as IfMatch matches every version of an item.

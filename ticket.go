@@ -13,12 +13,13 @@ const (
 	TicketReport                        // a user reported an item
 	TicketSupport                       // a user asks for help
 	TicketAppeal                        // an author asks to look again at what was rejected
+	TicketRule                          // a rule's version was put into quarantine; for operators
 )
 
 // TicketKinds are all kinds, in the order in which counts name them.
-var TicketKinds = [...]TicketKind{TicketHeld, TicketReport, TicketSupport, TicketAppeal}
+var TicketKinds = [...]TicketKind{TicketHeld, TicketReport, TicketSupport, TicketAppeal, TicketRule}
 
-var ticketKindNames = [...]string{"", "held", "report", "support", "appeal"}
+var ticketKindNames = [...]string{"", "held", "report", "support", "appeal", "rule"}
 
 func (k TicketKind) String() string {
 	if int(k) < len(ticketKindNames) {
@@ -38,7 +39,7 @@ func (k *TicketKind) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return Errorf(Invalid, "There is no ticket kind %q; the kinds are held, report, support and appeal.", text)
+	return Errorf(Invalid, "There is no ticket kind %q; the kinds are held, report, support, appeal and rule.", text)
 }
 
 // TicketState is where a ticket stands.
@@ -90,7 +91,7 @@ const (
 )
 
 // Ticket is a case for a human. It lives in the slot of the author of the item that it is about; a support ticket in
-// its opener's.
+// its opener's, a rule's in the first slot.
 type Ticket struct {
 	ID        ID          `cbor:"1,keyasint"`
 	Kind      TicketKind  `cbor:"2,keyasint"`
@@ -117,6 +118,7 @@ type Ticket struct {
 	Entries      uint32    `cbor:"22,keyasint,omitempty"` // of the timeline
 	Notes        uint32    `cbor:"23,keyasint,omitempty"` // notes and messages among them
 	Post         ID        `cbor:"24,keyasint,omitzero"`  // the post of a comment
+	Rule         string    `cbor:"25,keyasint,omitempty"` // of a rule ticket
 }
 
 // Claimed reports whether somebody's lease is alive at the given time.
@@ -125,8 +127,11 @@ func (t Ticket) Claimed(at time.Time) bool {
 }
 
 // VisibleTo reports whether a user may read the ticket: moderators, the opener, those who reported the same, and the author of a
-// held item.
+// held item. A rule's ticket is for operators alone.
 func (t Ticket) VisibleTo(p Principal) bool {
+	if t.Kind == TicketRule {
+		return p.Roles.Has(RoleOperator)
+	}
 	if p.Roles.Moderates() || t.Opener == p.ID || t.Kind == TicketHeld && t.Author == p.ID {
 		return true
 	}

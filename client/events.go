@@ -39,7 +39,22 @@ const silence = 45 * time.Second
 // the session needs new tokens, it comes back where it was: nothing is missed, though an event may come twice. A post, if
 // given, is one whose comments are of interest. It ends with the server's refusal when nobody is signed in.
 func (c *Client) Events(ctx context.Context, post ticketing.ID, handle func(Event) error) error {
-	s := &stream{client: c, post: post, handle: handle, wait: firstWait}
+	s := &stream{client: c, path: "/api/events", wait: firstWait, take: func(data []byte) error {
+		e, err := decodeEvent[Event](data)
+		if err != nil {
+			return err
+		}
+		return handle(e)
+	}}
+	if !post.IsZero() {
+		s.query = url.Values{"post": {post.String()}}
+	}
+	return s.run(ctx)
+}
+
+// run listens, over as many connections as it takes, until ctx ends, take refuses, or the server does.
+func (s *stream) run(ctx context.Context) error {
+	c := s.client
 	for {
 		err := s.listen(ctx)
 		var e *Error
@@ -66,15 +81,19 @@ func (c *Client) Events(ctx context.Context, post ticketing.ID, handle func(Even
 	}
 }
 
+// errOver ends a stream after its last event.
+var errOver = errors.New("client: the stream is over")
+
 // stream is one listener over all its connections.
 type stream struct {
 	client  *Client
-	post    ticketing.ID
-	handle  func(Event) error
-	last    string // Last-Event-ID
-	used    string // token
-	renewed bool   // since the last event
-	refused error  // what handle returned
+	path    string
+	query   url.Values
+	take    func(data []byte) error // gets an event's data; its error ends the stream
+	last    string                  // Last-Event-ID
+	used    string                  // token
+	renewed bool                    // since the last event
+	refused error                   // what take returned
 	wait    time.Duration
 }
 
@@ -82,10 +101,7 @@ type stream struct {
 func (s *stream) listen(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := request{method: http.MethodGet, path: "/api/events", query: url.Values{}}
-	if !s.post.IsZero() {
-		r.query.Set("post", s.post.String())
-	}
+	r := request{method: http.MethodGet, path: s.path, query: s.query}
 	s.used = s.client.access()
 	req, err := s.client.prepare(ctx, r, s.used)
 	if err != nil {
@@ -141,13 +157,20 @@ func (s *stream) dispatch(data string) error {
 	if data == "" {
 		return nil
 	}
-	var e Event
-	if err := json.Unmarshal([]byte(data), &e); err != nil {
-		return fmt.Errorf("an event is not what this version expects: %w", err)
+	err := s.take([]byte(data))
+	if errors.Is(err, errStrange) {
+		return err // the connection is made again
 	}
-	s.renewed, s.wait = false, firstWait
-	if s.refused = s.handle(e); s.refused != nil {
-		return s.refused
+	s.renewed, s.wait, s.refused = false, firstWait, err
+	return err
+}
+
+// errStrange is about an event that cannot be read.
+var errStrange = errors.New("an event is not what this version expects")
+
+func decodeEvent[E any](data []byte) (e E, err error) {
+	if err := json.Unmarshal(data, &e); err != nil {
+		return e, fmt.Errorf("%w: %w", errStrange, err)
 	}
-	return nil
+	return e, nil
 }

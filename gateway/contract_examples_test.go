@@ -3,6 +3,9 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -18,16 +21,19 @@ import (
 
 // The names in the description's examples.
 const (
-	exampleUser    = "0d8g38g88vz00mpm4aw6ne0za4"
-	examplePost    = "0dgg38g8939c1s1xcqn6f6bfc4"
-	exampleComment = "03a038g896yj1jkb91b97w84tg"
-	exampleParent  = "01pg38g89akr0bxrqy8xe8qwdm"
-	exampleTicket  = "026g38g89e8y0wf10f22s1pghm"
-	exampleSession = "08rg38g89nka0ywx6m5a1qa664"
-	exampleRefused = "0ccg38g8939c1s1xcqn6f6bfc4" // a post that was rejected
-	exampleProof   = "DWgZQiHvwACloiV1t9HfQm9ycm93ZWQgdG9rZW4gZm9yIGFuIGV4YW1wbGUgMTIz"
-	exampleSetup   = "EXAMPLE7TOKEN3OF5THE2LINK"
-	exampleDigest  = "sha256:e9526e247f3d9cc11ea0e04661c75d50c7f35e2a36e45a057c56d75befe2a77a"
+	exampleUser      = "0d8g38g88vz00mpm4aw6ne0za4"
+	examplePost      = "0dgg38g8939c1s1xcqn6f6bfc4"
+	exampleComment   = "03a038g896yj1jkb91b97w84tg"
+	exampleParent    = "01pg38g89akr0bxrqy8xe8qwdm"
+	exampleTicket    = "026g38g89e8y0wf10f22s1pghm"
+	exampleSession   = "08rg38g89nka0ywx6m5a1qa664"
+	exampleRefused   = "0ccg38g8939c1s1xcqn6f6bfc4" // a post that was rejected
+	exampleProof     = "DWgZQiHvwACloiV1t9HfQm9ycm93ZWQgdG9rZW4gZm9yIGFuIGV4YW1wbGUgMTIz"
+	exampleTested    = "000g38g89hy40b75xy2asam56g" // a backtest
+	exampleDecided   = "04t038g89hy40b75xy2asam56g"
+	exampleSetup     = "EXAMPLE7TOKEN3OF5THE2LINK"
+	exampleSignature = "6qx2kZJ0v1yM3XqYb0C6m8cQvW5b5c9p1l2m3n4o5p6q7r8s9t0u1v2w3x4y5z6A7B8C9D0E1F2G3H4I5J6K7A=="
+	exampleDigest    = "sha256:e9526e247f3d9cc11ea0e04661c75d50c7f35e2a36e45a057c56d75befe2a77a"
 )
 
 // world is a site in which everything that the examples name is there.
@@ -51,11 +57,16 @@ func newWorld(t testing.TB) *world {
 	ticket := w.author.do("POST", "/api/tickets", `{"kind":"report","subjectKind":"comment","subject":"`+w.comment.String()+`","text":"x"}`).want(201)
 	module := w.op.do("POST", "/api/plugins/links/versions", wasm, "Content-Type", "application/wasm").want(201)
 	w.op.do("PUT", "/api/rules/links", `{"active":"`+module.str("digest")+`"}`).want(201)
+	tested := w.op.do("POST", "/api/backtests", `{"rule":"links","digest":"`+module.str("digest")+`"}`).want(201)
+	s.m.backtests.goOn(tested.id("id"), func(b *ticketing.Backtest) {
+		b.State, b.EndedAt, b.Report = ticketing.BacktestDone, s.clock.now(), &ticketing.BacktestReport{Judged: 3, Caught: []ticketing.Sample{{
+			Kind: ticketing.KindComment, Subject: w.comment, Author: w.author.user, Text: "Wide tyres.", Was: ticketing.Approved, Now: ticketing.ActionHold}}}
+	})
 	w.g.s.Setup = oneTimeLink{s.m}
 	w.g.s.Backups = &memoryBackups{closed: make(chan struct{}, 1<<20)}
 	w.real = strings.NewReplacer(exampleRefused, refused.String(), exampleUser, w.author.user.String(), examplePost, post.String(), exampleComment, w.comment.String(),
 		exampleParent, parent.String(), exampleTicket, ticket.str("id"), exampleSession, s.m.sessionOf(w.author.user).String(),
-		exampleDigest, module.str("digest"))
+		exampleDigest, module.str("digest"), exampleTested, tested.str("id"), exampleDecided, s.m.decisions[0].ID.String())
 	return w
 }
 
@@ -86,6 +97,11 @@ func (w *world) as(op *openapi.Operation) *client {
 		w.m.judge(w.comment, ticketing.Rejected, "No.")
 	case "addNote":
 		return w.mod
+	case "signVersion", "removeSigner":
+		w.sign()
+	case "promoteRule":
+		r := findRule(&w.m.set, "links")
+		r.Shadow = &ticketing.Candidate{Digest: r.Active}
 	}
 	switch a, _, _ := accessOf(op); a {
 	case user:
@@ -96,6 +112,20 @@ func (w *world) as(op *openapi.Operation) *client {
 		return w.op
 	}
 	return c
+}
+
+// sign lets the example's key, the first of RFC 8032, count, and makes its signature of the example's version.
+func (w *world) sign() {
+	w.t.Helper()
+	seed, err := hex.DecodeString("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	key := ed25519.NewKeyFromSeed(seed)
+	w.m.signers = []ticketing.SignerKey{{Name: "release", Public: key.Public().(ed25519.PublicKey)}}
+	v := w.m.plugins[0]
+	sig := ed25519.Sign(key, ticketing.SignedMessage(v.Digest, v.Name, v.Manifest.Version))
+	w.real = strings.NewReplacer(exampleDigest, v.Digest.String(), exampleSignature, base64.StdEncoding.EncodeToString(sig))
 }
 
 // prove makes the link of a mail, and lets the example stand for it.

@@ -39,32 +39,61 @@ func (g *Gateway) events(c *call) error {
 		c.SetContentTypeBytes(typeEvents)
 		return nil
 	}
-	s, err := g.streams.open(c.who, c.use, c.Conn())
+	s, err := g.openStream(c)
 	if err != nil {
 		return err
+	}
+	if s.watch, err = g.s.Query.Watch(in, after); err != nil {
+		g.streams.close(s)
+		return ticketing.Wrap("gateway.events", err)
+	}
+	return g.startStream(c, s, func(w *bufio.Writer) { g.stream(s, w) })
+}
+
+// openStream makes a stream for the caller.
+func (g *Gateway) openStream(c *call) (*stream, error) {
+	s, err := g.streams.open(c.who, c.use, c.Conn())
+	if err != nil {
+		return nil, err
 	}
 	// A revocation since the request was authenticated has not found the stream.
 	if ended, changed := g.marks.standing(c.who); ended || changed {
 		g.streams.close(s)
-		return unauthorized()
+		return nil, unauthorized()
 	}
-	watch, err := g.s.Query.Watch(in, after)
-	if err != nil {
-		g.streams.close(s)
-		return ticketing.Wrap("gateway.events", err)
-	}
+	s.request = requestID(c.RequestCtx)
+	return s, nil
+}
+
+// startStream lets a stream be written, in a goroutine of its own, beside the one that carries what it writes to the connection.
+func (g *Gateway) startStream(c *call, s *stream, write func(w *bufio.Writer)) error {
 	// The server's one deadline per reply would cut the stream: the stream sets one per event instead.
 	if err := c.SetWriteDeadline(time.Time{}); err != nil {
-		watch.Close()
-		g.streams.close(s)
-		return ticketing.Wrap("gateway.events", err)
+		g.endStream(s)
+		return ticketing.Wrap("gateway.startStream", err)
 	}
-	s.request, s.watch = requestID(c.RequestCtx), watch
 	c.SetContentTypeBytes(typeEvents)
 	c.Response.Header.SetCanonical([]byte("X-Accel-Buffering"), []byte("no"))
 	c.SetConnectionClose()
-	c.SetBodyStreamWriter(func(w *bufio.Writer) { g.stream(s, w) })
+	c.SetBodyStreamWriter(func(w *bufio.Writer) {
+		defer func() {
+			if r := recover(); r != nil {
+				g.log.Error("panic in a stream", "request", s.request, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+				g.metrics.panics.Inc()
+			}
+		}()
+		defer g.endStream(s)
+		write(w)
+	})
 	return nil
+}
+
+// endStream frees what a stream holds.
+func (g *Gateway) endStream(s *stream) {
+	if s.watch != nil {
+		s.watch.Close()
+	}
+	g.streams.close(s)
 }
 
 var typeEvents = []byte("text/event-stream")
@@ -81,16 +110,8 @@ func (c *call) lastEventID() (string, error) {
 	return string(all[0]), nil
 }
 
-// stream writes one stream. It runs in a goroutine of its own, beside the one that carries what it writes to the connection.
+// stream writes what a watch sees.
 func (g *Gateway) stream(s *stream, w *bufio.Writer) {
-	defer func() {
-		if r := recover(); r != nil {
-			g.log.Error("panic in a stream", "request", s.request, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			g.metrics.panics.Inc()
-		}
-	}()
-	defer g.streams.close(s)
-	defer s.watch.Close()
 	if s.hello(w) != nil {
 		return
 	}

@@ -40,6 +40,7 @@ type Services struct {
 	Setup      Setup   // nil: operators are made elsewhere
 	Cluster    Cluster // nil: this node is not one of a cluster's
 	Backups    Backups // nil: this node makes none
+	Backtests  ticketing.BacktestService
 }
 
 // Keys are the cluster's secrets, the same on every node. All methods are called often and from many goroutines.

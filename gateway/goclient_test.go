@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"io"
 	"net/http"
@@ -91,11 +92,59 @@ func TestGoClient(t *testing.T) {
 	w.useTickets(w.programOf(t, r, w.author), w.programOf(t, r, w.mod))
 	w.useOperation(w.programOf(t, r, w.op))
 	w.useCluster(w.programOf(t, r, w.op))
+	w.useBacktests(w.programOf(t, r, w.op))
+	w.useRules(w.programOf(t, r, w.op))
 	w.useEnd(ann)
 	for _, op := range k.model.Operations {
 		if !r.asked[op.ID] && !browsersOnly[op.ID] {
 			t.Errorf("the Go client does not ask for %s", op.ID)
 		}
+	}
+}
+
+// useBacktests starts one, follows it over a lost connection to its end, and cancels another.
+func (w *world) useBacktests(p *goProgram) {
+	p.t.Helper()
+	versions, err := p.Plugins(p.ctx)
+	p.ok(err)
+	n := goclient.NewBacktest{Rule: versions[0].Name, Digest: versions[0].Digest.String(), Config: []byte(`{"max":2}`), Kinds: []string{"comment"}, CPU: 0.5}
+	b, err := p.StartBacktest(p.ctx, n)
+	if p.ok(err); b.State != ticketing.BacktestQueued || b.CPU != 0.5 || string(b.Config) != `{"max":2}` {
+		p.t.Errorf("%+v", b)
+	}
+	var seen []goclient.BacktestProgress
+	err = p.FollowBacktest(p.ctx, b.ID, func(g goclient.BacktestProgress) error {
+		seen = append(seen, g)
+		if g.State.Ended() {
+			return nil
+		}
+		w.m.backtests.goOn(b.ID, func(t *ticketing.Backtest) {
+			t.State, t.Total = ticketing.BacktestRunning, 2
+			if t.Done++; t.Done == 2 {
+				t.State = ticketing.BacktestDone
+			}
+		})
+		return nil
+	})
+	if p.ok(err); len(seen) != 3 || seen[2].State != ticketing.BacktestDone || seen[2].Type != "end" || seen[1].Done != 1 {
+		p.t.Errorf("%+v", seen)
+	}
+	other, err := p.StartBacktest(p.ctx, n)
+	p.ok(err)
+	if other, err = p.CancelBacktest(p.ctx, other.ID); err != nil || other.State != ticketing.BacktestCancelled {
+		p.t.Errorf("%+v, %v", other, err)
+	}
+	all, err := p.Backtests(p.ctx, 10)
+	if p.ok(err); len(all) < 2 || all[0].ID != other.ID {
+		p.t.Errorf("%+v", all)
+	}
+	one, err := p.Backtest(p.ctx, b.ID)
+	if p.ok(err); one.Done != 2 {
+		p.t.Errorf("%+v", one)
+	}
+	decision := w.m.decisions[0]
+	if r, err := p.Replay(p.ctx, decision.ID); err != nil || !r.Same || r.Decision.ID != decision.ID {
+		p.t.Errorf("%+v, %v", r, err)
 	}
 }
 
@@ -245,6 +294,40 @@ func (w *world) useOperation(p *goProgram) {
 	p.ok(err1, err2, err3, err4, err5, err6, err7)
 	if !p.Ready(p.ctx) || !p.Healthy(p.ctx) {
 		p.t.Error("the site is not ready")
+	}
+}
+
+// useRules takes a version through what operators do with it.
+func (w *world) useRules(p *goProgram) {
+	p.t.Helper()
+	v, _, err := p.Upload(p.ctx, "lives", []byte(wasm+"lives"))
+	p.ok(err)
+	public, private, err := ed25519.GenerateKey(nil)
+	p.ok(err, p.AddSigner(p.ctx, "ann", public))
+	keys, err := p.Signers(p.ctx)
+	if p.ok(err); len(keys) != 1 || keys[0].Name != "ann" {
+		p.t.Fatalf("%+v", keys)
+	}
+	signed, err := p.Sign(p.ctx, "lives", v.Digest, keys[0].ID, ed25519.Sign(private, ticketing.SignedMessage(v.Digest, "lives", v.Manifest.Version)))
+	if p.ok(err); len(signed.Signatures) != 1 {
+		p.t.Errorf("%+v", signed)
+	}
+	p.ok(p.RemoveSigner(p.ctx, keys[0].ID))
+	shadow := &goclient.Candidate{Digest: v.Digest.String()}
+	_, err = p.SetRule(p.ctx, "lives", "", goclient.RuleChange{Active: v.Digest.String(), Shadow: shadow})
+	p.ok(err)
+	_, err1 := p.Promote(p.ctx, "lives", goclient.Promotion{To: "canary", Share: 100})
+	_, err2 := p.RuleLogs(p.ctx, "lives", 10)
+	_, err3 := p.PluginHistory(p.ctx, "lives", 10)
+	_, err4 := p.Usage(p.ctx)
+	p.ok(err1, err2, err3, err4)
+	stats, err := p.RuleStats(p.ctx, "lives")
+	if p.ok(err); len(stats) != 2 || stats[0].Judged != 3 || stats[1].Agreement == nil {
+		p.t.Errorf("%+v", stats)
+	}
+	tried, err := p.Try(p.ctx, "lives", goclient.Trial{Text: "please hold it"})
+	if p.ok(err); tried.Outcome.Action != ticketing.ActionHold || len(tried.Logs) != 1 {
+		p.t.Errorf("%+v", tried)
 	}
 }
 

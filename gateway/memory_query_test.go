@@ -64,8 +64,10 @@ func (m *memory) Upload(_ context.Context, c ticketing.UploadPlugin) (ticketing.
 		}
 	}
 	v := ticketing.PluginVersion{Name: c.Name, Version: "v" + strconv.Itoa(n), Digest: ticketing.DigestOf(c.Module),
-		Size: len(c.Module), State: ticketing.VersionAdmitted, UploadedBy: c.By.ID, UploadedAt: c.At}
+		Size: len(c.Module), State: ticketing.VersionProbed, UploadedBy: c.By.ID, UploadedAt: c.At, ChangedAt: c.At,
+		Manifest: ticketing.Manifest{Name: c.Name, Version: "1.0", ABI: "ticketing/1", Limits: ticketing.RuleLimits{Fuel: 1000}}}
 	m.plugins = append(m.plugins, v)
+	m.steps = append(m.steps, ticketing.VersionChange{Name: v.Name, Version: v.Version, Digest: v.Digest, To: v.State, By: c.By.ID, At: c.At})
 	return v, false, nil
 }
 
@@ -90,7 +92,7 @@ func (m *memory) SetRule(_ context.Context, c ticketing.SetRule) (ticketing.Rule
 		if c.Rollback {
 			active, conf = r.Previous, r.PrevConf
 		} else {
-			r.OnFailure, r.Scope = c.OnFailure, c.Scope
+			r.OnFailure, r.Scope, r.Shadow, r.Canary, r.Limits, r.Signed = c.OnFailure, c.Scope, c.Shadow, c.Canary, c.Limits, c.Signed
 		}
 		r.Previous, r.PrevConf, r.Active, r.Config, r.Changed = r.Active, r.Config, active, conf, set.Generation
 		m.set = set

@@ -30,6 +30,8 @@ type memory struct {
 	tickets   []*ticketing.Ticket
 	decisions []ticketing.Decision
 	plugins   []ticketing.PluginVersion
+	steps     []ticketing.VersionChange // oldest first
+	signers   []ticketing.SignerKey
 	set       ticketing.RuleSet
 	done      map[ticketing.CommandID]reply
 	version   uint64
@@ -44,6 +46,7 @@ type memory struct {
 	wake      chan struct{} // closed by the next change
 	watches   int           // that are open
 	cluster   ticketing.ClusterStatus
+	backtests memoryBacktests
 }
 
 type reply struct {
@@ -52,17 +55,19 @@ type reply struct {
 }
 
 func newMemory() *memory {
-	return &memory{
+	m := &memory{
 		users: map[ticketing.ID]ticketing.User{}, hashes: map[ticketing.ID]string{}, emails: map[string]ticketing.ID{},
 		sessions: map[ticketing.ID]ticketing.Session{}, refresh: map[ticketing.ID][]byte{}, proofs: map[proofOf]proofHash{}, posts: map[ticketing.ID]*ticketing.Post{},
 		comments: map[ticketing.ID]*ticketing.Comment{}, replies: map[ticketing.ID][]ticketing.ID{},
 		done: map[ticketing.CommandID]reply{}, unknown: map[ticketing.ID]bool{}, version: 1,
 		timelines: map[ticketing.ID][]ticketing.TicketEntry{}, read: map[ticketing.ID]time.Time{}, wake: make(chan struct{}),
 	}
+	m.backtests.m = m
+	return m
 }
 
 func (m *memory) services() Services {
-	return Services{Users: m, Posts: m, Comments: m, Moderation: m, Tickets: m, Plugins: m, Query: m, Mail: m.mailer, Cluster: m}
+	return Services{Users: m, Posts: m, Comments: m, Moderation: m, Tickets: m, Plugins: m, Query: m, Mail: m.mailer, Cluster: m, Backtests: &m.backtests}
 }
 
 // once answers a repeated command as before, and else runs it.

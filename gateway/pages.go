@@ -40,6 +40,8 @@ func newPages(a *assets) (*template.Template, error) {
 		"entry":   entryWord,
 		"notice":  noticeWord,
 		"bytes":   bytesText,
+		"share":   share,
+		"size":    func(s []ticketing.Sample) uint64 { return uint64(len(s)) },
 	}).ParseFS(web, "web/*.html")
 	return t, ticketing.Wrap("gateway.newPages", err)
 }

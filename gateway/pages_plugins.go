@@ -33,6 +33,7 @@ type pluginsView struct {
 	Name       string // what the form for uploads holds
 	Proven     bool   // the password was given lately enough to change the rules
 	Here       string
+	Backtests  []ticketing.Backtest
 }
 
 func (g *Gateway) pluginsPage(c *call) error { return g.showPlugins(c, http.StatusOK, "", nil) }
@@ -50,7 +51,11 @@ func (g *Gateway) showPlugins(c *call, status int, name string, f *faults) error
 	if err != nil {
 		return err
 	}
-	out := pluginsView{set.Generation, set.At, cards, recent, chart, name, c.proven(), "/plugins"}
+	tests, err := g.s.Backtests.Backtests(c.context(), recentBacktests)
+	if err != nil {
+		return ticketing.Wrap("gateway.showPlugins", err)
+	}
+	out := pluginsView{set.Generation, set.At, cards, recent, chart, name, c.proven(), "/plugins", tests}
 	return g.render(c, status, "plugins.html", view{Title: "Plugins", Tab: "plugins", Faults: f, Charts: chart != "", Data: &out})
 }
 
@@ -219,6 +224,27 @@ type pluginView struct {
 	Here      string
 	Policies  []string
 	Kinds     []string
+	History   []ticketing.VersionChange // newest first
+	Stats     []statsView
+}
+
+// historyLength is how many steps the page of a plugin shows.
+const historyLength = 30
+
+// lives reads what became of a plugin's versions, and what they answered.
+func (g *Gateway) lives(c *call, out *pluginView) (err error) {
+	const op = "gateway.lives"
+	if out.History, err = g.s.Plugins.History(c.context(), out.Name, historyLength); err != nil && ticketing.KindOf(err) != ticketing.NotFound {
+		return ticketing.Wrap(op, err)
+	}
+	if out.Rule == nil {
+		return nil
+	}
+	all, err := g.s.Plugins.Stats(c.context(), out.Name)
+	for i := range all {
+		out.Stats = append(out.Stats, viewStats(&all[i], out.Versions))
+	}
+	return ticketing.Wrap(op, err)
 }
 
 // Has reports whether the form asks for a kind.
@@ -247,6 +273,9 @@ func (g *Gateway) showPlugin(c *call, status int, sent *form, f *faults) error {
 	}
 	out := pluginView{pluginCard: cards[i], Config: cards[i].Config, OnFailure: "hold", Proven: c.proven(),
 		Here: "/plugins/" + name, Policies: policies, Kinds: ruleKinds}
+	if err := g.lives(c, &out); err != nil {
+		return err
+	}
 	for _, k := range ruleKinds {
 		if out.Applies(k) {
 			out.Scope = append(out.Scope, k)
@@ -314,7 +343,7 @@ func version(f *form, cmd *ticketing.SetRule) error {
 }
 
 func (g *Gateway) activateForm(c *call) error {
-	return g.ruleForm(c, "activated", func(f *form, _ *ticketing.RuleSet, cmd *ticketing.SetRule) error {
+	return g.ruleForm(c, "activated", func(f *form, set *ticketing.RuleSet, cmd *ticketing.SetRule) error {
 		in := ruleInput{Config: jsontext.Value(strings.TrimSpace(f.get("config")))}
 		if err := in.Active.UnmarshalText([]byte(f.get("active"))); err != nil {
 			return ticketing.InvalidField("active", "Choose a version.")
@@ -341,9 +370,24 @@ func (g *Gateway) activateForm(c *call) error {
 		if len(in.Scope) == len(ruleKinds) {
 			in.Scope = nil // every kind
 		}
-		cmd.Active, cmd.Config, cmd.OnFailure, cmd.Scope = in.Active, in.Config, in.OnFailure, in.Scope
+		cmd.Active, cmd.Config, cmd.OnFailure, cmd.Scope, cmd.Older = in.Active, in.Config, in.OnFailure, in.Scope, f.get("older") != ""
+		keepRest(findRule(set, cmd.Name), cmd)
 		return version(f, cmd)
 	})
+}
+
+// keepRest leaves what the form does not name as it is. A candidate that judges from now on is none any more.
+func keepRest(r *ticketing.Rule, cmd *ticketing.SetRule) {
+	if r == nil {
+		return
+	}
+	cmd.Limits, cmd.Signed = r.Limits, r.Signed
+	if r.Shadow != nil && r.Shadow.Digest != cmd.Active {
+		cmd.Shadow = r.Shadow
+	}
+	if r.Canary != nil && r.Canary.Digest != cmd.Active {
+		cmd.Canary = r.Canary
+	}
 }
 
 func (g *Gateway) rollBackForm(c *call) error {
@@ -359,7 +403,7 @@ func (g *Gateway) retireForm(c *call) error {
 		if r == nil {
 			return notFound()
 		}
-		cmd.Config, cmd.OnFailure, cmd.Scope = r.Config, r.OnFailure, r.Scope
+		cmd.Config, cmd.OnFailure, cmd.Scope, cmd.Limits, cmd.Signed = r.Config, r.OnFailure, r.Scope, r.Limits, r.Signed
 		return version(f, cmd)
 	})
 }

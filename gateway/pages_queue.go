@@ -70,8 +70,11 @@ type reviewView struct {
 	Talks     bool   // the opener reads messages
 }
 
-func (g *Gateway) filterOf(get func(string) (string, error)) (f queueFilter, t ticketing.TicketFilter, err error) {
+func (g *Gateway) filterOf(operator bool, get func(string) (string, error)) (f queueFilter, t ticketing.TicketFilter, err error) {
 	for _, k := range ticketing.TicketKinds {
+		if k == ticketing.TicketRule && !operator {
+			continue
+		}
 		f.Kinds = append(f.Kinds, k.String())
 	}
 	var mine, escalated string
@@ -85,7 +88,7 @@ func (g *Gateway) filterOf(get func(string) (string, error)) (f queueFilter, t t
 		return f, t, err
 	}
 	f.Mine, f.Escalated = mine != "", escalated != ""
-	t = ticketing.TicketFilter{State: ticketing.TicketOpen, Escalated: f.Escalated, Oldest: true}
+	t = ticketing.TicketFilter{State: ticketing.TicketOpen, Escalated: f.Escalated, NoRules: !operator, Oldest: true}
 	if f.Kind != "" && t.Kind.UnmarshalText([]byte(f.Kind)) != nil {
 		return f, t, notFound()
 	}
@@ -97,7 +100,7 @@ func (g *Gateway) queue(c *call, here ticketing.ID) (queueView, string, error) {
 	if err := c.awaitPosition(); err != nil {
 		return queueView{}, "", err
 	}
-	f, filter, err := g.filterOf(c.query)
+	f, filter, err := g.filterOf(c.operates(), c.query)
 	if err != nil {
 		return queueView{}, "", err
 	}
@@ -261,7 +264,7 @@ func (g *Gateway) act(c *call, do func(ticketing.Meta, *form, ticketing.ID) (tic
 		return g.showAgain(c, err, func(status int, fs *faults) error { return g.showReview(c, status, f.get("note"), fs) })
 	}
 	c.setPosition(changed.Position)
-	filter, _, err := g.filterOf(c.query)
+	filter, _, err := g.filterOf(c.operates(), c.query)
 	if err != nil {
 		return err
 	}

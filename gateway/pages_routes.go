@@ -72,6 +72,11 @@ func pageRoutes() []route {
 		{method: "POST", pattern: "/plugins/{name}/rollback", access: operator, proven: true, limit: textLimit, handler: (*Gateway).rollBackForm, timeout: importExpiry},
 		{method: "POST", pattern: "/plugins/{name}/retire", access: operator, proven: true, limit: textLimit, handler: (*Gateway).retireForm, timeout: importExpiry},
 
+		{method: "POST", pattern: "/plugins/{name}/backtest", access: operator, limit: ruleLimit, handler: (*Gateway).backtestForm, timeout: importExpiry},
+		{method: "GET", pattern: "/plugins/backtests/{id}", access: operator, handler: (*Gateway).backtestPage},
+		{method: "POST", pattern: "/plugins/backtests/{id}/cancel", access: operator, limit: textLimit, handler: (*Gateway).cancelBacktestForm},
+		{method: "GET", pattern: "/decisions/{id}/replay", access: operator, handler: (*Gateway).replayPage},
+
 		{method: "GET", pattern: "/cluster", access: operator, handler: (*Gateway).clusterPage},
 		{method: "GET", pattern: "/cluster/{node}/{change}", access: operator, handler: (*Gateway).memberPage},
 		{method: "POST", pattern: "/cluster/{node}/{change}", access: operator, proven: true, limit: textLimit, handler: (*Gateway).memberForm},

@@ -102,6 +102,8 @@ func ticketTitle(t *ticketing.Ticket) string {
 		return "Report of a " + t.Item.String()
 	case ticketing.TicketAppeal:
 		return "Appeal for a " + t.Item.String()
+	case ticketing.TicketRule:
+		return "The rule " + t.Rule + " fails"
 	}
 	return "Request for help"
 }

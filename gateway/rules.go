@@ -21,20 +21,62 @@ type ruleView struct {
 	OnFailure  ticketing.FailurePolicy `json:"onFailure"`
 	Scope      []ticketing.ItemKind    `json:"scope"`
 	Previous   string                  `json:"previous,omitempty"`
+	PrevVer    string                  `json:"previousVersion,omitempty"`
+	Shadow     *candidateView          `json:"shadow,omitempty"`
+	Canary     *candidateView          `json:"canary,omitempty"`
+	Limits     ticketing.RuleLimits    `json:"limits,omitzero"`          // the operator's
+	Effective  ticketing.RuleLimits    `json:"effectiveLimits,omitzero"` // under which it runs
+	Signed     bool                    `json:"signed,omitzero"`
+	Suspended  time.Time               `json:"suspendedUntil,omitzero"`
 	ETag       string                  `json:"etag"`
 	Generation uint64                  `json:"generation,omitzero"` // of the whole set, where the rule stands alone
 }
 
-func viewRule(r *ticketing.Rule) ruleView {
-	v := ruleView{
-		Name: r.Name, Version: r.Version, Trusted: r.Trusted, Config: jsontext.Value("{}"), OnFailure: r.OnFailure,
-		Scope: orEmpty(r.Scope), ETag: strconv.Quote(strconv.FormatUint(r.Changed, 10)),
+// candidateView is a shadow or a canary in JSON.
+type candidateView struct {
+	Digest     ticketing.Digest `json:"digest"`
+	Version    string           `json:"version,omitempty"`
+	Config     jsontext.Value   `json:"config"`
+	Share      uint32           `json:"share,omitzero"`
+	Auto       bool             `json:"auto,omitzero"`
+	MinJudged  uint32           `json:"minJudged,omitzero"`
+	MinSeconds uint32           `json:"minSeconds,omitzero"`
+	Since      time.Time        `json:"since"`
+	By         ticketing.ID     `json:"by,omitzero"`
+}
+
+func viewCandidate(c *ticketing.Candidate) *candidateView {
+	if c == nil {
+		return nil
 	}
-	if len(r.Config) > 0 {
-		v.Config = r.Config
+	return &candidateView{c.Digest, c.Version, configOf(c.Config), c.Share, c.Auto, c.MinJudged, c.MinSeconds, c.Since.UTC(), c.By}
+}
+
+// configOf is a config in JSON; none is the empty object.
+func configOf(b []byte) jsontext.Value {
+	if len(b) == 0 {
+		return jsontext.Value("{}")
+	}
+	return b
+}
+
+// viewRule is a rule as operators read it. versions has its active one, whose manifest bounds it, too.
+func (g *Gateway) viewRule(r *ticketing.Rule, versions []ticketing.PluginVersion) ruleView {
+	v := ruleView{
+		Name: r.Name, Version: r.Version, Trusted: r.Trusted, Config: configOf(r.Config), OnFailure: r.OnFailure,
+		Scope: orEmpty(r.Scope), ETag: strconv.Quote(strconv.FormatUint(r.Changed, 10)), PrevVer: r.PrevVersion,
+		Shadow: viewCandidate(r.Shadow), Canary: viewCandidate(r.Canary), Limits: r.Limits, Signed: r.Signed,
+	}
+	if !r.SuspendedUntil.IsZero() {
+		v.Suspended = r.SuspendedUntil.UTC()
 	}
 	if !r.Active.IsZero() {
 		v.Active = r.Active.String()
+		var m ticketing.Manifest
+		if active := findVersion(versions, r.Name, r.Active); active != nil {
+			m = active.Manifest
+		}
+		v.Effective = g.s.Plugins.Effective(*r, m)
 	}
 	if !r.Previous.IsZero() {
 		v.Previous = r.Previous.String()
@@ -42,8 +84,21 @@ func viewRule(r *ticketing.Rule) ruleView {
 	return v
 }
 
+func findVersion(all []ticketing.PluginVersion, name string, d ticketing.Digest) *ticketing.PluginVersion {
+	for i := range all {
+		if all[i].Name == name && all[i].Digest == d {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
 func (g *Gateway) listRules(c *call) error {
 	set, err := g.s.Plugins.RuleSet(c.context())
+	if err != nil {
+		return ticketing.Wrap("gateway.listRules", err)
+	}
+	versions, err := g.s.Plugins.Plugins(c.context())
 	if err != nil {
 		return ticketing.Wrap("gateway.listRules", err)
 	}
@@ -53,7 +108,7 @@ func (g *Gateway) listRules(c *call) error {
 		Items      []ruleView `json:"items"`
 	}{set.Generation, set.At, []ruleView{}}
 	for i := range set.Rules {
-		out.Items = append(out.Items, viewRule(&set.Rules[i]))
+		out.Items = append(out.Items, g.viewRule(&set.Rules[i], versions))
 	}
 	return c.reply(200, &out)
 }
@@ -72,7 +127,11 @@ func (g *Gateway) sendRule(c *call, status int, set *ticketing.RuleSet, name str
 	if r == nil {
 		return notFound()
 	}
-	v := viewRule(r)
+	versions, err := g.s.Plugins.Plugins(c.context())
+	if err != nil {
+		return ticketing.Wrap("gateway.sendRule", err)
+	}
+	v := g.viewRule(r, versions)
 	v.Generation = set.Generation
 	c.setETag(r.Changed)
 	return c.reply(status, &v)
@@ -96,6 +155,34 @@ type ruleInput struct {
 	Config    jsontext.Value          `json:"config"`
 	OnFailure ticketing.FailurePolicy `json:"onFailure"`
 	Scope     []ticketing.ItemKind    `json:"scope"`
+	Shadow    *candidateInput         `json:"shadow"`
+	Canary    *candidateInput         `json:"canary"`
+	Limits    ticketing.RuleLimits    `json:"limits"`
+	Signed    bool                    `json:"signed"`
+	Why       string                  `json:"why"`
+	Older     bool                    `json:"allowOlder"`
+}
+
+// candidateInput is a shadow or a canary that somebody asks for.
+type candidateInput struct {
+	Digest     ticketing.Digest `json:"digest"`
+	Config     jsontext.Value   `json:"config"`
+	Share      uint32           `json:"share"`
+	Auto       bool             `json:"auto"`
+	MinJudged  uint32           `json:"minJudged"`
+	MinSeconds uint32           `json:"minSeconds"`
+}
+
+// candidate is what is asked for, its config the rule's own if none is given.
+func (in *candidateInput) candidate(config []byte) *ticketing.Candidate {
+	if in == nil {
+		return nil
+	}
+	c := &ticketing.Candidate{Digest: in.Digest, Config: bytes.Clone(in.Config), Share: in.Share, Auto: in.Auto, MinJudged: in.MinJudged, MinSeconds: in.MinSeconds}
+	if len(c.Config) == 0 {
+		c.Config = bytes.Clone(config)
+	}
+	return c
 }
 
 // putRule needs If-Match for a rule that is there; a new one cannot have been changed by anybody.
@@ -127,6 +214,7 @@ func (g *Gateway) putRule(c *call) error {
 	}
 	return g.setRule(c, status, ticketing.SetRule{
 		Name: name, Active: in.Active, Config: bytes.Clone(in.Config), OnFailure: in.OnFailure, Scope: in.Scope, IfMatch: match,
+		Shadow: in.Shadow.candidate(in.Config), Canary: in.Canary.candidate(in.Config), Limits: in.Limits, Signed: in.Signed, Why: in.Why, Older: in.Older,
 	})
 }
 
@@ -137,13 +225,31 @@ func (in *ruleInput) check() error {
 	if slices.Contains(in.Scope, 0) { // null is no kind
 		return ticketing.InvalidField("scope", "The kinds are post, comment and ticket.")
 	}
-	if len(in.Config) > ticketing.MaxRuleConfig {
-		return ticketing.InvalidField("config", "A config has at most %d bytes.", ticketing.MaxRuleConfig)
+	for field, c := range map[string]*candidateInput{"shadow": in.Shadow, "canary": in.Canary} {
+		if c == nil {
+			continue
+		}
+		if c.Digest.IsZero() {
+			return ticketing.InvalidField(field, "Name the version by its digest.")
+		}
+		if err := checkConfig(field, &c.Config); err != nil {
+			return err
+		}
 	}
-	if k := in.Config.Kind(); len(in.Config) > 0 && k != '{' && k != 'n' {
-		return ticketing.InvalidField("config", "A config is a JSON object.")
-	} else if k == 'n' {
-		in.Config = nil
+	return checkConfig("config", &in.Config)
+}
+
+// checkConfig takes an object, or nothing in its place.
+func checkConfig(field string, config *jsontext.Value) error {
+	if len(*config) > ticketing.MaxRuleConfig {
+		return ticketing.InvalidField(field, "A config has at most %d bytes.", ticketing.MaxRuleConfig)
+	}
+	switch k := config.Kind(); {
+	case len(*config) == 0 || k == '{':
+	case k == 'n':
+		*config = nil
+	default:
+		return ticketing.InvalidField(field, "A config is a JSON object.")
 	}
 	return nil
 }
@@ -179,7 +285,9 @@ func (g *Gateway) retireRule(c *call) error {
 	if err != nil {
 		return err
 	}
-	return g.setRule(c, 200, ticketing.SetRule{Name: name, Config: r.Config, OnFailure: r.OnFailure, Scope: r.Scope, IfMatch: match})
+	cmd := unchanged(r)
+	cmd.Active, cmd.Shadow, cmd.Canary, cmd.IfMatch = ticketing.Digest{}, nil, nil, match
+	return g.setRule(c, 200, cmd)
 }
 
 // rollbackRule needs no If-Match: whoever rolls back is in a hurry, and a second rollback undoes the first.
@@ -193,4 +301,93 @@ func (g *Gateway) rollbackRule(c *call) error {
 		return err
 	}
 	return g.setRule(c, 200, ticketing.SetRule{Name: name, Rollback: true, IfMatch: match})
+}
+
+// unchanged is the change of a rule into what it is.
+func unchanged(r *ticketing.Rule) ticketing.SetRule {
+	return ticketing.SetRule{Name: r.Name, Active: r.Active, Config: r.Config, OnFailure: r.OnFailure, Scope: r.Scope, IfMatch: r.Changed,
+		Shadow: r.Shadow, Canary: r.Canary, Limits: r.Limits, Signed: r.Signed, Older: true}
+}
+
+// promoteInput is the body of a promotion. Share and what follows are for a shadow that becomes a canary.
+type promoteInput struct {
+	To         string `json:"to"` // canary or active; default: the next step
+	Share      uint32 `json:"share"`
+	Auto       bool   `json:"auto"`
+	MinJudged  uint32 `json:"minJudged"`
+	MinSeconds uint32 `json:"minSeconds"`
+	Why        string `json:"why"`
+}
+
+// usualShare is the share of the authors of a canary for which nobody names one: a tenth.
+const usualShare = ticketing.CanaryShares / 10
+
+// promoteRule takes a rule's candidate a step on: a shadow becomes the canary, the canary judges.
+func (g *Gateway) promoteRule(c *call) error {
+	name, err := c.name()
+	if err != nil {
+		return err
+	}
+	var in promoteInput
+	if err := c.json(&in); err != nil {
+		return err
+	}
+	match, given, err := c.optionalIfMatch()
+	if err != nil {
+		return err
+	}
+	set, err := g.s.Plugins.RuleSet(c.context())
+	if err != nil {
+		return ticketing.Wrap("gateway.promoteRule", err)
+	}
+	r := findRule(&set, name)
+	if r == nil {
+		return notFound()
+	}
+	cmd, err := promoted(r, &in)
+	if err != nil {
+		return err
+	}
+	if given {
+		cmd.IfMatch = match
+	}
+	return g.setRule(c, 200, cmd)
+}
+
+// promoted is the change that a promotion is.
+func promoted(r *ticketing.Rule, in *promoteInput) (ticketing.SetRule, error) {
+	cmd := unchanged(r)
+	cmd.Why = in.Why
+	from := r.Canary
+	if from == nil {
+		from = r.Shadow
+	}
+	to := in.To
+	if to == "" {
+		to = "active"
+		if r.Canary == nil {
+			to = "canary"
+		}
+	}
+	switch {
+	case from == nil:
+		return cmd, ticketing.Errorf(ticketing.Conflict, "The rule %s has no shadow and no canary to promote.", r.Name)
+	case to == "active":
+		cmd.Active, cmd.Config, cmd.Canary = from.Digest, from.Config, nil
+	case to == "canary" && r.Shadow != nil:
+		next := *r.Shadow
+		if next.Share = in.Share; next.Share == 0 {
+			next.Share = usualShare
+		}
+		next.Auto, next.MinJudged, next.MinSeconds = in.Auto, in.MinJudged, in.MinSeconds
+		cmd.Canary = &next
+	case to == "canary":
+		return cmd, ticketing.Errorf(ticketing.Conflict, "The rule %s has no shadow to become its canary.", r.Name)
+	default:
+		return cmd, ticketing.InvalidField("to", "A candidate is promoted to canary or active.")
+	}
+	if r.Shadow == from || to == "canary" {
+		cmd.Shadow = nil
+	}
+	return cmd, nil
 }

@@ -30,7 +30,7 @@ type stream struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	request string
-	watch   ticketing.Watch
+	watch   ticketing.Watch // nil: it follows something else
 }
 
 // streams knows all streams of this gateway.

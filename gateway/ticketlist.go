@@ -35,9 +35,12 @@ func (g *Gateway) listTickets(c *call) error {
 	return c.reply(200, list[ticketView]{items, c.next(scope, found.Next)})
 }
 
+// operates reports whether who asks is an operator: the tickets about rules are theirs.
+func (c *call) operates() bool { return c.who != nil && c.who.roles.Has(ticketing.RoleOperator) }
+
 // ticketFilter reads ?state=, kind, author, sort, and the switches mine (claimed by the caller) and escalated.
 func (c *call) ticketFilter() (ticketing.TicketFilter, error) {
-	f := ticketing.TicketFilter{At: c.at}
+	f := ticketing.TicketFilter{At: c.at, NoRules: !c.operates()}
 	v := c.viewer()
 	if !v.Moderates {
 		f.Opener = v.ID

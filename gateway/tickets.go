@@ -25,6 +25,7 @@ type ticketView struct {
 	Reporters   []ticketing.ID        `json:"reporters,omitempty"`
 	DecidedBy   ticketing.ID          `json:"decidedBy,omitzero"`
 	PostID      ticketing.ID          `json:"postId,omitzero"` // of a comment
+	Rule        string                `json:"rule,omitempty"`  // that failed, for operators
 	// In lists, for moderators and the item's author: the beginning of the item as it is now, and who wrote it.
 	Excerpt    string `json:"excerpt,omitempty"`
 	AuthorName string `json:"authorName,omitempty"`
@@ -41,7 +42,7 @@ type ticketView struct {
 func viewTicket(t *ticketing.Ticket, v ticketing.Viewer, at time.Time) ticketView {
 	out := ticketView{
 		ID: t.ID, Kind: t.Kind, State: t.State, SubjectKind: t.Item.String(), Subject: t.Subject, Revision: t.Rev,
-		Author: t.Author, CreatedAt: t.CreatedAt.UTC(), Outcome: t.Outcome, Note: t.Note, PostID: t.Post,
+		Author: t.Author, CreatedAt: t.CreatedAt.UTC(), Outcome: t.Outcome, Note: t.Note, PostID: t.Post, Rule: t.Rule,
 	}
 	if !t.ClosedAt.IsZero() {
 		out.ClosedAt = t.ClosedAt.UTC()

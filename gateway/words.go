@@ -40,6 +40,8 @@ func kindWord(kind string) string {
 		return "Help"
 	case "appeal":
 		return "Appeals"
+	case "rule":
+		return "Rules"
 	}
 	return kind
 }

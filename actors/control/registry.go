@@ -72,8 +72,8 @@ func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 	}
 	var have uint32
 	if tx.Get(digestKey(c.Name, c.Digest), &have) {
-		var v ticketing.PluginVersion
-		tx.Get(versionKey(c.Name, have), &v)
+		set := present(&tx.View)
+		v, _, _ := lookup(&tx.View, &set, c.Name, c.Digest)
 		return registered{v, true}, nil
 	}
 	for n := range uint32((c.Size + chunkSize - 1) / chunkSize) {
@@ -88,32 +88,14 @@ func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 	if next > maxVersions {
 		return registered{}, ticketing.Errorf(ticketing.Conflict, "A plugin has at most %d versions.", maxVersions)
 	}
-	v := ticketing.PluginVersion{Name: c.Name, Version: fmt.Sprintf("v%d", next), Digest: c.Digest, Size: c.Size,
-		State: ticketing.VersionAdmitted, Builtin: c.Builtin, UploadedBy: c.By.ID, UploadedAt: tx.At()}
-	tx.Put(versionKey(c.Name, next), &v)
+	v := ticketing.PluginVersion{Name: c.Name, Version: fmt.Sprintf("v%d", next), Digest: c.Digest, Size: c.Size, Builtin: c.Builtin,
+		UploadedBy: c.By.ID, UploadedAt: tx.At()}
+	if err := move(tx, &v, next, ticketing.VersionUploaded, step{by: c.By.ID}); err != nil {
+		return registered{}, err
+	}
 	tx.Put(digestKey(c.Name, c.Digest), next)
 	tx.Emit(&ticketing.PluginUploaded{Version: v})
 	return registered{v, false}, nil
-}
-
-// versions lists every version, its state as the present rule set makes it.
-func (s *service) versions(v *shard.View, _ *nothing) ([]ticketing.PluginVersion, error) {
-	vs := []ticketing.PluginVersion{}
-	set := present(v)
-	v.Scan(at(tableVersion), func(_ shard.Key, decode func(any)) bool {
-		var p ticketing.PluginVersion
-		decode(&p)
-		for i := range set.Rules {
-			if r := &set.Rules[i]; r.Name == p.Name && r.Active == p.Digest {
-				p.State = ticketing.VersionActive
-			} else if r.Name == p.Name && r.Previous == p.Digest {
-				p.State = ticketing.VersionStandby
-			}
-		}
-		vs = append(vs, p)
-		return true
-	})
-	return vs, nil
 }
 
 func (s *service) chunk(v *shard.View, q *whichChunk) ([]byte, error) {

@@ -1,8 +1,10 @@
 package control
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"ticketing"
 	"ticketing/runtime/shard"
@@ -21,82 +23,246 @@ func (s *service) ruleSet(v *shard.View, _ *nothing) (ticketing.RuleSet, error) 
 	return present(v), nil
 }
 
-// setRule makes the next generation.
-func (s *service) setRule(tx *shard.Tx, c *ticketing.SetRule) (ticketing.RuleSet, error) {
-	set := present(&tx.View)
-	if c.Prepared != set.Generation {
-		return ticketing.RuleSet{}, ticketing.Errorf(ticketing.Conflict, "The rule set has changed meanwhile; try again.")
+// find returns a rule of a set, nil if it has none of the name.
+func find(set *ticketing.RuleSet, name string) *ticketing.Rule {
+	for i := range set.Rules {
+		if set.Rules[i].Name == name {
+			return &set.Rules[i]
+		}
 	}
-	next, err := s.changed(tx, set, c)
+	return nil
+}
+
+// setRule makes the next generation. What is wrong with the change itself comes before the set that it was prepared upon: of two
+// operators who change one rule at once, the second learns that the first has.
+func (s *service) setRule(tx *shard.Tx, c *ticketing.SetRule) (ticketing.RuleSet, error) {
+	if !c.By.Roles.Has(ticketing.RoleOperator) {
+		return ticketing.RuleSet{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may change the rules.")
+	}
+	set := present(&tx.View)
+	next, err := changed(&set, c, tx.At(), func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool) {
+		v, _, ok := lookup(&tx.View, &set, name, d)
+		return v, ok
+	})
 	if err != nil {
 		return ticketing.RuleSet{}, err
 	}
-	next.Generation, next.By, next.At = set.Generation+1, c.By.ID, tx.At()
+	if c.Prepared != set.Generation {
+		return ticketing.RuleSet{}, ticketing.Errorf(ticketing.Conflict, "The rule set has changed meanwhile; try again.")
+	}
+	return commit(tx, set, next, step{by: c.By.ID, why: c.Why, generation: set.Generation + 1})
+}
+
+// commit makes the generation in which a rule reads as given, and takes its versions along.
+func commit(tx *shard.Tx, set ticketing.RuleSet, rule ticketing.Rule, s step) (ticketing.RuleSet, error) {
+	old := ticketing.Rule{Name: rule.Name}
+	if r := find(&set, rule.Name); r != nil {
+		old = *r
+	}
+	next := with(set, rule, tx.At())
+	next.By = s.by
 	tx.Put(at(tableRuleSet), &next)
 	tx.Put(at(tablePast, binary.BigEndian.AppendUint64(nil, next.Generation)), &next)
 	if next.Generation > keepPast {
 		tx.Delete(at(tablePast, binary.BigEndian.AppendUint64(nil, next.Generation-keepPast)))
 	}
 	tx.Emit(&ticketing.RuleSetChanged{Set: next})
-	return next, nil
+	return next, follow(tx, &set, &old, &rule, s)
 }
 
-// changed returns the set with the rule as asked. The set itself is not touched.
-func (s *service) changed(tx *shard.Tx, set ticketing.RuleSet, c *ticketing.SetRule) (ticketing.RuleSet, error) {
-	if !c.By.Roles.Has(ticketing.RoleOperator) {
-		return set, ticketing.Errorf(ticketing.Forbidden, "Only an operator may change the rules.")
-	}
-	version := func(name string, d ticketing.Digest) (v ticketing.PluginVersion, ok bool) {
-		var n uint32
-		ok = tx.Get(digestKey(name, d), &n) && tx.Get(versionKey(name, n), &v)
-		return v, ok
-	}
-	return Change(set, c, version)
-}
-
-// Change returns what a rule set becomes by a change, or why it may not: Precondition for a stale IfMatch, Invalid for faults of the
-// change itself. version finds an uploaded version. It is a pure function, so that a node can prepare what control is going to commit.
-func Change(set ticketing.RuleSet, c *ticketing.SetRule, version func(string, ticketing.Digest) (ticketing.PluginVersion, bool)) (ticketing.RuleSet, error) {
-	if len(c.Config) > ticketing.MaxRuleConfig {
-		return set, ticketing.InvalidField("config", "A rule's config has at most %d bytes.", ticketing.MaxRuleConfig)
-	}
+// with returns the generation after a set, in which a rule reads as given. The set itself is not touched.
+func with(set ticketing.RuleSet, rule ticketing.Rule, at time.Time) ticketing.RuleSet {
+	set.Generation, set.At = set.Generation+1, at
+	rule.Changed = set.Generation
 	set.Rules = slices.Clone(set.Rules)
-	i := slices.IndexFunc(set.Rules, func(r ticketing.Rule) bool { return r.Name == c.Name })
+	if r := find(&set, rule.Name); r != nil {
+		*r = rule
+	} else {
+		set.Rules = append(set.Rules, rule)
+	}
+	return set
+}
+
+// Lookup finds an uploaded version.
+type Lookup func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool)
+
+// Change returns the generation that a change makes of a rule set, or why it may not: Precondition for a stale IfMatch, Invalid for
+// faults of the change itself, Conflict for versions that may not be used so. It is a pure function, so that a node can prepare what
+// control is going to commit.
+func Change(set ticketing.RuleSet, c *ticketing.SetRule, at time.Time, version Lookup) (ticketing.RuleSet, error) {
+	rule, err := changed(&set, c, at, version)
+	if err != nil {
+		return set, err
+	}
+	return with(set, rule, at), nil
+}
+
+// changed returns what a rule becomes by a change.
+func changed(set *ticketing.RuleSet, c *ticketing.SetRule, at time.Time, version Lookup) (ticketing.Rule, error) {
+	if err := check(c); err != nil {
+		return ticketing.Rule{}, err
+	}
 	var old ticketing.Rule
-	if i >= 0 {
-		old = set.Rules[i]
+	r := find(set, c.Name)
+	if r != nil {
+		old = *r
 	}
 	if c.IfMatch != ticketing.AnyMatch && c.IfMatch != old.Changed {
-		return set, ticketing.Errorf(ticketing.Precondition, "The rule has changed since you read it.")
+		return old, ticketing.Errorf(ticketing.Precondition, "The rule has changed since you read it.")
 	}
-	next := ticketing.Rule{Name: c.Name, Active: c.Active, Config: c.Config, OnFailure: c.OnFailure, Scope: c.Scope}
+	next := ticketing.Rule{Name: c.Name, Active: c.Active, Config: c.Config, OnFailure: c.OnFailure, Scope: c.Scope,
+		Shadow: candidate(c.Shadow, old.Shadow, c.By.ID, at), Canary: candidate(c.Canary, old.Canary, c.By.ID, at), Limits: c.Limits, Signed: c.Signed}
 	if c.Rollback {
 		if old.Previous.IsZero() {
-			return set, ticketing.Errorf(ticketing.Conflict, "The rule %s has no version to go back to.", c.Name)
+			return old, ticketing.Errorf(ticketing.Conflict, "The rule %s has no version to go back to.", c.Name)
 		}
 		next = old
 		next.Active, next.Config = old.Previous, old.PrevConf
+		next.Shadow, next.Canary = unless(old.Shadow, &next), unless(old.Canary, &next)
+		next.SuspendedUntil = time.Time{}
 	}
-	if i < 0 && (c.Rollback || next.Active.IsZero()) {
-		return set, ticketing.Errorf(ticketing.NotFound, "There is no rule %q.", c.Name)
+	if r == nil && (c.Rollback || next.Active.IsZero()) {
+		return old, ticketing.Errorf(ticketing.NotFound, "There is no rule %q.", c.Name)
+	}
+	if r == nil && len(set.Rules) >= ticketing.MaxRules {
+		return old, ticketing.Errorf(ticketing.Conflict, "A rule set has at most %d rules.", ticketing.MaxRules)
+	}
+	if err := admit(&old, &next, c, version); err != nil {
+		return old, err
+	}
+	remember(&old, &next)
+	return next, nil
+}
+
+// check reports what is wrong with a change whatever the rules are, as Invalid.
+func check(c *ticketing.SetRule) error {
+	var f ticketing.Fields
+	config := func(field string, b []byte) {
+		if len(b) > ticketing.MaxRuleConfig {
+			f.Add(field, "A rule's config has at most %d bytes.", ticketing.MaxRuleConfig)
+		}
+	}
+	config("config", c.Config)
+	if len(c.Why) > ticketing.MaxWhy {
+		f.Add("why", "A reason has at most %d bytes.", ticketing.MaxWhy)
+	}
+	if s := c.Shadow; s != nil {
+		config("shadow", s.Config)
+		if s.Share != 0 || s.Auto {
+			f.Add("shadow", "A shadow has no share of the authors, and is not promoted by itself.")
+		}
+	}
+	if n := c.Canary; n != nil {
+		config("canary", n.Config)
+		if n.Share < 1 || n.Share > ticketing.CanaryShares {
+			f.Add("canary", "A canary's share is 1 to %d of %d.", ticketing.CanaryShares, ticketing.CanaryShares)
+		}
+		if n.Digest == c.Active && bytes.Equal(n.Config, c.Config) {
+			f.Add("canary", "This version judges with this config already.")
+		}
+	}
+	if c.Active.IsZero() && !c.Rollback && (c.Shadow != nil || c.Canary != nil) {
+		f.Add("active", "Candidates stand beside a version that judges; there is none.")
+	}
+	return f.Err()
+}
+
+// candidate returns a candidate as it is kept. One that only gets another share has been there since it began.
+func candidate(c, old *ticketing.Candidate, by ticketing.ID, at time.Time) *ticketing.Candidate {
+	if c == nil {
+		return nil
+	}
+	next := *c
+	next.Since, next.By = at, by
+	if old != nil && old.Digest == c.Digest && bytes.Equal(old.Config, c.Config) {
+		next.Since, next.By = old.Since, old.By
+	}
+	return &next
+}
+
+// unless returns a copy of a candidate, nil if it has become what judges.
+func unless(c *ticketing.Candidate, r *ticketing.Rule) *ticketing.Candidate {
+	if c == nil || c.Digest == r.Active && bytes.Equal(c.Config, r.Config) {
+		return nil
+	}
+	next := *c
+	return &next
+}
+
+// admit checks the versions of a rule, and completes what the rule says of them.
+func admit(old, next *ticketing.Rule, c *ticketing.SetRule, version Lookup) error {
+	usable := func(field string, d ticketing.Digest) (ticketing.PluginVersion, error) {
+		v, ok := version(next.Name, d)
+		if !ok {
+			return v, ticketing.InvalidField(field, "The plugin %s has no version of this digest.", next.Name)
+		}
+		return v, fit(next, &v)
 	}
 	next.Version, next.Trusted = "", false
 	if !next.Active.IsZero() {
-		v, ok := version(c.Name, next.Active)
-		if !ok {
-			return set, ticketing.InvalidField("active", "The plugin %s has no version of this digest.", c.Name)
+		v, err := usable("active", next.Active)
+		if err != nil {
+			return err
 		}
 		next.Version, next.Trusted = v.Version, v.Builtin
 	}
-	next.Previous, next.PrevConf = old.Previous, old.PrevConf
-	if !old.Active.IsZero() && (old.Active != next.Active || string(old.Config) != string(next.Config)) {
-		next.Previous, next.PrevConf = old.Active, old.Config
+	if next.Shadow != nil {
+		v, err := usable("shadow", next.Shadow.Digest)
+		if err != nil {
+			return err
+		}
+		next.Shadow.Version = v.Version
 	}
-	next.Changed = set.Generation + 1
-	if i >= 0 {
-		set.Rules[i] = next
-	} else if set.Rules = append(set.Rules, next); len(set.Rules) > ticketing.MaxRules {
-		return set, ticketing.Errorf(ticketing.Conflict, "A rule set has at most %d rules.", ticketing.MaxRules)
+	if next.Canary != nil {
+		v, err := usable("canary", next.Canary.Digest)
+		if err != nil {
+			return err
+		}
+		next.Canary.Version = v.Version
 	}
-	return set, nil
+	if c.Rollback || c.Older {
+		return nil
+	}
+	newest := old.Version
+	if old.Active.IsZero() {
+		newest = old.PrevVersion
+	}
+	judging := []string{next.Version}
+	if next.Canary != nil && (old.Canary == nil || old.Canary.Digest != next.Canary.Digest) {
+		judging = append(judging, next.Canary.Version)
+	}
+	for _, v := range judging {
+		if v != "" && upload(v) < upload(newest) {
+			return ticketing.Errorf(ticketing.Conflict, "%s of %s is older than %s. Roll back, or say that an older version is meant.", v, next.Name, newest)
+		}
+	}
+	return nil
+}
+
+// fit reports why a rule may not use a version, as Conflict.
+func fit(r *ticketing.Rule, v *ticketing.PluginVersion) error {
+	switch {
+	case v.State == ticketing.VersionQuarantined:
+		return ticketing.Errorf(ticketing.Conflict, "%s of %s is in quarantine until %s: %s.", v.Version, v.Name, v.Until.UTC().Format("15:04:05 UTC"), v.Reason)
+	case v.State == ticketing.VersionRejected:
+		return ticketing.Errorf(ticketing.Conflict, "%s of %s was rejected: %s", v.Version, v.Name, v.Reason)
+	case !v.State.Runnable():
+		return ticketing.Errorf(ticketing.Conflict, "%s of %s is only %s: its golden tests have not passed here yet.", v.Version, v.Name, v.State)
+	case r.Signed && !signed(v):
+		return ticketing.Errorf(ticketing.Conflict, "The rule %s takes only signed versions, and %s has no signature of a known key.", r.Name, v.Version)
+	}
+	return nil
+}
+
+// remember keeps what a rollback of the change would activate. A version that was given up is nothing to go back to.
+func remember(old, next *ticketing.Rule) {
+	next.Previous, next.PrevConf, next.PrevVersion = old.Previous, old.PrevConf, old.PrevVersion
+	same := old.Active == next.Active && bytes.Equal(old.Config, next.Config)
+	switch {
+	case old.Active.IsZero() || same:
+	case !old.SuspendedUntil.IsZero():
+		next.Previous, next.PrevConf, next.PrevVersion = ticketing.Digest{}, nil, ""
+	default:
+		next.Previous, next.PrevConf, next.PrevVersion = old.Active, old.Config, old.Version
+	}
 }

@@ -36,6 +36,13 @@ const (
 	opStage
 	opDrop
 	opRaise
+	opStep
+	opSettle
+	opQuarantine
+	opHistory
+	opSign
+	opSigners
+	opSetSigner
 )
 
 // New returns what the service answers to.
@@ -43,7 +50,7 @@ func New() shard.Spec {
 	s := &service{}
 	return shard.Spec{
 		Service: Name,
-		Handlers: []shard.Handler{
+		Handlers: append(s.backtestHandlers(), []shard.Handler{
 			shard.Command(opPutKeys, s.putKeys),
 			shard.Query(opKeys, s.keys),
 			shard.Command(opPutChunk, s.putChunk),
@@ -65,7 +72,14 @@ func New() shard.Spec {
 			shard.Command(opStage, s.stage),
 			shard.Command(opDrop, s.drop),
 			shard.Command(opRaise, s.raise),
-		},
+			shard.Command(opStep, s.step),
+			shard.Command(opSettle, s.settle),
+			shard.Command(opQuarantine, s.quarantine),
+			shard.Query(opHistory, s.history),
+			shard.Command(opSign, s.sign),
+			shard.Query(opSigners, s.signers),
+			shard.Command(opSetSigner, s.setSigner),
+		}...),
 		Redact: redact,
 	}
 }
@@ -78,6 +92,9 @@ const (
 	tableChunk   = 'm' // digest, number(4) → bytes of the module
 	tableRuleSet = 'r' // → the present RuleSet
 	tablePast    = 'g' // generation(8) → the RuleSet of that generation
+	tableHistory = 'h' // plugin name → history: which of its steps are kept
+	tableChange  = 'v' // plugin name, 0, number(8) → VersionChange
+	tableSigner  = 'q' // key id → SignerKey
 	tableMark    = 'f' // name → true: something that is done once in a cluster's life was done
 
 	tableCluster   = 'c' // → clusterHead

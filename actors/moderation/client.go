@@ -11,8 +11,9 @@ import (
 
 // Client asks the service, wherever its shards lead.
 type Client struct {
-	sys  *system.System
-	logs Logs
+	sys      *system.System
+	logs     Logs
+	replayer ticketing.Replayer
 }
 
 // Logs reads the ends of event logs, wherever there are replicas of them.
@@ -23,8 +24,10 @@ type Logs interface {
 
 var _ ticketing.ModerationService = Client{}
 
-// NewClient makes a client.
-func NewClient(sys *system.System, logs Logs) Client { return Client{sys, logs} }
+// NewClient makes a client. replayer recomputes outcomes on this node.
+func NewClient(sys *system.System, logs Logs, replayer ticketing.Replayer) Client {
+	return Client{sys, logs, replayer}
+}
 
 // Decisions implements ticketing.ModerationService.
 func (c Client) Decisions(ctx context.Context, author, subject ticketing.ID) ([]ticketing.Decision, error) {

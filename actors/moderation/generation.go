@@ -33,6 +33,11 @@ func (s *service) takeGeneration(tx *shard.Tx, c *takeGeneration) (uint64, error
 	}
 	s.known = known{}
 	tx.Put(generationKey(), c.Set.Generation)
+	var before ticketing.RuleSet
+	if tx.Get(ruleSetKey(), &before) {
+		keepConfigs(tx, &before) // it may be from before they were kept
+	}
+	keepConfigs(tx, &c.Set)
 	tx.Put(ruleSetKey(), &c.Set)
 	return c.Set.Generation, nil
 }

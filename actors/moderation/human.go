@@ -40,7 +40,7 @@ func (s *service) ticketDecided(tx *shard.Tx, _ *ticketing.Event, e *ticketing.T
 	for tx.Has(decisionKey(t.Author, t.Subject, t.Rev, number)) {
 		number++
 	}
-	d.ID = decisionID(t.Author, t.Subject, t.Rev, number, d)
+	d.ID = decisionID(t.Author.Slot(), t.Subject, t.Rev, number, d.At)
 	tx.Put(decisionKey(t.Author, t.Subject, t.Rev, number), d)
 	tx.Emit(&ticketing.Moderated{Decision: *d})
 	return nil

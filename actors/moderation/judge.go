@@ -3,6 +3,7 @@ package moderation
 import (
 	"encoding/binary"
 	"log/slog"
+	"time"
 
 	"ticketing"
 	"ticketing/runtime/shard"
@@ -10,9 +11,11 @@ import (
 
 type service struct {
 	engine ticketing.RuleEngine
+	shards int // of the service
 	log    *slog.Logger
 	judges map[uint64]ticketing.Judge // by generation: the present one, and the one before until the switch has committed
 	known  known
+	stats  tally
 }
 
 // known is the generation as one batch has read it: a batch may be discarded, so the next one reads again.
@@ -40,17 +43,16 @@ func (s *service) commentEdited(tx *shard.Tx, _ *ticketing.Event, e *ticketing.C
 }
 
 func (s *service) postDeleted(tx *shard.Tx, _ *ticketing.Event, e *ticketing.PostDeleted) error {
-	tx.Emit(&ticketing.Withdrawn{Kind: ticketing.KindPost, Subject: e.Post.ID, Author: e.Post.Author.ID})
-	return nil
+	return s.withdraw(tx, &ticketing.Withdrawn{Kind: ticketing.KindPost, Subject: e.Post.ID, Author: e.Post.Author.ID})
 }
 
 func (s *service) commentDeleted(tx *shard.Tx, _ *ticketing.Event, e *ticketing.CommentDeleted) error {
-	tx.Emit(&ticketing.Withdrawn{Kind: ticketing.KindComment, Subject: e.Comment.ID, Author: e.Comment.Author.ID})
-	return nil
+	return s.withdraw(tx, &ticketing.Withdrawn{Kind: ticketing.KindComment, Subject: e.Comment.ID, Author: e.Comment.Author.ID})
 }
 
 // judge asks the rules about a revision, and records what follows from their answers. A revision that was judged is not judged again.
 func (s *service) judge(tx *shard.Tx, item *ticketing.Item) error {
+	s.stats.turn(&tx.View) // before anything is written, by which it looks
 	key := decisionKey(item.Author.ID, item.ID, item.Rev, 0)
 	if tx.Has(key) {
 		return nil
@@ -65,17 +67,19 @@ func (s *service) judge(tx *shard.Tx, item *ticketing.Item) error {
 	judged := judge.Judge(item, &memory{tx, item.Author.ID.Slot()})
 	d := conclude(item, judged.Outcomes)
 	d.Generation, d.At = generation, tx.At()
-	d.ID = decisionID(item.Author.ID, item.ID, item.Rev, 0, d)
+	d.ID = decisionID(item.Author.ID.Slot(), item.ID, item.Rev, 0, d.At)
 	count(&counts, d.Status)
 	tx.Put(countsKey, &counts)
 	tx.Put(key, d)
+	keep(tx, d.ID, item, judged.Reads)
+	s.stats.count(tx, key, item, &judged)
 	tx.Emit(&ticketing.Moderated{Decision: *d})
 	return nil
 }
 
-func decisionID(author, subject ticketing.ID, rev uint32, number uint16, d *ticketing.Decision) ticketing.ID {
+func decisionID(slot ticketing.Slot, subject ticketing.ID, rev uint32, number uint16, at time.Time) ticketing.ID {
 	n := binary.BigEndian.AppendUint32(nil, rev)
-	return ticketing.NewID(author.Slot(), d.At, ticketing.Hash64(subject[:], binary.BigEndian.AppendUint16(n, number)))
+	return ticketing.NewID(slot, at, ticketing.Hash64(subject[:], binary.BigEndian.AppendUint16(n, number)))
 }
 
 // conclude combines the rules' answers: the strictest action counts, and when no rule answered a human decides.

@@ -19,9 +19,19 @@ const (
 	opDecisions
 )
 
-// New returns what the service answers and listens to. engine opens the rules that this shard judges by.
-func New(engine ticketing.RuleEngine, log *slog.Logger) shard.Spec {
-	s := &service{engine: engine, log: log, judges: map[uint64]ticketing.Judge{}}
+// Codes of what came with evidence; 40 is opRecord.
+const (
+	opDecision = iota + 50
+	opConfig
+	opEvidence
+	opCount
+	opStats
+)
+
+// New returns what the service answers and listens to. engine opens the rules that this shard judges by; shards is into how many the
+// service is cut.
+func New(engine ticketing.RuleEngine, shards int, log *slog.Logger) shard.Spec {
+	s := &service{engine: engine, shards: shards, log: log, judges: map[uint64]ticketing.Judge{}, stats: newTally(shards)}
 	return shard.Spec{
 		Service: Name,
 		Handlers: []shard.Handler{
@@ -29,6 +39,11 @@ func New(engine ticketing.RuleEngine, log *slog.Logger) shard.Spec {
 			shard.Query(opGeneration, s.generation),
 			shard.Query(opDecisions, s.decisions),
 			shard.Query(opRecord, s.record),
+			shard.Query(opDecision, s.decision),
+			shard.Query(opConfig, s.config),
+			shard.Query(opEvidence, s.evidence),
+			shard.Query(opCount, s.count),
+			shard.Query(opStats, s.stats.read),
 		},
 		Subscriptions: []shard.Subscription{{
 			Producer: "posts", Route: shard.ByAuthor,
@@ -56,8 +71,10 @@ func New(engine ticketing.RuleEngine, log *slog.Logger) shard.Spec {
 	}
 }
 
-// PerShard reports whether a value says which rules a shard judges by: all shards have the same ones.
-func PerShard(k shard.Key) bool { return k.Table() == tableGeneration || k.Table() == tableRuleSet }
+// PerShard reports whether a value says which rules a shard judges by, or did: where two shards have it, it is the same.
+func PerShard(k shard.Key) bool {
+	return k.Table() == tableGeneration || k.Table() == tableRuleSet || k.Table() == tableConfig
+}
 
 // Tables of the state.
 const (
@@ -67,4 +84,7 @@ const (
 	tableValue      = 'v' // slot, rule, 0, key → storedValue
 	tableGeneration = 'g' // slot 0 → generation
 	tableRuleSet    = 'r' // slot 0 → RuleSet of the generation
+	tableEvidence   = 'e' // decision id → storedEvidence
+	tableConfig     = 'f' // slot 0, sha256 → the configuration of a rule
+	tableStats      = 's' // first slot of the shard (of those there were when it was written), rule, 0, digest, role → storedStats
 )

@@ -199,8 +199,8 @@ type totals struct {
 	users           uint64
 	posts, comments [ticketing.Held + 1]uint64
 	tickets         [ticketing.TicketClosed + 1]uint64
-	open            [ticketing.TicketAppeal + 1]uint64 // by kind
-	escalated       uint64                             // of the open ones
+	open            [ticketing.TicketRule + 1]uint64 // by kind
+	escalated       uint64                           // of the open ones
 }
 
 func (t *totals) fields(do func(n *uint64)) {
@@ -220,7 +220,13 @@ func (t *totals) append(b []byte) []byte {
 
 func (t *totals) decode(v []byte) error {
 	r := reader{b: v}
-	t.fields(func(n *uint64) { *n = r.uvarint() })
+	t.fields(func(n *uint64) {
+		if last := &t.open[ticketing.TicketRule]; n == last && len(r.b) == 0 { // written before there were such tickets
+			*last = 0
+			return
+		}
+		*n = r.uvarint()
+	})
 	if r.bad {
 		return fmt.Errorf("totals: %w", errFormat)
 	}

@@ -207,7 +207,7 @@ func (c *change) putUser(in *ticketing.User) error {
 
 // putTicket merges a ticket as its owner knows it.
 func (c *change) putTicket(in *ticketing.Ticket) error {
-	if in.State > ticketing.TicketClosed || in.Kind > ticketing.TicketAppeal {
+	if in.State > ticketing.TicketClosed || in.Kind > ticketing.TicketRule {
 		return errData
 	}
 	s := c.tickets[in.ID]

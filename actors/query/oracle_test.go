@@ -109,7 +109,7 @@ func filters(w *world) []ticketing.TicketFilter {
 		{Opener: w.users[2].ID, State: ticketing.TicketOpen}, {Oldest: true}, {Kind: ticketing.TicketAppeal},
 		{Kind: ticketing.TicketHeld, State: ticketing.TicketOpen, Oldest: true}, {Author: w.users[0].ID}, {Author: w.users[1].ID, Kind: ticketing.TicketReport},
 		{Claimant: w.users[1].ID, At: w.now}, {Claimant: w.users[0].ID, At: w.now.Add(-500 * time.Millisecond), Oldest: true},
-		{Escalated: true}, {Escalated: true, State: ticketing.TicketOpen}, {Escalated: true, State: ticketing.TicketClosed, Opener: w.users[0].ID}}
+		{NoRules: true}, {NoRules: true, State: ticketing.TicketOpen}, {Escalated: true}, {Escalated: true, State: ticketing.TicketOpen}, {Escalated: true, State: ticketing.TicketClosed, Opener: w.users[0].ID}}
 }
 
 func pages[T any](t *testing.T, limit int, ask func(ticketing.Page) ([]T, string, error)) []T {
@@ -270,7 +270,8 @@ func (w *world) filtered(f ticketing.TicketFilter) []ticketing.Ticket {
 			t.Kind == ticketing.TicketHeld && t.Author == f.Opener
 		claimed := f.Claimant.IsZero() || t.ClaimedBy.ID == f.Claimant && f.At.Before(t.ClaimedUntil)
 		if mine && claimed && (f.State == 0 || t.State == f.State) && (f.Kind == 0 || t.Kind == f.Kind) &&
-			(f.Author.IsZero() || t.Author == f.Author) && (!f.Escalated || !t.EscalatedAt.IsZero()) {
+			(f.Author.IsZero() || t.Author == f.Author) && (!f.Escalated || !t.EscalatedAt.IsZero()) &&
+			(!f.NoRules || t.Kind != ticketing.TicketRule) {
 			list = append(list, *t)
 		}
 	}
@@ -288,7 +289,7 @@ func (w *world) totals() ticketing.Totals {
 		return map[string]uint64{"pending": 0, "approved": 0, "rejected": 0, "held": 0}
 	}
 	n := ticketing.Totals{Users: uint64(len(w.users)), Posts: zero(), Comments: zero(), Tickets: map[string]uint64{"open": 0, "closed": 0},
-		Open: map[string]uint64{"held": 0, "report": 0, "support": 0, "appeal": 0}}
+		Open: map[string]uint64{"held": 0, "report": 0, "support": 0, "appeal": 0, "rule": 0}}
 	for _, p := range w.posts {
 		if !p.Deleted {
 			n.Posts[p.Status.String()]++

@@ -48,7 +48,7 @@ func selects(f *ticketing.TicketFilter, t *ticketing.Ticket) bool {
 	return (f.State == 0 || t.State == f.State) && (f.Kind == 0 || t.Kind == f.Kind) &&
 		(f.Opener.IsZero() || belongs(t, f.Opener)) && (f.Author.IsZero() || t.Author == f.Author) &&
 		(f.Claimant.IsZero() || t.ClaimedBy.ID == f.Claimant && t.Claimed(f.At)) &&
-		(!f.Escalated || !t.EscalatedAt.IsZero())
+		(!f.Escalated || !t.EscalatedAt.IsZero()) && (!f.NoRules || t.Kind != ticketing.TicketRule)
 }
 
 // belongs reports whether a user finds a ticket among their own.

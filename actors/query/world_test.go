@@ -211,7 +211,9 @@ func (w *world) changeComment() {
 func (w *world) openTicket() {
 	t := &ticketing.Ticket{ID: w.id(ticketing.Slot(w.rng.IntN(ticketing.Slots)), w.now), Kind: ticketing.TicketReport, State: ticketing.TicketOpen,
 		Opener: w.author().ID, Text: w.text(), CreatedAt: w.now, Moved: 1}
-	switch w.rng.IntN(6) {
+	switch w.rng.IntN(7) {
+	case 4:
+		t.Kind, t.Opener, t.Rule = ticketing.TicketRule, ticketing.ID{}, "links"
 	case 0, 1:
 		t.Kind, t.Opener, t.Author = ticketing.TicketHeld, ticketing.ID{}, w.author().ID
 	case 2:

@@ -21,8 +21,9 @@ import (
 // emit makes the test's producer tell of something, in moderation's name.
 type emit struct {
 	ticketing.Meta `cbor:"1,keyasint"`
-	Decision       *ticketing.Decision  `cbor:"2,keyasint,omitempty"`
-	Gone           *ticketing.Withdrawn `cbor:"3,keyasint,omitempty"`
+	Decision       *ticketing.Decision      `cbor:"2,keyasint,omitempty"`
+	Gone           *ticketing.Withdrawn     `cbor:"3,keyasint,omitempty"`
+	Plugin         *ticketing.PluginChanged `cbor:"4,keyasint,omitempty"`
 }
 
 const opEmit = 1
@@ -34,6 +35,14 @@ func producer() shard.Spec {
 		} else {
 			tx.Emit(c.Gone)
 		}
+		return 0, nil
+	})}}
+}
+
+// registry makes the test's producer tell of something, in control's name.
+func registry() shard.Spec {
+	return shard.Spec{Service: ticketing.ServiceControl, Handlers: []shard.Handler{shard.Command(opEmit, func(tx *shard.Tx, c *emit) (int, error) {
+		tx.Emit(c.Plugin)
 		return 0, nil
 	})}}
 }
@@ -89,14 +98,14 @@ func newDesk(t *testing.T) *desk {
 	d := &desk{t: t, actors: map[string]*shard.Actor{}, boxes: map[string]*mailbox{}, at: time.UnixMilli(1_700_000_000_000).UTC()}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	fatal := func(err error) { t.Error(err) }
-	node, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "data", Services: []string{"moderation", Name}, Fatal: fatal, Logger: quiet})
+	node, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "data", Services: []string{"moderation", ticketing.ServiceControl, Name}, Fatal: fatal, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	var close []func()
-	for number, spec := range []func() shard.Spec{producer, New} {
+	for number, spec := range []func() shard.Spec{producer, registry, New} {
 		name, id := spec().Service, store.ShardID(number<<8)
 		m, err := shard.NewMachine(id, node.State(name), fatal)
 		if err != nil {

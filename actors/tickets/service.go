@@ -46,6 +46,11 @@ func New() shard.Spec {
 				ticketing.EvPostDecided: shard.On(s.moderated),
 				ticketing.EvWithdrawn:   shard.On(s.withdrawn),
 			},
+		}, {
+			Producer: ticketing.ServiceControl, Shards: 1, Route: shard.ByAuthor, // nobody's: the first slot
+			On: map[ticketing.EventType]shard.EventHandler{
+				ticketing.EvPluginChanged: shard.On(s.pluginChanged),
+			},
 		}},
 		Export: export,
 	}

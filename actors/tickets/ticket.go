@@ -97,7 +97,7 @@ func load(tx *shard.Tx, id ticketing.ID, by ticketing.Principal, what string) (t
 	if !by.Roles.Moderates() {
 		return t, ticketing.Errorf(ticketing.Forbidden, "Only a moderator may %s a ticket.", what)
 	}
-	if !tx.Get(key(id), &t) {
+	if !tx.Get(key(id), &t) || !t.VisibleTo(by) {
 		return t, ticketing.Errorf(ticketing.NotFound, "There is no such ticket.")
 	}
 	if t.State != ticketing.TicketOpen {
@@ -127,8 +127,8 @@ func (s *service) decide(tx *shard.Tx, c *ticketing.DecideTicket) (ticketing.Tic
 		return ticketing.TicketChange{}, err
 	}
 	switch {
-	case c.Outcome == ticketing.OutcomeAnswered && (t.Kind == ticketing.TicketReport || t.Kind == ticketing.TicketSupport):
-	case (c.Outcome == ticketing.OutcomeApprove || c.Outcome == ticketing.OutcomeReject) && t.Kind != ticketing.TicketSupport:
+	case c.Outcome == ticketing.OutcomeAnswered && (t.Kind == ticketing.TicketReport || t.Kind == ticketing.TicketSupport || t.Kind == ticketing.TicketRule):
+	case (c.Outcome == ticketing.OutcomeApprove || c.Outcome == ticketing.OutcomeReject) && t.Item != 0:
 	default:
 		return ticketing.TicketChange{}, ticketing.InvalidField("outcome", "A %s ticket cannot end with %q.", t.Kind, c.Outcome)
 	}
@@ -160,7 +160,11 @@ func end(tx *shard.Tx, t *ticketing.Ticket, outcome string) {
 	t.State, t.Outcome, t.ClosedAt = ticketing.TicketClosed, outcome, tx.At()
 	unclaim(t)
 	put(tx, t)
-	if t.Kind != ticketing.TicketSupport {
+	switch t.Kind {
+	case ticketing.TicketSupport:
+	case ticketing.TicketRule:
+		tx.Delete(openKey(ticketing.ID{}, t.Kind, aboutRule(t.Rule)))
+	default:
 		tx.Delete(openKey(t.Author, t.Kind, t.Subject))
 	}
 }

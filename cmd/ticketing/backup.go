@@ -173,7 +173,7 @@ func (a *app) runRestore(ctx context.Context, cfg config.Config, path string, o 
 	}
 	began := time.Now()
 	cfg.Log = "error"
-	out, err := node.Restore(ctx, cfg, path, r, node.Options{Log: a.logger(cfg), Fatal: a.fatal, Version: readBuild().Version})
+	out, err := node.Restore(ctx, cfg, path, r, a.nodeOptions(cfg))
 	bar.done()
 	if err != nil {
 		return err

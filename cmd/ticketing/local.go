@@ -41,7 +41,7 @@ func (a *app) openLocal(ctx context.Context, dir string) (l *local, err error) {
 	}
 	cfg := config.Default()
 	cfg.Dev, cfg.Data, cfg.HTTP, cfg.Log = true, dir, ln.Addr().String(), "error"
-	if l.node, err = node.Open(ctx, cfg, node.Options{Log: a.logger(cfg), Fatal: a.fatal, Version: readBuild().Version}); err != nil {
+	if l.node, err = node.Open(ctx, cfg, a.nodeOptions(cfg)); err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
 	go func() { l.served <- l.node.Serve(ln) }()

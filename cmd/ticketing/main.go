@@ -45,7 +45,8 @@ var errReported = errors.New("reported")
 
 func (a *app) root() *cobra.Command {
 	root := group("ticketing", "A discussion backend whose moderation rules are WebAssembly plugins",
-		a.serve(), a.cluster(), a.config(), a.user(), a.keys(), a.plugin(), a.imports(), a.backup(), a.restore(), a.demo(), a.bench(), a.openapi(), a.version())
+		a.serve(), a.cluster(), a.config(), a.user(), a.keys(), a.plugin(), a.decision(), a.imports(), a.backup(), a.restore(), a.demo(), a.bench(),
+		a.openapi(), a.version(), a.compile())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {

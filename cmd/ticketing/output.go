@@ -76,3 +76,17 @@ func (a *app) progress(total int64, what, unit string) progress {
 func (p progress) add(n int) { _ = p.bar.Add(n) }
 func (p progress) set(n int) { _ = p.bar.Set(n) }
 func (p progress) done()     { _ = p.bar.Finish() }
+
+// Colours of a terminal, as SGR codes.
+const (
+	red   = "31"
+	green = "32"
+)
+
+// colour colours a text if the output is a terminal that shows colours.
+func (a *app) colour(code, text string) string {
+	if _, ok := terminal(a.out); !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}

@@ -17,8 +17,11 @@ import (
 )
 
 func (a *app) plugin() *cobra.Command {
-	return group("plugin", "Upload, activate and watch moderation rules",
-		a.pluginPush(), a.pluginList(), a.pluginActivate(), a.pluginRollback(), a.pluginDecisions())
+	return group("plugin", "Write, test, upload, activate and watch moderation rules",
+		a.pluginNew(), a.pluginBuild(), a.pluginTest(), a.pluginInspect(),
+		a.pluginPush(), a.pluginList(), a.pluginActivate(), a.pluginShadow(), a.pluginCanary(), a.pluginPromote(), a.pluginRollback(), a.pluginRetire(),
+		a.pluginHistory(), a.pluginLogs(), a.pluginUsage(), a.pluginSign(), a.pluginKeys(), a.pluginDecisions(),
+		a.pluginBacktest(), a.pluginBacktests())
 }
 
 // pluginCommand is a command against a server, with --json.
@@ -55,8 +58,13 @@ func (a *app) pluginPush() *cobra.Command {
 		if existed {
 			verb = "the server already has"
 		}
-		_, err = fmt.Fprintf(a.out, "%s %s %s, %d bytes\n%s\n", verb, v.Name, v.Version, v.Size, v.Digest)
-		return err
+		if _, err = fmt.Fprintf(a.out, "%s %s %s, %d bytes, %s\n%s\n", verb, v.Name, v.Version, v.Size, v.State, v.Digest); err != nil {
+			return err
+		}
+		if v.State == ticketing.VersionRejected {
+			return fmt.Errorf("%s %s was rejected: %s", v.Name, v.Version, v.Reason)
+		}
+		return nil
 	})
 }
 
@@ -97,7 +105,7 @@ func (a *app) pluginList() *cobra.Command {
 		for _, v := range versions {
 			state, policy := string(v.State), ""
 			if r := ruleNamed(rules, v.Name); r != nil && r.Active == v.Digest.String() {
-				state, policy = "active", r.OnFailure
+				policy = r.OnFailure
 			}
 			rows = append(rows, []string{v.Name, v.Version, state, policy, strconv.Itoa(v.Size), short(v.UploadedAt), v.Digest.String()})
 		}
@@ -117,35 +125,61 @@ func ruleNamed(rules []client.Rule, name string) *client.Rule {
 }
 
 func (a *app) pluginActivate() *cobra.Command {
-	var config, onFailure string
-	c := a.pluginCommand("activate NAME DIGEST|VERSION", "Let a version judge from now on", between(2, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+	var config, onFailure, why string
+	var older, signed bool
+	var c *cobra.Command
+	c = a.pluginCommand("activate NAME DIGEST|VERSION", "Let a version judge from now on", between(2, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
 		digest, err := findVersion(ctx, api, args[0], args[1])
 		if err != nil {
 			return err
 		}
-		rules, err := api.Rules(ctx)
-		if err != nil {
-			return err
-		}
-		// What is not given stays as it is.
-		etag, change := "", client.RuleChange{Active: digest, OnFailure: onFailure}
-		if r := ruleNamed(rules, args[0]); r != nil {
-			etag, change.Config, change.Scope = r.ETag, r.Config, r.Scope
-			if onFailure == "" {
-				change.OnFailure = r.OnFailure
+		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, _ bool) (err error) {
+			change.Active, change.Why, change.AllowOlder = digest, why, older
+			if onFailure != "" {
+				change.OnFailure = onFailure
 			}
-		}
-		if config != "" {
-			if change.Config, err = readConfig(config); err != nil {
-				return err
+			if c.Flags().Changed("signed") {
+				change.Signed = signed
 			}
-		}
-		r, err := api.SetRule(ctx, args[0], etag, change)
-		return a.printRule(r, err, asJSON)
+			if config != "" {
+				if change.Config, err = readConfig(config); err != nil {
+					return err
+				}
+			}
+			// A candidate that judges from now on is none any more.
+			if change.Canary != nil && change.Canary.Digest == digest {
+				change.Canary = nil
+			}
+			if change.Shadow != nil && change.Shadow.Digest == digest {
+				change.Shadow = nil
+			}
+			return nil
+		})
 	})
 	c.Flags().StringVar(&config, "config", "", "JSON file with the rule's config; default: as it is")
 	c.Flags().StringVar(&onFailure, "on-failure", "", "what becomes of an item when the rule fails: hold, allow or reject; default: as it is, or hold")
+	c.Flags().BoolVar(&older, "older", false, "a version that was uploaded before the active one is meant")
+	c.Flags().BoolVar(&signed, "signed", false, "only signed versions may judge; default: as it is")
+	c.Flags().StringVar(&why, "why", "", "a reason, for the history")
 	return c
+}
+
+// changeRule changes what is given of a rule, and leaves the rest as it is. The change is refused if somebody else changes the rule meanwhile.
+func (a *app) changeRule(ctx context.Context, api *client.Client, name string, asJSON bool, change func(c *client.RuleChange, there bool) error) error {
+	rules, err := api.Rules(ctx)
+	if err != nil {
+		return err
+	}
+	etag, next := "", client.RuleChange{}
+	r := ruleNamed(rules, name)
+	if r != nil {
+		etag, next = r.ETag, r.Change()
+	}
+	if err := change(&next, r != nil && r.Active != ""); err != nil {
+		return err
+	}
+	changed, err := api.SetRule(ctx, name, etag, next)
+	return a.printRule(changed, err, asJSON)
 }
 
 func readConfig(path string) (json.RawMessage, error) {
@@ -197,9 +231,24 @@ func (a *app) printRule(r client.Rule, err error, asJSON bool) error {
 		return a.json(r)
 	}
 	state := "is retired"
-	if r.Active != "" {
+	switch {
+	case r.Active != "" && !r.SuspendedUntil.IsZero():
+		state = r.Version + " is in quarantine until " + short(r.SuspendedUntil) + "; every item: " + r.OnFailure
+	case r.Active != "":
 		state = "judges by " + r.Version + " (" + r.Active + "), on failure: " + r.OnFailure
 	}
-	_, err = fmt.Fprintf(a.out, "%s %s; generation %d\n", r.Name, state, r.Generation)
+	if _, err = fmt.Fprintf(a.out, "%s %s; generation %d\n", r.Name, state, r.Generation); err != nil {
+		return err
+	}
+	if r.Shadow != nil {
+		fmt.Fprintf(a.out, "shadow: %s\n", r.Shadow.Version)
+	}
+	if n := r.Canary; n != nil {
+		auto := "until somebody promotes it or takes it away"
+		if n.Auto {
+			auto = "promoted or taken away by the server"
+		}
+		_, err = fmt.Fprintf(a.out, "canary: %s for %.2f %% of the authors, %s\n", n.Version, float64(n.Share)/100, auto)
+	}
 	return err
 }

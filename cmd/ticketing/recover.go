@@ -37,7 +37,7 @@ with the data that they have; empty their data directories, and let them join wi
 			return err
 		}
 		cfg.Log = "error"
-		opts := node.Options{Log: a.logger(cfg), Fatal: a.fatal, Version: readBuild().Version}
+		opts := a.nodeOptions(cfg)
 		s, err := node.Survey(cfg, opts)
 		if err != nil {
 			return err

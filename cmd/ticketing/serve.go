@@ -114,7 +114,7 @@ func (a *app) runServer(ctx context.Context, cfg config.Config) error {
 		}
 		defer plain.Close()
 	}
-	n, err := node.Open(ctx, cfg, node.Options{Log: log, Fatal: a.fatal, Version: readBuild().Version})
+	n, err := node.Open(ctx, cfg, a.nodeOptions(cfg))
 	if err != nil {
 		if ctx.Err() != nil {
 			return errors.New("stopped while starting")

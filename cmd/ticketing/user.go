@@ -66,7 +66,7 @@ func (a *app) createUser(ctx context.Context, cfg config.Config, o userOptions) 
 	if len(cfg.Hosts) == 0 {
 		cfg.Hosts = []string{"localhost"} // nothing is served here, but a node insists
 	}
-	n, err := node.Open(ctx, cfg, node.Options{Log: a.logger(cfg), Fatal: a.fatal, Version: readBuild().Version})
+	n, err := node.Open(ctx, cfg, a.nodeOptions(cfg))
 	if err != nil {
 		return fmt.Errorf("%w (if a server runs on it, stop it first, or use its API)", err)
 	}

@@ -32,8 +32,26 @@
     $("#notice").replaceChildren(p);
   }
 
+  // The progress of a backtest. When it has ended, the page is made anew with its report.
+  function backtests(root) {
+    for (const e of root.querySelectorAll("[data-backtest]")) {
+      const events = new EventSource(e.dataset.backtest);
+      const show = (m) => {
+        const p = JSON.parse(m.data);
+        if (p.total) $("progress", e).value = 100 * p.done / p.total;
+        $("output", e).textContent = `${p.done} of ${p.total || "?"}`;
+        if (p.type === "end" && p.state) { events.close(); location.reload(); }
+      };
+      events.addEventListener("progress", show);
+      events.addEventListener("end", (m) => { if (JSON.parse(m.data).state) show(m); });
+      addEventListener("pagehide", () => events.close());
+      delete e.dataset.backtest;
+    }
+  }
+
   function ready(root) {
     times(root);
+    backtests(root);
     leases();
     charts(root);
   }

@@ -36,7 +36,10 @@ func push(t *testing.T, op *client, name string, module []byte, settings map[str
 // retireBuiltins leaves only what a test uploads.
 func retireBuiltins(t *testing.T, op *client) {
 	t.Helper()
-	for _, name := range []string{"blocklist", "spam"} {
+	rules, _ := op.must(t, 200, "GET", "/api/rules", nil).body["items"].([]any)
+	for _, r := range rules {
+		rule, _ := r.(map[string]any)
+		name := fmt.Sprint(rule["name"])
 		if r, err := op.do(t.Context(), "DELETE", "/api/rules/"+name, nil, "If-Match", "*"); err != nil || r.status >= 300 {
 			t.Fatalf("retiring %s: %v %s", name, err, r.raw)
 		}
@@ -149,8 +152,8 @@ func TestSwapUnderLoad(t *testing.T) {
 	user, post := thread(t, s, "ada")
 	retireBuiltins(t, op)
 	push(t, op, "judge", hosttest.ApproveAll, nil)
-	reject := map[string]any{"active": ticketing.DigestOf(hosttest.RejectAll).String()}
-	approve := map[string]any{"active": ticketing.DigestOf(hosttest.ApproveAll).String()}
+	reject := map[string]any{"active": ticketing.DigestOf(hosttest.RejectAll).String(), "allowOlder": true}
+	approve := map[string]any{"active": ticketing.DigestOf(hosttest.ApproveAll).String(), "allowOlder": true}
 	op.must(t, 201, "POST", "/api/plugins/judge/versions", hosttest.RejectAll)
 	ctx, cancel := context.WithCancel(t.Context())
 	var sent, failed atomic.Int64
@@ -183,6 +186,34 @@ func TestSwapUnderLoad(t *testing.T) {
 	}
 	a.oneVersion(t)
 	t.Logf("%d swaps, %d comments, %d generations", swaps, sent.Load(), len(a.generations))
+}
+
+// Two operators who activate at once upon the same reading: one wins, the other gets 412.
+func TestTwoOperatorsAtOnce(t *testing.T) {
+	s := serve(t, t.TempDir())
+	op := s.operator()
+	push(t, op, "judge", hosttest.ApproveAll, nil)
+	digest := op.must(t, 201, "POST", "/api/plugins/judge/versions", hosttest.RejectAll).str("digest")
+	etag := op.must(t, 200, "GET", "/api/rules/judge", nil).str("etag")
+	var won, stale atomic.Int64
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			r, err := op.do(context.Background(), "PUT", "/api/rules/judge", map[string]any{"active": digest}, "If-Match", etag)
+			switch {
+			case err == nil && r.status == 200:
+				won.Add(1)
+			case err == nil && r.status == 412:
+				stale.Add(1)
+			default:
+				t.Errorf("%v %d %s", err, r.status, r.raw)
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 1 || stale.Load() != 1 {
+		t.Errorf("%d won, %d were told 412", won.Load(), stale.Load())
+	}
 }
 
 // Throwing query's folder away gives the same feed.

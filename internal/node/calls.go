@@ -22,6 +22,8 @@ const (
 	callFreeze
 	callReached
 	callPing
+	callUsage
+	callLogs
 )
 
 type nothing struct{}

@@ -188,6 +188,8 @@ func (n *Node) answerCluster() {
 	answer(n, callPing, n.ping)
 	answer(n, callChange, n.change)
 	answer(n, callPrepare, n.prepare)
+	answer(n, callUsage, n.ruleUsage)
+	answer(n, callLogs, n.ruleLogs)
 	answer(n, callStatus, n.status)
 	answer(n, callSetMember, n.setMember)
 }

@@ -44,6 +44,11 @@ type Options struct {
 	Now     func() time.Time
 	Trace   *trace.Tracer // default: by the config
 	Version string        // of the program, for people
+	// Compile is the command that compiles a module in a process of its own, see package compile; without it, or on another
+	// file system than the operating system's, modules are compiled in this process.
+	Compile []string
+
+	rest func(context.Context, time.Duration) // how a backtest rests; default: it waits
 }
 
 // Node is a running node.
@@ -85,6 +90,7 @@ type Node struct {
 	mail        gateway.Mailer // nil: there is no mail system
 	setup       *setup
 	backups     *backups
+	backtests   *backtests
 	control     control.Client
 	life        context.Context // ends when the node stops
 	stop        context.CancelFunc
@@ -102,6 +108,9 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.rest == nil {
+		opts.rest = (*Node)(nil).pause
 	}
 	n = &Node{cfg: cfg, opts: opts, log: opts.Log, started: opts.Now().UTC(), mapChanged: make(chan struct{}, 1), news: make(chan struct{}, 1), toPlace: make(chan struct{}, 1), groups: map[shardKey]*group{}}
 	n.reports.now, n.reports.all = opts.Now, n.members.names
@@ -136,9 +145,15 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 		return n, err
 	}
 	n.control = control.NewClient(n.sys)
-	n.host = host.New(n.control, host.Options{Log: n.log})
-	n.rules = &ruleManager{control: n.control, moderation: moderation.NewClient(n.sys, feeds{n}), engine: n.host, shards: n.cfg.Shards, log: n.log,
-		others: n.prepareOthers, leads: n.leadsControl}
+	compiler, err := n.compiler()
+	if err != nil {
+		return n, err
+	}
+	n.rules = &ruleManager{control: n.control, shards: n.cfg.Shards, log: n.log,
+		others: n.prepareOthers, leads: n.leadsControl, now: opts.Now, usage: n.usageOfAll, logs: n.logsOfAll}
+	n.host = host.New(n.control, host.Options{Log: n.log, Node: n.name, Compiler: compiler, Tripped: n.rules.trips.add})
+	n.rules.engine, n.rules.console, n.rules.moderation = n.host, n.host, moderation.NewClient(n.sys, feeds{n}, n.host)
+	n.backtests = newBacktests(n)
 	if n.cfg.Clustered() {
 		if err := n.connect(); err != nil { // before replicas: whoever opens one must reach the others
 			return n, err
@@ -311,6 +326,6 @@ func (n *Node) Services() gateway.Services {
 	return gateway.Services{
 		Users: n.users, Posts: posts.NewClient(n.sys), Comments: comments.NewClient(n.sys), Moderation: n.rules.moderation,
 		Tickets: tickets.NewClient(n.sys), Plugins: n.rules, Query: n.query,
-		Mail: n.mail, Setup: n.setup, Cluster: n, Backups: n.backups,
+		Mail: n.mail, Setup: n.setup, Cluster: n, Backups: n.backups, Backtests: n.backtests,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 const reconcileEvery = 2 * time.Second
 
 // ruleManager brings rule sets from control to the moderation shards: it checks and prepares before anything is committed, and moves
-// every shard to the present generation. It implements the operators' side of the rules.
+// every shard to the present generation. It implements the operators' side of the rules. Uploads are in upload.go, what operators ask and
+// change in operate.go, failures in trip.go, canaries in canary.go.
 type ruleManager struct {
 	control    control.Client
 	moderation moderation.Client
@@ -26,7 +28,14 @@ type ruleManager struct {
 	log        *slog.Logger
 	others     func(ctx context.Context, set ticketing.RuleSet) // lets the other nodes prepare a set; returns when they have, or after a while
 	leads      func() bool                                      // whether this node leads control
-	mu         sync.Mutex                                       // one change at a time on this node; between nodes control decides
+	now        func() time.Time
+	console    ticketing.RuleConsole // of this node
+	usage      func(ctx context.Context) []ticketing.RuleUsage
+	logs       func(ctx context.Context, rule string, limit int) []ticketing.RuleLog
+	mu         sync.Mutex // one change at a time on this node; between nodes control decides
+	uploads    uploads
+	trips      trips
+	canaries   canaries
 
 	readyMu    sync.Mutex
 	generation uint64 // of the newest committed set that is prepared here
@@ -37,64 +46,6 @@ var _ ticketing.PluginService = (*ruleManager)(nil)
 
 // nobody is who acts when nobody does.
 var nobody = ticketing.Principal{Name: "system", Roles: ticketing.RoleUser | ticketing.RoleOperator}
-
-// Upload implements ticketing.PluginService.
-func (m *ruleManager) Upload(ctx context.Context, c ticketing.UploadPlugin) (ticketing.PluginVersion, bool, error) {
-	const op = "node.Upload"
-	if !c.By.Roles.Has(ticketing.RoleOperator) {
-		return ticketing.PluginVersion{}, false, ticketing.Errorf(ticketing.Forbidden, "Only an operator may upload a plugin.")
-	}
-	if err := m.engine.Check(c.Module); err != nil {
-		return ticketing.PluginVersion{}, false, ticketing.Wrap(op, err)
-	}
-	v, existed, err := m.control.Register(ctx, c)
-	return v, existed, ticketing.Wrap(op, err)
-}
-
-// Plugins implements ticketing.PluginService.
-func (m *ruleManager) Plugins(ctx context.Context) ([]ticketing.PluginVersion, error) {
-	return m.control.Versions(ctx)
-}
-
-// RuleSet implements ticketing.PluginService.
-func (m *ruleManager) RuleSet(ctx context.Context) (ticketing.RuleSet, error) {
-	return m.control.RuleSet(ctx)
-}
-
-// SetRule implements ticketing.PluginService.
-func (m *ruleManager) SetRule(ctx context.Context, c ticketing.SetRule) (ticketing.RuleSet, error) {
-	const op = "node.SetRule"
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	set, err := m.control.RuleSet(ctx)
-	if err != nil {
-		return set, ticketing.Wrap(op, err)
-	}
-	versions, err := m.control.Versions(ctx)
-	if err != nil {
-		return set, ticketing.Wrap(op, err)
-	}
-	next, err := control.Change(set, &c, func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool) {
-		for _, v := range versions {
-			if v.Name == name && v.Digest == d {
-				return v, true
-			}
-		}
-		return ticketing.PluginVersion{}, false
-	})
-	if err != nil {
-		return set, ticketing.Wrap(op, err)
-	}
-	if err := m.engine.Prepare(ctx, next); err != nil {
-		return set, ticketing.Wrap(op, err)
-	}
-	m.others(ctx, next)
-	c.Prepared = set.Generation
-	if next, err = m.control.SetRule(ctx, c); err != nil {
-		return set, ticketing.Wrap(op, err)
-	}
-	return next, ticketing.Wrap(op, m.distribute(ctx, next))
-}
 
 // distribute moves every moderation shard to a set that is committed.
 func (m *ruleManager) distribute(ctx context.Context, set ticketing.RuleSet) error {
@@ -112,7 +63,8 @@ func (m *ruleManager) distribute(ctx context.Context, set ticketing.RuleSet) err
 	return nil
 }
 
-// reconcile moves shards that lag behind control, such as after a crash between a change's commit and its distribution.
+// reconcile moves shards that lag behind control, such as after a crash between a change's commit and its distribution, and ends what only
+// waited for that, or for a time.
 func (m *ruleManager) reconcile(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -120,6 +72,22 @@ func (m *ruleManager) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.spread(ctx, set); err != nil {
+		return err
+	}
+	versions, err := m.control.Versions(ctx)
+	if err != nil || !control.Due(&set, versions, set.Generation, m.now()) {
+		return err
+	}
+	settled, err := m.control.Settle(ctx, control.Settle{Generation: set.Generation})
+	if err != nil || settled.Generation == set.Generation {
+		return err
+	}
+	return m.spread(ctx, settled) // a suspended rule judges again
+}
+
+// spread moves all shards to a committed set, if one is behind it.
+func (m *ruleManager) spread(ctx context.Context, set ticketing.RuleSet) error {
 	behind := false
 	for i := range m.shards {
 		g, err := m.moderation.Generation(ctx, i, m.shards)
@@ -152,6 +120,7 @@ func (m *ruleManager) establish(ctx context.Context) error {
 func (m *ruleManager) run(ctx context.Context) {
 	t := time.NewTicker(reconcileEvery)
 	defer t.Stop()
+	led := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -159,11 +128,28 @@ func (m *ruleManager) run(ctx context.Context) {
 		case <-t.C:
 			m.prepareKnown(ctx)
 			if !m.leads() {
+				led = false
+				m.canaries.forget()
 				continue
 			}
-			if err := m.reconcile(ctx); err != nil && ctx.Err() == nil {
-				m.log.Error("the rule set could not be brought to every shard", "error", err)
-			}
+			m.lead(ctx, !led)
+			led = true
+		}
+	}
+}
+
+// lead does what control's leader does about the rules, now and then. What fails is tried again.
+func (m *ruleManager) lead(ctx context.Context, first bool) {
+	for _, job := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"the rule set could not be brought to every shard", m.reconcile},
+		{"canaries could not be watched", m.watchCanaries},
+		{"interrupted uploads could not be brought to their end", func(ctx context.Context) error { return m.takeUp(ctx, first) }},
+	} {
+		if err := job.do(ctx); err != nil && ctx.Err() == nil {
+			m.log.Error(job.what, "error", err)
 		}
 	}
 }
@@ -229,7 +215,7 @@ func (n *Node) prepare(ctx context.Context, _ string, set ticketing.RuleSet) (no
 	return nothing{}, n.host.Prepare(ctx, set)
 }
 
-// seed registers the built-in rules, and activates them in a cluster that never had rules.
+// seed registers the built-in rules, and activates those that judge from the start in a cluster that never had rules.
 func (m *ruleManager) seed(ctx context.Context) error {
 	builtin := rules.Builtin()
 	for _, b := range builtin {
@@ -237,6 +223,7 @@ func (m *ruleManager) seed(ctx context.Context) error {
 			return fmt.Errorf("the built-in rule %s: %w", b.Name, err)
 		}
 	}
+	builtin = slices.DeleteFunc(builtin, func(b rules.Rule) bool { return !b.Active })
 	return m.control.Once(ctx, "rules", func(ctx context.Context) error {
 		set, err := m.control.RuleSet(ctx)
 		if err != nil {

@@ -30,7 +30,7 @@ type serviceSpec struct {
 
 // services lists the Raft services, control first.
 func (n *Node) services() []serviceSpec {
-	judged := func() shard.Spec { return moderation.New(n.opts.Trace.Engine(n.host), n.log) }
+	judged := func() shard.Spec { return moderation.New(n.opts.Trace.Engine(n.host), n.cfg.Shards, n.log) }
 	return []serviceSpec{
 		{control.Name, 0, control.Shards, control.New},
 		{users.Name, 1, n.cfg.Shards, users.New},

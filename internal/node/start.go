@@ -135,6 +135,8 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	}
 	n.rules.prepareKnown(ctx)
 	n.running.Go(func() { n.rules.run(running) })
+	n.running.Go(func() { n.rules.runTrips(running) })
+	n.running.Go(func() { n.backtests.run(running) })
 	if n.query, err = query.Open(n.store.State(queryName)); err != nil {
 		return err
 	}

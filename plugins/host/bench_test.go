@@ -1,10 +1,15 @@
 package host_test
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"ticketing"
+	"ticketing/plugins/host"
 	"ticketing/plugins/host/hosttest"
 	"ticketing/plugins/memstate"
 	"ticketing/plugins/rules"
@@ -13,35 +18,67 @@ import (
 // text200 is 200 bytes in which no rule finds anything.
 var text200 = strings.Repeat("The weather was fine and we walked along the river for hours. ", 4)[:200]
 
-func benchmark(b *testing.B, rule ticketing.Rule, module []byte) {
-	j := open(b, []ticketing.Rule{rule}, module)
+func benchmark(b *testing.B, rules []ticketing.Rule, modules ...[]byte) {
+	j := open(b, rules, modules...)
 	item, state := comment(text200), memstate.New()
 	b.ReportAllocs()
-	for b.Loop() {
-		if o := j.Judge(item, state).Outcomes; o[0].Failure != "" || o[0].Action > ticketing.ActionAllow {
+	for n := 0; b.Loop(); n++ {
+		if n%1_000 == 0 { // a rule that counts its author's items should see few
+			state.Reset()
+		}
+		item.At = item.At.Add(1e9)
+		o := j.Judge(item, state).Outcomes
+		if o[0].Failure != "" {
 			b.Fatal(o)
 		}
+		state.Settle()
 	}
 }
 
 func BenchmarkEmptyRule(b *testing.B) {
-	benchmark(b, trusted("empty", hosttest.Empty, ""), hosttest.Empty)
-}
-
-func BenchmarkUploadedEmptyRule(b *testing.B) {
-	benchmark(b, uploaded("empty", hosttest.Empty, ""), hosttest.Empty)
+	benchmark(b, []ticketing.Rule{uploaded("empty", hosttest.Empty, "")}, hosttest.Empty)
 }
 
 func BenchmarkBuiltin(b *testing.B) {
 	for _, r := range rules.Builtin() {
-		b.Run(r.Name, func(b *testing.B) { benchmark(b, trusted(r.Name, r.Module, string(r.Config)), r.Module) })
+		b.Run(r.Name, func(b *testing.B) {
+			benchmark(b, []ticketing.Rule{trusted(r.Name, r.Module, string(r.Config))}, r.Module)
+		})
 	}
 }
 
+// twentyWords is the configuration of a rule with 20 words that text200 does not have.
+func twentyWords(seed uint64) string {
+	r := rand.New(rand.NewPCG(seed, 0))
+	words := make([]string, 20)
+	for i := range words {
+		w := make([]byte, 4+r.IntN(8))
+		for k := range w {
+			w[k] = byte('a' + r.IntN(26))
+		}
+		words[i] = string(w)
+	}
+	text, _ := json.Marshal(map[string]any{"match": [][]string{words}})
+	return string(text)
+}
+
+// BenchmarkWords is a rule with 20 words on 200 bytes, and ten such rules with different words.
+func BenchmarkWords(b *testing.B) {
+	for _, n := range []int{1, 10} {
+		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
+			var all []ticketing.Rule
+			for i := range n {
+				all = append(all, uploaded(fmt.Sprint("words", i), hosttest.Words, twentyWords(uint64(i))))
+			}
+			benchmark(b, all, hosttest.Words)
+		})
+	}
+}
+
+// BenchmarkOpen is what a shard's swap costs once the set is prepared: a judge of the new generation is opened.
 func BenchmarkOpen(b *testing.B) {
-	rule := trusted("empty", hosttest.Empty, "")
-	h := newHost(b, hosttest.Empty)
-	set := ruleSet(1, rule)
+	h := newHost(b, hosttest.Words)
+	set := ruleSet(1, uploaded("words", hosttest.Words, twentyWords(1)))
 	if err := h.Prepare(b.Context(), set); err != nil {
 		b.Fatal(err)
 	}
@@ -52,4 +89,44 @@ func BenchmarkOpen(b *testing.B) {
 		}
 		j.Close()
 	}
+}
+
+// BenchmarkCheck is the admission of a guest in stock Go.
+func BenchmarkCheck(b *testing.B) {
+	module := hosttest.GoGuest(b)
+	h := newHost(b)
+	b.SetBytes(int64(len(module)))
+	for b.Loop() {
+		if _, err := h.Check(module); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCompileGo compiles a guest in stock Go: in a child, and from what the child has left.
+func BenchmarkCompileGo(b *testing.B) {
+	module := hosttest.GoGuest(b)
+	d := ticketing.DigestOf(module)
+	source := hosttest.NewSource(module)
+	b.Run("child", func(b *testing.B) {
+		for b.Loop() {
+			h := host.New(source, host.Options{Compiler: compiler(b, b.TempDir())})
+			if err := h.Compile(context.Background(), d); err != nil {
+				b.Fatal(err)
+			}
+			h.Close()
+		}
+	})
+	b.Run("cache", func(b *testing.B) {
+		h := host.New(source, host.Options{Compiler: compiler(b, b.TempDir())})
+		defer h.Close()
+		if err := h.Compile(context.Background(), d); err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			if err := h.Compile(context.Background(), d); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

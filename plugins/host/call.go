@@ -2,18 +2,23 @@ package host
 
 import (
 	"errors"
-	"log/slog"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/tetratelabs/wazero/sys"
 
 	"ticketing"
-	"ticketing/plugins/abi"
 )
 
-// maxLogLines bounds the lines that a rule of a judge logs per second.
-const maxLogLines = 100
+// What a call can fail by, besides what an import says.
+const (
+	failedLate   = "deadline"
+	failedFuel   = "fuel"
+	failedDeep   = "call depth"
+	failedMemory = "memory"
+	failedStart  = "cannot start"
+	failedHost   = "host error" // of ours: no fault of the rule
+)
 
 // errStopped ends a guest's call from inside of an import; call.failure says why.
 var errStopped = errors.New("stopped")
@@ -21,51 +26,51 @@ var errStopped = errors.New("stopped")
 // A call is what the imports of one rule's instance work on: the item in hand, and what the guest has said so far. Imports
 // reach it through the context that the instance is called with, which is the same for all its calls.
 type call struct {
-	rule  *ticketing.Rule
-	sets  *sets
-	limit limiter
-	log   *slog.Logger
-	now   func() time.Time
+	tank
+	host    *Host
+	rule    string
+	version string
+	loaded  *loadedRule
+	limits  ticketing.RuleLimits
+	log     func(ticketing.RuleLog) // where lines go
 
 	view    *view // nil while the instance starts
 	state   ticketing.RuleState
-	used    int // calls of imports
-	logged  int // bytes
+	mark    int    // of the state when the call began
+	imports uint32 // calls of imports so far
+	owed    int64  // units for the import that runs, until the next charge
+	written uint32 // bytes of labels, detail and log
+	logged  uint32 // bytes
 	labels  []string
 	detail  string
 	failure string // why an import stopped the call
-	mark    int    // of the state when the call began
-	keys    []byte // of counters
+	random  random
+	clocks  uint64 // readings of WASI's clock
+	reads   []byte // what the state has answered, see reads.go
+	keys    []byte // of counters and values
 
-	hits    [][]hit             // by place in searched
-	scanned [len(searched)]bool // whether hits are of this item
-	second  time.Time           // in which lines counts
-	lines   int
+	scanner int                 // of the view, that knows the rule's words
+	base    int32               // the number of its first set there
+	scanned [len(searched)]bool // what the call has paid for
+	rate    rate                // of lines
 }
 
-// searched are the fields in which words are looked for.
-var searched = [...]abi.FieldID{abi.FieldText, abi.FieldTitle, abi.FieldAuthorName, abi.FieldLocale}
-
-func newCall(h *Host, rule *ticketing.Rule, s *sets) *call {
-	c := &call{rule: rule, sets: s, limit: h.limiter(rule.Trusted), log: h.opts.Log, now: h.opts.Now}
-	if s.words != nil {
-		c.hits = make([][]hit, len(searched))
-		for i := range c.hits {
-			c.hits[i] = make([]hit, s.words.sets)
-		}
-	}
+func newCall(h *Host, rule, version string, l *loadedRule, limits ticketing.RuleLimits) *call {
+	c := &call{host: h, rule: rule, version: version, loaded: l, limits: limits, log: h.logs.add}
+	c.clock = h.clock
 	return c
 }
 
 // begin readies the call for an item; a nil view is for starting an instance.
 func (c *call) begin(v *view, state ticketing.RuleState) {
 	c.view, c.state = v, state
-	c.used, c.logged, c.labels, c.detail, c.failure = 0, 0, nil, "", ""
-	c.keys = c.keys[:0]
+	c.imports, c.written, c.logged, c.labels, c.detail, c.failure = 0, 0, 0, nil, "", ""
+	c.keys, c.reads = c.keys[:0], c.reads[:0]
+	c.clocks, c.random.seeded = 0, false
 	if state != nil {
 		c.mark = state.Mark()
 	}
-	clear(c.scanned[:])
+	c.scanned = [len(searched)]bool{}
 }
 
 // stop ends the guest's call as a failure.
@@ -74,13 +79,17 @@ func (c *call) stop(reason string) {
 	panic(errStopped)
 }
 
-// enter is the beginning of every import.
+// enter is the beginning of every import, and leave the end. In between it may charge for its work.
 func (c *call) enter() {
-	if c.used++; c.used > abi.MaxHostCalls {
+	if c.imports++; c.imports > c.limits.HostCalls {
 		c.stop("too many host calls")
 	}
-	if c.limit.overdue() {
-		c.stop(failedLate)
+	c.owed = costImport
+}
+
+func (c *call) leave() {
+	if c.owed > 0 {
+		c.charge(0)
 	}
 }
 
@@ -91,39 +100,45 @@ func (c *call) undo() {
 	}
 }
 
-// reason says in a few words why a call failed.
-func (c *call) reason(err error) string {
+// evidence returns a copy of what the call has read.
+func (c *call) evidence() []byte {
+	if len(c.reads) == 0 {
+		return nil
+	}
+	return slices.Clone(c.reads)
+}
+
+// reason says in a few words why a call failed. full says whether the instance used most of the memory that it may have.
+func (c *call) reason(err error, full bool) string {
 	var exit *sys.ExitError
 	switch {
 	case c.failure != "":
-		return c.failure
-	case errors.Is(err, errDeadline):
-		return failedLate
-	case errors.As(err, &exit):
-		if code := exit.ExitCode(); code == sys.ExitCodeDeadlineExceeded || code == sys.ExitCodeContextCanceled {
-			return failedLate
+		if full && strings.HasPrefix(c.failure, "exit ") {
+			return failedMemory
 		}
+		return c.failure
+	case errors.As(err, &exit):
 		return "closed"
+	case c.depth != nil && c.overflowed():
+		return failedDeep
 	}
 	line, _, _ := strings.Cut(err.Error(), "\n")
-	if trap, ok := strings.CutPrefix(line, "wasm error: "); ok {
+	trap, ok := strings.CutPrefix(line, "wasm error: ")
+	switch {
+	case ok && full && (trap == "unreachable" || trap == "out of bounds memory access"):
+		return failedMemory
+	case ok:
 		return "trap: " + trap
+	case line == "stack overflow":
+		return failedDeep
 	}
-	if line == "stack overflow" {
-		return "trap: stack overflow"
-	}
-	c.log.Error("a host function failed", "rule", c.rule.Name, "err", err)
-	return "host error"
+	c.host.opts.Log.Error("a host function failed", "rule", c.rule, "err", err)
+	return failedHost
 }
 
-// mayLog reports whether one more line may be logged now.
-func (c *call) mayLog(n int) bool {
-	if c.logged += n; c.logged > abi.MaxLog {
-		return false
+// write counts what a guest says.
+func (c *call) write(n int) {
+	if c.written += uint32(n); c.written > c.limits.OutputBytes {
+		c.stop("bad output: too much")
 	}
-	if now := c.now(); now.Sub(c.second) >= time.Second {
-		c.second, c.lines = now, 0
-	}
-	c.lines++
-	return c.lines <= maxLogLines
 }

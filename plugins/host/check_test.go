@@ -93,7 +93,7 @@ func TestCheckAccepts(t *testing.T) {
 		modules[r.Name] = r.Module
 	}
 	for name, m := range modules {
-		if err := h.Check(m); err != nil {
+		if _, err := h.Check(m); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -106,27 +106,28 @@ func TestCheckRefuses(t *testing.T) {
 		module []byte
 		says   string
 	}{
-		{"empty", nil, "not a WebAssembly module"},
-		{"text", []byte("(module)"), "not a WebAssembly module"},
+		{"empty", nil, "not WebAssembly"},
+		{"text", []byte("(module)"), "not WebAssembly"},
 		{"component", []byte("\x00asm\x0d\x00\x01\x00"), "components are not supported"},
 		{"size", make([]byte, ticketing.MaxModule+1), "at most 4194304 are allowed"},
 		{"nothing in it", []byte("\x00asm\x01\x00\x00\x00"), "no memory"},
-		{"cut off", small().module()[:40], "malformed"},
+		{"cut off", small().module()[:40], "have no code"},
 		{"order", with(func(b *build) { b.extra = append([]byte{1}, sized(smallTypes)...) }), "out of order"},
-		{"section 13", with(func(b *build) { b.extra = []byte{13, 1, 0} }), "unsupported kind 13"},
-		{"section 99", with(func(b *build) { b.extra = []byte{99, 1, 0} }), "unsupported kind 99"},
-		{"no memory", with(func(b *build) { b.memory = nil }), "no memory"},
+		{"section 13", with(func(b *build) { b.extra = []byte{13, 1, 0} }), "section of an unknown kind"},
+		{"section 99", with(func(b *build) { b.extra = []byte{99, 1, 0} }), "section of an unknown kind"},
+		{"no memory", with(func(b *build) { b.memory = nil }), "names the memory 0"},
 		{"two memories", with(func(b *build) { b.memory = []byte{2, 0, 1, 0, 1} }), "2 memories"},
 		{"shared memory", with(func(b *build) { b.memory = []byte{1, 3, 1, 1} }), "shared"},
 		{"64-bit memory", with(func(b *build) { b.memory = []byte{1, 4, 1} }), "64-bit"},
 		{"large memory", with(func(b *build) { b.memory = append([]byte{1, 0}, leb(257)...) }), "16448 KiB of memory"},
 		{"large table", with(func(b *build) { b.table = append([]byte{1, 0x70, 0}, leb(65_537)...) }), "65537 elements"},
-		{"two tables", with(func(b *build) { b.table = []byte{2, 0x70, 0, 1, 0x70, 0, 1} }), "2 tables"},
-		{"imported memory", with(func(b *build) { b.imports = vec(imported("env", "memory", 2, 0, 1)) }), `imports "memory" of "env"`},
+		{"imported memory", with(func(b *build) { b.imports = vec(imported("env", "memory", 2, 0, 1)) }), `imports the memory "memory" of "env"`},
 		{"imported table", with(func(b *build) { b.imports = vec(imported("ticketing", "t", 1, 0x70, 0, 1)) }), "only functions may be imported"},
 		{"imported global", with(func(b *build) { b.imports = vec(imported("ticketing", "g", 3, 0x7f, 0)) }), "only functions may be imported"},
-		{"other module", with(func(b *build) { b.imports = vec(imported("wasi_snapshot_preview1", "fd_write", 0, 0)) }), "wasi_snapshot_preview1"},
-		{"unknown import", with(func(b *build) { b.imports = vec(imported("ticketing", "kv_get", 0, 0)) }), `"kv_get", which ticketing/1 does not have`},
+		{"other module", with(func(b *build) { b.imports = vec(imported("env", "fd_write", 0, 0)) }), `"fd_write" of "env"`},
+		{"unknown import of WASI", with(func(b *build) { b.imports = vec(imported("wasi_snapshot_preview1", "fd_open", 0, 0)) }), `"fd_open"`},
+		{"WASI's signature", with(func(b *build) { b.imports = vec(imported("wasi_snapshot_preview1", "fd_write", 0, 0)) }), "wrong signature"},
+		{"unknown import", with(func(b *build) { b.imports = vec(imported("ticketing", "kv_got", 0, 0)) }), `"kv_got", which ticketing/1 does not have`},
 		{"import's signature", with(func(b *build) { b.imports = vec(imported("ticketing", "field", 0, 0)) }), `"field" with the wrong signature`},
 		{"no tk_eval", with(func(b *build) { b.exports = vec(exported("memory", 2, 0), exported("tk_buf", 0, 0)) }), `"tk_eval"`},
 		{"no tk_buf", with(func(b *build) { b.exports = vec(exported("memory", 2, 0), exported("tk_eval", 0, 1)) }), `"tk_buf"`},
@@ -151,18 +152,30 @@ func TestCheckRefuses(t *testing.T) {
 		{"tail call", evalBody([]byte{0}, 0x12, 0).module(), "tail calls"},
 		{"exceptions", evalBody([]byte{0}, 0x08, 0).module(), "exceptions"},
 		{"unknown instruction", evalBody([]byte{0}, 0xff).module(), "unknown instruction 0xff"},
-		{"types inside", evalBody([]byte{0}, 0x1a).module(), "malformed"},
-		{"unknown function", evalBody([]byte{0}, 0x10, 99).module(), "malformed"},
+		{"unknown function", evalBody([]byte{0}, 0x10, 99).module(), "names the function 99"},
+		{"import of the meter", with(func(b *build) { b.imports = vec(imported("ticketing_meter", "refill", 0, 2)) }), "ticketing_meter"},
 	} {
-		t.Run(tc.name, func(t *testing.T) { refused(t, h.Check(tc.module), tc.says) })
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := h.Check(tc.module)
+			refused(t, err, tc.says)
+		})
 	}
 }
 
-// A module that takes longer to compile than it may is refused.
-func TestCompileTimeIsBounded(t *testing.T) {
-	h := host.New(hosttest.NewSource(), host.Options{CompileTime: time.Nanosecond})
-	t.Cleanup(h.Close)
-	refused(t, h.Check(hosttest.Probe), "takes too long to compile")
+// What only the compiler sees is found when the module is compiled.
+func TestCompileRefusesWrongTypes(t *testing.T) {
+	wrong := evalBody([]byte{0}, 0x1a).module()
+	h := newHost(t, wrong, hosttest.Empty)
+	if _, err := h.Check(wrong); err != nil {
+		t.Errorf("Check: %v", err)
+	}
+	refused(t, h.Compile(t.Context(), ticketing.DigestOf(wrong)), "malformed")
+	if err := h.Compile(t.Context(), ticketing.DigestOf(hosttest.Empty)); err != nil {
+		t.Error(err)
+	}
+	if err := h.Compile(t.Context(), ticketing.DigestOf(hosttest.Trap)); ticketing.KindOf(err) != ticketing.NotFound {
+		t.Errorf("a module that is not there: %v", err)
+	}
 }
 
 // start runs before anything else, so the deadline has to hold for it too.
@@ -171,9 +184,10 @@ func TestLoopInStartFunction(t *testing.T) {
 		b.functions, b.start = []byte{3, 0, 1, 2}, []byte{2}
 		b.code = append(append([]byte{3}, b.code[1:]...), sized([]byte{0, 0x03, 0x40, 0x0c, 0, 0x0b, 0x0b})...)
 	})
-	h := host.New(hosttest.NewSource(module), host.Options{InitTime: 30 * time.Millisecond})
-	t.Cleanup(h.Close)
-	if err := h.Check(module); err != nil {
+	limits := limitsOf(time.Second, 30*time.Millisecond)
+	limits.InitFuel = 1e12
+	h := hostWith(t, host.Options{Usual: limits, Most: limits}, module)
+	if _, err := h.Check(module); err != nil {
 		t.Fatal(err)
 	}
 	refused(t, h.Prepare(t.Context(), ruleSet(1, uploaded("start", module, ""))), "failed to start (deadline)")
@@ -220,7 +234,7 @@ func FuzzCheck(f *testing.F) {
 	f.Cleanup(h.Close)
 	f.Fuzz(func(t *testing.T, module []byte) {
 		start := time.Now()
-		if err := h.Check(module); err != nil && ticketing.KindOf(err) != ticketing.Invalid {
+		if _, err := h.Check(module); err != nil && ticketing.KindOf(err) != ticketing.Invalid {
 			t.Errorf("%v", err)
 		}
 		if took := time.Since(start); took > 12*time.Second {

@@ -12,7 +12,7 @@ import (
 
 // Bounds of what a configuration may ask of the host.
 const (
-	maxSets     = 64       // of words, and as many of expressions
+	maxSets     = 64       // of words, and as many of expressions and of lists
 	maxPatterns = 256      // expressions of a configuration
 	maxPattern  = 1 << 10  // bytes of one expression
 	maxProgram  = 20_000   // instructions of all expressions
@@ -23,6 +23,7 @@ const (
 type sets struct {
 	words *words // nil if there are none
 	exprs []exprs
+	lists []map[string]struct{} // of folded entries
 	guest []byte
 }
 
@@ -39,6 +40,9 @@ func parseConfig(config []byte) (*sets, error) {
 		return nil, err
 	}
 	if err := s.parseRegex(members); err != nil {
+		return nil, err
+	}
+	if err := s.parseLists(members); err != nil {
 		return nil, err
 	}
 	guest, err := marshal(members)
@@ -117,6 +121,26 @@ func (s *sets) parseMatch(members map[string]json.RawMessage) error {
 	}
 	s.words, err = l.build(len(found))
 	return err
+}
+
+func (s *sets) parseLists(members map[string]json.RawMessage) error {
+	found, err := takeSets(members, "lists", "entries")
+	if err != nil {
+		return err
+	}
+	var f folder
+	for i, set := range found {
+		list := map[string]struct{}{}
+		for n, entry := range set.lists["entries"] {
+			folded := f.append(nil, entry)
+			if len(folded) == 0 {
+				return fmt.Errorf("lists[%d].entries[%d]: %q has nothing to look for", i, n, entry)
+			}
+			list[string(folded)] = struct{}{}
+		}
+		s.lists = append(s.lists, list)
+	}
+	return nil
 }
 
 // An exprs is one set of regular expressions. All of them in one say quickly that none hits.

@@ -7,15 +7,18 @@ import (
 	"time"
 
 	"ticketing"
+	"ticketing/plugins/compile"
 )
 
 // Options are the settings of a host. The zero value of a field means its default.
 type Options struct {
-	Log         *slog.Logger     // for what rules log (debug) and for failures; nil: nothing is logged
-	Now         func() time.Time // for deadlines and the rate of log lines, never for rules; nil: the system's clock
-	EvalTime    time.Duration    // for one call of an uploaded rule; 0: 20 ms
-	InitTime    time.Duration    // for starting an instance of an uploaded rule; 0: 2 s
-	CompileTime time.Duration    // for compiling an uploaded module; 0: 10 s
+	Log      *slog.Logger             // for what rules log (debug) and for failures; nil: nothing is logged
+	Now      func() time.Time         // for logs and breakers, never for rules; nil: the system's clock
+	Node     string                   // the name of this node, in usage and logs
+	Usual    ticketing.RuleLimits     // of a rule for which nobody sets any; zero fields: the server's own, see docs
+	Most     ticketing.RuleLimits     // that a rule can be allowed
+	Compiler *compile.Compiler        // compiles apart from this process; nil: modules are compiled here
+	Tripped  func(ticketing.RuleTrip) // told when a version fails too often, on the judge's goroutine: it must not wait; nil: nobody
 }
 
 func (o Options) withDefaults() Options {
@@ -25,15 +28,10 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.EvalTime == 0 {
-		o.EvalTime = 20 * time.Millisecond
+	if o.Tripped == nil {
+		o.Tripped = func(ticketing.RuleTrip) {}
 	}
-	if o.InitTime == 0 {
-		o.InitTime = 2 * time.Second
-	}
-	if o.CompileTime == 0 {
-		o.CompileTime = 10 * time.Second
-	}
+	o.Usual, o.Most = or(o.Usual, usual()), or(o.Most, most())
 	return o
 }
 
@@ -41,6 +39,9 @@ func (o Options) withDefaults() Options {
 type Host struct {
 	source ticketing.ModuleSource
 	opts   Options
+	began  time.Time
+	logs   *logs
+	books  *books
 
 	loading sync.Mutex // held while rules are loaded, so that nothing is compiled twice at a time
 
@@ -49,34 +50,32 @@ type Host struct {
 	versions map[versionKey]*version     // held: mu
 	rules    map[ruleKey]*loadedRule     // held: mu
 	kept     [2]map[*loadedRule]struct{} // held: mu; what the latest and the previous prepared set use
+	joints   [2]*joint                   // held: mu; of the kept sets
 	latest   uint64                      // held: mu; the generation of kept[0]
 }
 
-var _ ticketing.RuleEngine = (*Host)(nil)
+var (
+	_ ticketing.RuleEngine  = (*Host)(nil)
+	_ ticketing.RuleConsole = (*Host)(nil)
+	_ ticketing.Replayer    = (*Host)(nil)
+)
 
 // New returns a host that takes modules from source.
 func New(source ticketing.ModuleSource, opts Options) *Host {
-	return &Host{
+	h := &Host{
 		source:   source,
 		opts:     opts.withDefaults(),
+		began:    time.Now(),
 		versions: map[versionKey]*version{},
 		rules:    map[ruleKey]*loadedRule{},
 	}
+	h.logs = newLogs(h.opts.Log)
+	h.books = &books{host: h, accounts: map[accountKey]*account{}}
+	return h
 }
 
-// Check implements ticketing.RuleEngine. It inspects the module and compiles it under the deadline for compiling.
-func (h *Host) Check(module []byte) error {
-	const op = "host.Check"
-	if err := inspect(module); err != nil {
-		return ticketing.Wrap(op, err)
-	}
-	v, err := h.compile(versionKey{digest: ticketing.DigestOf(module)}, module)
-	if err != nil {
-		return ticketing.Wrap(op, err)
-	}
-	v.close()
-	return nil
-}
+// clock is the time since the host was made, in ns, which never goes back. It is half as dear as [time.Now].
+func (h *Host) clock() int64 { return int64(time.Since(h.began)) }
 
 // Prepare implements ticketing.RuleEngine. The set becomes the latest one; the one before stays loaded as standby, and
 // what only older ones and no judge uses is closed. A set that cannot be prepared changes nothing.
@@ -85,30 +84,19 @@ func (h *Host) Prepare(ctx context.Context, set ticketing.RuleSet) error {
 	if len(set.Rules) > ticketing.MaxRules {
 		return ticketing.Wrap(op, invalid("A rule set has at most %d rules.", ticketing.MaxRules))
 	}
-	rules, err := h.acquire(ctx, set)
+	casts, err := h.acquire(ctx, set)
 	if err != nil {
 		return ticketing.Wrap(op, err)
 	}
-	for i := range rules {
-		if err := h.try(&set.Rules[i], rules[i]); err != nil {
-			h.release(rules)
-			return ticketing.Wrap(op, err)
-		}
-	}
-	h.keep(set.Generation, rules)
-	return nil
-}
-
-// try starts one instance of a rule, to see that its configuration is accepted.
-func (h *Host) try(rule *ticketing.Rule, l *loadedRule) error {
-	if l == nil {
-		return nil
-	}
-	in, err := l.start(h, newCall(h, rule, l.sets))
+	trial := set
+	trial.Generation = 0
+	j, err := newJudge(h, trial, casts) // to see that every configuration is accepted
 	if err != nil {
-		return named(rule, err)
+		h.release(casts)
+		return ticketing.Wrap(op, err)
 	}
-	in.close()
+	j.stop()
+	h.keep(set.Generation, casts, j.view.joint)
 	return nil
 }
 
@@ -124,17 +112,25 @@ func named(rule *ticketing.Rule, err error) error {
 	return &ticketing.Error{Kind: ticketing.Invalid, Msg: "The rule " + rule.Name + " cannot be used: " + msg, Err: err}
 }
 
-// Open implements ticketing.RuleEngine. A set that was not prepared is loaded first.
+// Open implements ticketing.RuleEngine. A set that was not prepared is loaded first. One of generation 0 is a trial: what its
+// judge does is not counted in the usage and trips no breaker.
 func (h *Host) Open(ctx context.Context, set ticketing.RuleSet) (ticketing.Judge, error) {
-	const op = "host.Open"
-	rules, err := h.acquire(ctx, set)
+	j, err := h.open(ctx, set)
 	if err != nil {
-		return nil, ticketing.Wrap(op, err)
+		return nil, ticketing.Wrap("host.Open", err)
 	}
-	j, err := newJudge(h, set, rules)
+	return j, nil
+}
+
+func (h *Host) open(ctx context.Context, set ticketing.RuleSet) (*judge, error) {
+	casts, err := h.acquire(ctx, set)
 	if err != nil {
-		h.release(rules)
-		return nil, ticketing.Wrap(op, err)
+		return nil, err
+	}
+	j, err := newJudge(h, set, casts)
+	if err != nil {
+		h.release(casts)
+		return nil, err
 	}
 	return j, nil
 }
@@ -146,7 +142,7 @@ func (h *Host) Close() {
 	var unused []*version
 	for i := range h.kept {
 		unused = append(unused, h.drop(h.kept[i])...)
-		h.kept[i] = nil
+		h.kept[i], h.joints[i] = nil, nil
 	}
 	h.mu.Unlock()
 	closeAll(unused)

@@ -33,9 +33,19 @@ func newHost(t testing.TB, modules ...[]byte) *host.Host {
 // hurried returns a host whose rules have the given time per call.
 func hurried(t testing.TB, eval time.Duration, modules ...[]byte) *host.Host {
 	t.Helper()
-	h := host.New(hosttest.NewSource(modules...), host.Options{EvalTime: eval, InitTime: max(eval, 2*time.Second)})
+	return hostWith(t, host.Options{Usual: limitsOf(eval, 10*time.Second), Most: limitsOf(max(eval, 10*time.Second), 10*time.Second)}, modules...)
+}
+
+func hostWith(t testing.TB, opts host.Options, modules ...[]byte) *host.Host {
+	t.Helper()
+	h := host.New(hosttest.NewSource(modules...), opts)
 	t.Cleanup(h.Close)
 	return h
+}
+
+// limitsOf bounds the time of a call and of a start.
+func limitsOf(eval, start time.Duration) ticketing.RuleLimits {
+	return ticketing.RuleLimits{WallMicros: uint32(eval.Microseconds()), InitMicros: uint32(start.Microseconds())}
 }
 
 // open returns a judge over rules with the given modules.

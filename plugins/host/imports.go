@@ -2,31 +2,36 @@ package host
 
 import (
 	"context"
-	"crypto/sha256"
-	"log/slog"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
 	"ticketing/plugins/abi"
+	"ticketing/plugins/meter"
 )
 
 // An importFunc is one import. It reads its arguments from stack and leaves its result, if it has one, in stack[0].
 type importFunc func(c *call, memory api.Memory, stack []uint64)
 
-// importFuncs returns the imports by name.
+// importFuncs returns the imports of [abi.Module] by name.
 func importFuncs() map[string]importFunc {
 	return map[string]importFunc{
 		abi.ImportField:      importField,
 		abi.ImportMatch:      importMatch,
+		abi.ImportMatchAll:   importMatchAll,
 		abi.ImportRegex:      importRegex,
+		abi.ImportNorm:       importNorm,
+		abi.ImportHash:       importHash,
+		abi.ImportListHas:    importListHas,
 		abi.ImportLabel:      importLabel,
 		abi.ImportDetail:     importDetail,
 		abi.ImportLog:        importLog,
 		abi.ImportCounterAdd: importCounterAdd,
+		abi.ImportKVGet:      importKVGet,
+		abi.ImportKVPut:      importKVPut,
+		abi.ImportRandom:     importRandom,
 		abi.ImportNow:        importNow,
 	}
 }
@@ -48,20 +53,56 @@ func (c *callContext) Value(key any) any {
 	return nil
 }
 
-// provideImports makes the host's module in a runtime.
-func provideImports(ctx context.Context, r wazero.Runtime) error {
-	funcs := importFuncs()
-	b := r.NewHostModuleBuilder(abi.Module)
-	for _, s := range abi.Imports() {
-		f := funcs[s.Name]
-		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
-			c := ctx.Value(callKey{}).(*call)
-			c.enter()
-			f(c, m.Memory(), stack)
-		}), valueTypes(s.Params), valueTypes(s.Results)).Export(s.Name)
+// callOf finds the call in the context that the engine hands on. It is the one that the instance was called with; should the engine
+// ever wrap it, the slower way does.
+func callOf(ctx context.Context) *call {
+	if c, ok := ctx.(*callContext); ok {
+		return c.call
 	}
-	_, err := b.Instantiate(ctx)
-	return err
+	return ctx.Value(callKey{}).(*call)
+}
+
+// provideImports makes the host's modules in a runtime, with the functions that a module wants.
+func provideImports(ctx context.Context, r wazero.Runtime, m *meter.Module) error {
+	wanted := map[string]bool{}
+	for _, i := range m.Imports {
+		wanted[i.Module+" "+i.Name] = true
+	}
+	for _, of := range []struct {
+		module string
+		all    []abi.Signature
+		funcs  map[string]importFunc
+	}{
+		{abi.Module, abi.Imports(), importFuncs()},
+		{abi.WASIModule, abi.WASIImports(), wasiFuncs()},
+		{meter.Namespace, []abi.Signature{{Name: meter.Refill}}, map[string]importFunc{meter.Refill: nil}},
+	} {
+		b, some := r.NewHostModuleBuilder(of.module), false
+		for _, s := range of.all {
+			f, fuel := of.funcs[s.Name], of.module == meter.Namespace
+			if !fuel && !wanted[of.module+" "+s.Name] {
+				continue
+			}
+			some = true
+			run := func(ctx context.Context, m api.Module, stack []uint64) {
+				c := callOf(ctx)
+				c.enter()
+				f(c, m.Memory(), stack)
+				c.leave()
+			}
+			if fuel {
+				run = func(ctx context.Context, _ api.Module, _ []uint64) { callOf(ctx).refill() }
+			}
+			b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(run), valueTypes(s.Params), valueTypes(s.Results)).Export(s.Name)
+		}
+		if !some {
+			continue
+		}
+		if _, err := b.Instantiate(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func valueTypes(types []abi.ValueType) []api.ValueType {
@@ -85,79 +126,56 @@ func (c *call) bytes(memory api.Memory, ptr, n uint64) []byte {
 	return b
 }
 
-func importField(c *call, memory api.Memory, stack []uint64) {
-	if c.view == nil {
-		stack[0] = code(abi.Denied)
-		return
+// give copies a value to the guest if it fits in limit bytes, and returns its length.
+func (c *call) give(memory api.Memory, ptr uint64, limit int32, value []byte) uint64 {
+	if len(value) <= int(limit) {
+		copy(c.bytes(memory, ptr, uint64(len(value))), value)
 	}
-	id, ptr, limit := uint32(stack[0]), stack[1], int32(stack[2])
-	f := c.view.field(id)
+	return api.EncodeI32(int32(len(value)))
+}
+
+// see returns a field that the rule may see and the item has, or why there is none.
+func (c *call) see(id uint32) (*abi.Field, abi.ErrorCode) {
 	switch {
-	case id == 0 || id >= uint32(abi.FieldEnd) || limit < 0:
-		stack[0] = code(abi.BadArgument)
-		return
-	case f == nil:
-		stack[0] = code(abi.NoEntry)
+	case c.view == nil:
+		return nil, abi.Denied
+	case id == 0 || id >= uint32(abi.FieldEnd):
+		return nil, abi.BadArgument
+	case !c.loaded.version.fields.Has(abi.FieldID(id)):
+		return nil, abi.Denied
+	}
+	f := c.view.field(id)
+	if f == nil {
+		return nil, abi.NoEntry
+	}
+	return f, 0
+}
+
+// seeText is see for texts.
+func (c *call) seeText(id uint32) (*abi.Field, abi.ErrorCode) {
+	f, e := c.see(id)
+	if e == 0 && f.Type != abi.TypeText {
+		return nil, abi.BadArgument
+	}
+	return f, e
+}
+
+func importField(c *call, memory api.Memory, stack []uint64) {
+	ptr, limit := stack[1], int32(stack[2])
+	f, e := c.see(uint32(stack[0]))
+	if e == 0 && limit < 0 {
+		e = abi.BadArgument
+	}
+	if e != 0 {
+		stack[0] = code(e)
 		return
 	}
 	n := f.Len()
 	if n <= int(limit) {
+		c.charge(n / 16)
 		f.AppendValue(c.bytes(memory, ptr, uint64(n))[:0])
 	}
 	stack[0] = api.EncodeI32(int32(n))
-}
-
-// searchField returns the text that match and regex look at; if there is none it leaves the result in stack.
-func (c *call) searchField(stack []uint64, sets int) *abi.Field {
-	if c.view == nil {
-		stack[0] = code64(abi.Denied)
-		return nil
-	}
-	set, id := uint32(stack[0]), uint32(stack[1])
-	if uint64(set) >= uint64(sets) || id == 0 || id >= uint32(abi.FieldEnd) {
-		stack[0] = code64(abi.BadArgument)
-		return nil
-	}
-	f := c.view.field(id)
-	switch {
-	case f == nil:
-		stack[0] = code64(abi.NoEntry)
-		return nil
-	case f.Type != abi.TypeText:
-		stack[0] = code64(abi.BadArgument)
-		return nil
-	}
-	return f
-}
-
-func importMatch(c *call, _ api.Memory, stack []uint64) {
-	w := c.sets.words
-	sets := 0
-	if w != nil {
-		sets = w.sets
-	}
-	set := uint32(stack[0])
-	f := c.searchField(stack, sets)
-	if f == nil {
-		return
-	}
-	for i, id := range searched {
-		if id != f.ID {
-			continue
-		}
-		if !c.scanned[i] {
-			c.scanned[i] = true
-			c.view.scan(w, f, c.hits[i])
-		}
-		stack[0] = uint64(c.view.origin(f, c.hits[i][set]))
-	}
-}
-
-func importRegex(c *call, _ api.Memory, stack []uint64) {
-	set := uint32(stack[0])
-	if f := c.searchField(stack, len(c.sets.exprs)); f != nil {
-		stack[0] = uint64(c.sets.exprs[set].find(f.Text))
-	}
 }
 
 func importLabel(c *call, memory api.Memory, stack []uint64) {
@@ -175,6 +193,7 @@ func importLabel(c *call, memory api.Memory, stack []uint64) {
 		stack[0] = code(abi.BadArgument)
 		return
 	}
+	c.write(len(label))
 	c.labels = append(c.labels, string(label))
 	stack[0] = 0
 }
@@ -188,49 +207,30 @@ func importDetail(c *call, memory api.Memory, stack []uint64) {
 	if len(detail) > abi.MaxDetail {
 		c.stop("bad output: detail")
 	}
+	c.write(len(detail))
 	c.detail = strings.ToValidUTF8(string(detail), "\uFFFD")
 	stack[0] = 0
 }
 
 func importLog(c *call, memory api.Memory, stack []uint64) {
-	line := c.bytes(memory, stack[1], stack[2])
-	if c.mayLog(len(line)) && c.log.Enabled(context.Background(), slog.LevelDebug) {
-		c.log.Debug("rule", "rule", c.rule.Name, "version", c.rule.Version, "level", int32(stack[0]), "line", strings.ToValidUTF8(string(line), "\uFFFD"))
-	}
-}
-
-func importCounterAdd(c *call, _ api.Memory, stack []uint64) {
-	ns, id, delta, window := uint32(stack[0]), uint32(stack[1]), int64(stack[2]), int32(stack[3])
-	switch {
-	case c.view == nil:
-		stack[0] = code64(abi.Denied)
-		return
-	case c.state == nil:
-		stack[0] = code64(abi.Unavailable)
-		return
-	case delta > abi.MaxDelta || delta < -abi.MaxDelta || window < 1 || window > abi.MaxWindow, id == 0 || id >= uint32(abi.FieldEnd):
-		stack[0] = code64(abi.BadArgument)
-		return
-	}
-	f := c.view.field(id)
-	if f == nil {
-		stack[0] = code64(abi.NoEntry)
-		return
-	}
-	start := len(c.keys)
-	if f.Len() > abi.MaxKey {
-		sum := sha256.Sum256(f.AppendValue(nil))
-		c.keys = append(c.keys, sum[:]...)
-	} else {
-		c.keys = f.AppendValue(c.keys)
-	}
-	sum := c.state.AddCounter(c.rule.Name, ns, c.keys[start:], delta, time.Duration(window)*time.Second, c.view.item.At)
-	stack[0] = uint64(max(sum, 0))
+	c.line(uint32(stack[0]), c.bytes(memory, stack[1], stack[2]))
 }
 
 func importNow(c *call, _ api.Memory, stack []uint64) {
+	stack[0] = uint64(c.now())
+}
+
+// now is the event's time in ms, 0 while the instance starts and for a rule that may not tell the time.
+func (c *call) now() int64 {
+	if c.view == nil || !c.loaded.version.can.Has(abi.CanTellTime) {
+		return 0
+	}
+	return c.view.item.At.UnixMilli()
+}
+
+func importRandom(c *call, _ api.Memory, stack []uint64) {
 	stack[0] = 0
 	if c.view != nil {
-		stack[0] = uint64(c.view.item.At.UnixMilli())
+		stack[0] = c.random.next(c.view.seed, c.rule)
 	}
 }

@@ -154,8 +154,8 @@ func TestMatchAndRegex(t *testing.T) {
 func TestLogGoesToTheLogger(t *testing.T) {
 	var out bytes.Buffer
 	h := host.New(hosttest.NewSource(hosttest.Probe), host.Options{
-		EvalTime: 10 * time.Second,
-		Log:      slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Usual: limitsOf(10*time.Second, 10*time.Second), Most: limitsOf(10*time.Second, 10*time.Second),
+		Log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	t.Cleanup(h.Close)
 	j := openIn(t, h, ruleSet(1, uploaded("probe", hosttest.Probe, "")))

@@ -7,7 +7,9 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"ticketing"
 	"ticketing/plugins/abi"
+	"ticketing/plugins/meter"
 )
 
 // An instance is one running copy of a module.
@@ -17,74 +19,96 @@ type instance struct {
 	eval   api.Function
 	ctx    context.Context // of all calls; holds the call
 	buffer uint32
-	room   int // bytes of the buffer
+	room   int    // bytes of the buffer
+	begun  uint32 // bytes of memory that it had when it was ready
 	stack  [2]uint64
 }
 
 func (in *instance) close() { in.module.Close(context.Background()) }
 
 // start makes an instance and initializes it. Faults are Invalid, and say what the module or the configuration did.
-func (l *loadedRule) start(h *Host, c *call) (*instance, error) {
+func (l *loadedRule) start(c *call) (*instance, error) {
 	c.begin(nil, nil)
 	in := &instance{ctx: &callContext{context.Background(), c}}
-	err := c.limit.run(in.ctx, h.opts.InitTime, func(ctx context.Context) error { return in.init(ctx, l) })
+	err := in.init(c)
 	if err == nil {
+		in.begun = in.memory.Size()
 		return in, nil
 	}
 	if in.module != nil {
-		in.close()
+		defer in.close()
 	}
-	if e, ok := err.(*refusal); ok {
-		return nil, invalid("%s.", e.text)
+	if r, ok := err.(*refusal); ok {
+		return nil, &ticketing.Error{Kind: ticketing.Invalid, Msg: r.text + ".", Err: r}
 	}
-	return nil, invalid("its module failed to start (%s).", c.reason(err))
+	return nil, invalid("its module failed to start (%s).", c.reason(err, in.full(l)))
+}
+
+// full reports whether the instance uses most of the memory that it may have.
+func (in *instance) full(l *loadedRule) bool {
+	return in.module != nil && uint64(in.memory.Size()) > uint64(l.version.pages)*pageSize/4*3
 }
 
 // A refusal is a fault while an instance starts that is not a failure of a call.
-type refusal struct{ text string }
+type refusal struct {
+	text   string
+	config bool // it is about the configuration
+}
 
 func (r *refusal) Error() string { return r.text }
 
-// init runs everything that comes before the first item.
-func (in *instance) init(ctx context.Context, l *loadedRule) (err error) {
+// init runs everything that comes before the first item, under one account of fuel and time.
+func (in *instance) init(c *call) (err error) {
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
-	if in.module, err = l.version.runtime.InstantiateModule(ctx, l.version.module, config); err != nil {
+	v := c.loaded.version
+	if in.module, err = v.runtime.InstantiateModule(in.ctx, v.code, config); err != nil {
 		in.module = nil
 		return err
 	}
 	in.memory, in.eval = in.module.Memory(), in.module.ExportedFunction(abi.ExportEval)
-	if f := in.module.ExportedFunction(abi.ExportInitialize); f != nil {
-		if _, err := f.Call(ctx); err != nil {
-			return err
+	c.tank.open(in.module, c.limits.CallDepth)
+	c.tank.start(c.limits.InitFuel, c.clock(), initTime(&c.limits))
+	for _, name := range []string{meter.StartExport, abi.ExportInitialize} {
+		if f := in.module.ExportedFunction(name); f != nil {
+			if _, err := f.Call(in.ctx); err != nil {
+				return err
+			}
 		}
 	}
-	buffer, err := in.module.ExportedFunction(abi.ExportBuffer).Call(ctx)
+	buffer, err := in.module.ExportedFunction(abi.ExportBuffer).Call(in.ctx)
 	if err != nil {
 		return err
 	}
 	in.buffer, in.room = uint32(buffer[0]>>32), int(uint32(buffer[0]))
 	if uint64(in.buffer)+uint64(in.room) > uint64(in.memory.Size()) || in.room < abi.MinBuffer {
-		return &refusal{"its module has an input buffer that is too small or outside of its memory"}
+		return &refusal{text: "its module has an input buffer that is too small or outside of its memory"}
 	}
 	in.room = min(in.room, abi.MaxFrame)
-	return in.configure(ctx, l.sets.guest)
+	if err := in.configure(c.loaded.sets.guest); err != nil {
+		return err
+	}
+	if c.tank.dry() {
+		c.failure = failedFuel
+		return errStopped
+	}
+	return nil
 }
 
 // configure gives the instance its configuration.
-func (in *instance) configure(ctx context.Context, config []byte) error {
+func (in *instance) configure(config []byte) error {
 	f := in.module.ExportedFunction(abi.ExportInit)
 	if f == nil {
 		return nil
 	}
 	if len(config) > in.room || !in.memory.Write(in.buffer, config) {
-		return &refusal{"its configuration is larger than the module's input buffer"}
+		return &refusal{"its configuration is larger than the module's input buffer", true}
 	}
-	result, err := f.Call(ctx, uint64(in.buffer), uint64(len(config)))
+	result, err := f.Call(in.ctx, uint64(in.buffer), uint64(len(config)))
 	if err != nil {
 		return err
 	}
 	if code := int32(result[0]); code != 0 {
-		return &refusal{"its module refuses the configuration (code " + strconv.Itoa(int(code)) + ")"}
+		return &refusal{"its module refuses the configuration (code " + strconv.Itoa(int(code)) + ")", true}
 	}
 	return nil
 }

@@ -1,165 +1,154 @@
 package host
 
 import (
-	"strconv"
-
 	"ticketing"
-	"ticketing/plugins/abi"
 )
 
-// recycleAt is the size of memory, in bytes, from which an instance is replaced.
-const recycleAt = maxPages * pageSize / 4 * 3
+// failedQuarantine is the failure of a rule none of whose versions may judge.
+const failedQuarantine = "quarantined"
 
 // A judge is one goroutine's instances of a rule set.
 type judge struct {
 	host  *Host
-	rules []*judgeRule
-	held  []*loadedRule
+	rules []judgeRule
+	casts []cast
 	view  view
+	now   int64 // of the host's clock, when the last call ended
 }
 
-// A judgeRule is one rule of a judge.
+// A judgeRule is one rule of a judge. What it does not have is nil.
 type judgeRule struct {
-	host   *Host
-	rule   ticketing.Rule
-	loaded *loadedRule
-	call   *call
-	in     *instance // nil after a failure, until the next call
-	late   bool      // the last item's call hit the deadline
+	rule           ticketing.Rule
+	active, canary *contender // one of them judges
+	previous       *contender // judges what active failed on; started when it is first needed
+	shadow         *contender
 }
 
-// newJudge starts an instance of every rule. The judge takes over the references.
-func newJudge(h *Host, set ticketing.RuleSet, loaded []*loadedRule) (*judge, error) {
-	j := &judge{host: h, held: loaded}
-	for i, l := range loaded {
-		if l == nil {
+// newJudge starts an instance of every rule. The judge takes over the references of acquire, unless there is an error.
+func newJudge(h *Host, set ticketing.RuleSet, casts []cast) (*judge, error) {
+	j := &judge{host: h, casts: casts}
+	j.view.joint = h.joint(casts)
+	for i := range set.Rules {
+		if set.Rules[i].Active.IsZero() {
 			continue
 		}
-		r := &judgeRule{host: h, rule: set.Rules[i], loaded: l}
-		r.call = newCall(h, &r.rule, l.sets)
-		in, err := l.start(h, r.call)
-		if err != nil {
-			j.stop()
-			return nil, named(&r.rule, err)
+		j.rules = append(j.rules, judgeRule{rule: set.Rules[i]})
+		r, c := &j.rules[len(j.rules)-1], &casts[i]
+		for _, s := range []struct {
+			seat
+			to **contender
+		}{
+			{seat{roleActive, r.rule.Version, c.active}, &r.active},
+			{seat{roleActive, r.rule.PrevVersion, c.previous}, &r.previous},
+			{seat{roleCanary, candidateVersion(r.rule.Canary), c.canary}, &r.canary},
+			{seat{roleShadow, candidateVersion(r.rule.Shadow), c.shadow}, &r.shadow},
+		} {
+			*s.to = h.contender(&j.view, &r.rule, s.seat, h.books.open(&r.rule, s.seat, set.Generation))
+			if *s.to == nil || s.to == &r.previous {
+				continue
+			}
+			if err := (*s.to).start(&j.view); err != nil {
+				j.stop()
+				return nil, named(&r.rule, err)
+			}
 		}
-		r.in = in
-		j.rules = append(j.rules, r)
 	}
 	return j, nil
 }
 
+func candidateVersion(c *ticketing.Candidate) string {
+	if c == nil {
+		return ""
+	}
+	return c.Version
+}
+
 // Judge implements ticketing.Judge.
 func (j *judge) Judge(item *ticketing.Item, state ticketing.RuleState) ticketing.Judgement {
+	out := ticketing.Judgement{Outcomes: make([]ticketing.RuleOutcome, 0, len(j.rules))}
+	j.judge(item, state, &out)
+	return out
+}
+
+// judge appends to the outcomes of a judgement.
+func (j *judge) judge(item *ticketing.Item, state ticketing.RuleState, out *ticketing.Judgement) {
 	j.view.show(item)
-	outcomes := make([]ticketing.RuleOutcome, 0, len(j.rules))
-	for _, r := range j.rules {
-		if r.rule.Applies(item.Kind) {
-			outcomes = append(outcomes, r.judge(&j.view, state))
+	j.now = j.host.clock()
+	for i := range j.rules {
+		r := &j.rules[i]
+		if !r.rule.Applies(item.Kind) {
+			continue
+		}
+		n := len(out.Outcomes)
+		out.Outcomes = append(out.Outcomes, ticketing.RuleOutcome{})
+		o := &out.Outcomes[n]
+		// The shadow comes first, on a state that is then put back: so neither sees what the other writes.
+		shadows := len(out.Shadows)
+		if r.shadow != nil {
+			out.Shadows = append(out.Shadows, ticketing.ShadowOutcome{})
+			r.shadow.rehearse(j, state, &out.Shadows[shadows].RuleOutcome)
+		}
+		if reads := r.judge(j, state, o); reads != nil {
+			for len(out.Reads) < n {
+				out.Reads = append(out.Reads, nil)
+			}
+			out.Reads = append(out.Reads, reads)
+		}
+		if r.shadow != nil {
+			out.Shadows[shadows].Actual = o.Action
 		}
 	}
-	return ticketing.Judgement{Outcomes: outcomes}
+	for len(out.Reads) > 0 && len(out.Reads) < len(out.Outcomes) {
+		out.Reads = append(out.Reads, nil)
+	}
+}
+
+// rehearse judges on a state that is put back as it was.
+func (c *contender) rehearse(j *judge, state ticketing.RuleState, o *ticketing.RuleOutcome) {
+	if state != nil {
+		defer state.Rewind(state.Mark())
+	}
+	c.judge(j, state, o)
+}
+
+// judge asks the version whose turn it is, and if that fails, the last good one.
+func (r *judgeRule) judge(j *judge, state ticketing.RuleState, o *ticketing.RuleOutcome) (reads []byte) {
+	first, second := r.active, r.previous
+	if r.canary != nil && r.rule.Canary.Chosen(r.rule.Name, j.view.item.Author.ID) {
+		first, second = r.canary, r.active
+	}
+	if first == nil {
+		*o = ticketing.RuleOutcome{
+			Rule: r.rule.Name, Version: r.rule.Version, Digest: r.rule.Active, Config: ticketing.DigestOf(r.rule.Config),
+			Failure: failedQuarantine, Action: onFailure(r.rule.OnFailure),
+		}
+		return nil
+	}
+	reads = first.judge(j, state, o)
+	if o.Failure == "" || second == nil {
+		return reads
+	}
+	why := o.Failure
+	reads = second.judge(j, state, o)
+	o.FellBack = why
+	return reads
 }
 
 // Close implements ticketing.Judge.
 func (j *judge) Close() {
 	j.stop()
-	j.host.release(j.held)
-	j.held, j.rules = nil, nil
+	j.host.release(j.casts)
+	j.casts, j.rules = nil, nil
 }
 
 func (j *judge) stop() {
-	for _, r := range j.rules {
-		r.discard()
-	}
-}
-
-func (r *judgeRule) discard() {
-	if r.in != nil {
-		r.in.close()
-		r.in = nil
-	}
-}
-
-// judge asks one rule.
-func (r *judgeRule) judge(v *view, state ticketing.RuleState) ticketing.RuleOutcome {
-	o := ticketing.RuleOutcome{Rule: r.rule.Name, Version: r.rule.Version, Digest: r.rule.Active}
-	verdict, failure := r.ask(v, state)
-	if failure != "" {
-		r.discard()
-		o.Failure, o.Action = failure, onFailure(r.rule.OnFailure)
-		r.host.opts.Log.Debug("rule failed", "rule", r.rule.Name, "version", r.rule.Version, "item", v.item.ID, "failure", failure)
-		return o
-	}
-	o.Abstain, o.Action, o.Score = verdict.Status == abi.StatusAbstain, verdict.Action, verdict.Score
-	o.Severe, o.Code, o.Labels, o.Detail = verdict.Severity, verdict.Code, r.call.labels, r.call.detail
-	if r.in.memory.Size() > recycleAt {
-		r.discard()
-	}
-	return o
-}
-
-func onFailure(p ticketing.FailurePolicy) ticketing.Action {
-	switch p {
-	case ticketing.FailAllow:
-		return ticketing.ActionNone
-	case ticketing.FailReject:
-		return ticketing.ActionReject
-	default:
-		return ticketing.ActionHold
-	}
-}
-
-// ask runs the rule on an item. failure says in a few words what went wrong. A busy machine may lose the time of a whole
-// call, so one that hits the deadline is tried once more, unless the item before had the same trouble.
-func (r *judgeRule) ask(v *view, state ticketing.RuleState) (verdict abi.Verdict, failure string) {
-	verdict, failure = r.attempt(v, state)
-	if failure == failedLate && !r.late {
-		r.discard()
-		verdict, failure = r.attempt(v, state)
-	}
-	r.late = failure == failedLate
-	return verdict, failure
-}
-
-// attempt runs one call, with a fresh instance if the last one failed. What a failed call counted is taken back.
-func (r *judgeRule) attempt(v *view, state ticketing.RuleState) (verdict abi.Verdict, failure string) {
-	defer func() {
-		if p := recover(); p != nil { // a fault of ours or of the state: the item is held, the node lives
-			r.host.opts.Log.Error("a rule's call failed in the host", "rule", r.rule.Name, "panic", p)
-			verdict, failure = abi.Verdict{}, "host error"
+	for i := range j.rules {
+		r := &j.rules[i]
+		for _, c := range []*contender{r.active, r.canary, r.previous, r.shadow} {
+			if c != nil {
+				c.close()
+				j.host.books.close(c.tally)
+			}
 		}
-	}()
-	if r.in == nil {
-		in, err := r.loaded.start(r.host, r.call)
-		if err != nil {
-			r.host.opts.Log.Debug("rule does not start", "rule", r.rule.Name, "err", err)
-			return verdict, "cannot start"
-		}
-		r.in = in
 	}
-	r.call.begin(v, state)
-	if verdict, failure = r.eval(v); failure != "" {
-		r.call.undo()
-	}
-	return verdict, failure
-}
-
-// eval calls tk_eval.
-func (r *judgeRule) eval(v *view) (abi.Verdict, string) {
-	in, frame := r.in, v.frameFor(r.in.room)
-	if !in.memory.Write(in.buffer, frame) {
-		return abi.Verdict{}, "bad pointer"
-	}
-	in.stack[0], in.stack[1] = uint64(in.buffer), uint64(len(frame))
-	if err := r.call.limit.call(in.ctx, in.eval, in.stack[:], r.host.opts.EvalTime); err != nil {
-		return abi.Verdict{}, r.call.reason(err)
-	}
-	verdict, err := abi.UnpackVerdict(in.stack[0])
-	switch {
-	case err != nil:
-		return abi.Verdict{}, "bad output: " + err.Error()
-	case verdict.Status == abi.StatusError:
-		return abi.Verdict{}, "guest error " + strconv.FormatUint(uint64(verdict.Code), 10)
-	}
-	return verdict, ""
 }

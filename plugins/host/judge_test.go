@@ -7,6 +7,7 @@ import (
 
 	"ticketing"
 	"ticketing/plugins/abi"
+	"ticketing/plugins/host"
 	"ticketing/plugins/host/hosttest"
 	"ticketing/plugins/memstate"
 )
@@ -127,27 +128,37 @@ func TestOutcomesAreTheCallers(t *testing.T) {
 	}
 }
 
-// A rule that never comes back costs its time twice on the first item, and once on those that follow.
+// endless is limits under which fuel does not run out before the time.
+func endless(eval time.Duration) host.Options {
+	l := limitsOf(eval, 10*time.Second)
+	l.Fuel, l.InitFuel = 1e12, 1e12
+	return host.Options{Usual: l, Most: l}
+}
+
+// A rule that never comes back costs its time twice on the first item, and once on those that follow. One without loops, which
+// would call for years, is no better off.
 func TestDeadline(t *testing.T) {
-	set := ruleSet(1, uploaded("loop", hosttest.Loop, ""), trusted("hold", hosttest.HoldAll, ""))
-	j := openIn(t, hurried(t, 20*time.Millisecond, hosttest.Loop, hosttest.HoldAll), set)
-	for range 3 {
-		start := time.Now()
-		o := j.Judge(comment("x"), nil).Outcomes
-		if took := time.Since(start); took > time.Second { // it is about 40 ms; the machine may be busy
-			t.Errorf("took %v", took)
-		}
-		if o[0].Failure != "deadline" || o[0].Action != ticketing.ActionHold || o[1].Code != 8 {
-			t.Fatalf("%+v", o)
+	for _, module := range [][]byte{hosttest.Loop, hosttest.Bomb} {
+		set := ruleSet(1, uploaded("slow", module, ""), trusted("hold", hosttest.HoldAll, ""))
+		j := openIn(t, hostWith(t, endless(20*time.Millisecond), module, hosttest.HoldAll), set)
+		for range 3 {
+			o := j.Judge(comment("x"), nil).Outcomes
+			if o[0].Failure != "deadline" || o[0].Action != ticketing.ActionHold || o[1].Code != 8 {
+				t.Fatalf("%+v", o)
+			}
 		}
 	}
 }
 
-// A guest without loops is noticed only when it returns, but it is noticed.
-func TestDeadlineWithoutLoops(t *testing.T) {
-	j := openIn(t, hurried(t, time.Millisecond, hosttest.Bomb), ruleSet(1, uploaded("bomb", hosttest.Bomb, "")))
-	if o := one(t, j, comment("x"), nil); o.Failure != "deadline" {
-		t.Errorf("%+v", o)
+// Without the time the fuel ends them, at the same unit every time.
+func TestFuelRunsOut(t *testing.T) {
+	for _, module := range [][]byte{hosttest.Loop, hosttest.Bomb} {
+		j := open(t, []ticketing.Rule{uploaded("slow", module, "")}, module)
+		for range 2 {
+			if o := one(t, j, comment("x"), nil); o.Failure != "fuel" || o.Fuel != 10_000_000 || o.Action != ticketing.ActionHold {
+				t.Errorf("%+v", o)
+			}
+		}
 	}
 }
 
@@ -163,10 +174,11 @@ func TestEndlessHostCallsEnd(t *testing.T) {
 	}
 }
 
-func TestStackOverflow(t *testing.T) {
-	for _, rule := range []ticketing.Rule{trusted("r", hosttest.Recurse, ""), uploaded("r", hosttest.Recurse, "")} {
-		j := open(t, []ticketing.Rule{rule}, hosttest.Recurse)
-		if o := one(t, j, comment("x"), nil); !strings.HasPrefix(o.Failure, "trap: ") && o.Failure != "deadline" {
+// recurse calls itself without an end.
+func TestCallDepth(t *testing.T) {
+	j := open(t, []ticketing.Rule{uploaded("r", hosttest.Recurse, "")}, hosttest.Recurse)
+	for range 2 {
+		if o := one(t, j, comment("x"), nil); o.Failure != "call depth" {
 			t.Errorf("%+v", o)
 		}
 	}

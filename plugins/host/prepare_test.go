@@ -4,10 +4,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"ticketing"
-	"ticketing/plugins/host"
 	"ticketing/plugins/host/hosttest"
 	"ticketing/plugins/memstate"
 )
@@ -27,8 +25,7 @@ func refused(t *testing.T, err error, says ...string) {
 }
 
 func TestPrepareRefuses(t *testing.T) {
-	h := host.New(hosttest.NewSource(hosttest.Picky, hosttest.Empty, hosttest.Probe, []byte("no module")), host.Options{InitTime: 50 * time.Millisecond})
-	t.Cleanup(h.Close)
+	h := newHost(t, hosttest.Picky, hosttest.Empty, hosttest.Probe, []byte("no module"))
 	for _, tc := range []struct {
 		name string
 		rule ticketing.Rule
@@ -36,9 +33,9 @@ func TestPrepareRefuses(t *testing.T) {
 	}{
 		{"refused config", uploaded("picky", hosttest.Picky, `{"accept": 0}`), "refuses the configuration (code 5)"},
 		{"trap at start", uploaded("picky", hosttest.Picky, `{"accept": 2}`), "failed to start (trap: unreachable)"},
-		{"loop at start", uploaded("picky", hosttest.Picky, `{"accept": 3}`), "failed to start (deadline)"},
+		{"loop at start", uploaded("picky", hosttest.Picky, `{"accept": 3}`), "failed to start (fuel)"},
 		{"no such module", uploaded("gone", hosttest.Trap, ""), "there is no module"},
-		{"not a module", uploaded("junk", []byte("no module"), ""), "not a WebAssembly module"},
+		{"not a module", uploaded("junk", []byte("no module"), ""), "not WebAssembly"},
 		{"not JSON", uploaded("r", hosttest.Empty, "{"), "not a JSON object"},
 		{"not an object", uploaded("r", hosttest.Empty, "[]"), "not a JSON object"},
 		{"null", uploaded("r", hosttest.Empty, "null"), "not a JSON object"},

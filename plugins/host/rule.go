@@ -2,8 +2,6 @@ package host
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 
 	"ticketing"
 )
@@ -11,11 +9,17 @@ import (
 // A ruleKey names a version with a configuration.
 type ruleKey struct {
 	versionKey
-	config [sha256.Size]byte
+	config ticketing.Digest
 }
 
-func keyOf(rule *ticketing.Rule) ruleKey {
-	return ruleKey{versionKey{rule.Active, rule.Trusted}, sha256.Sum256(rule.Config)}
+// A want is one version that a rule set needs, with its configuration.
+type want struct {
+	key    ruleKey
+	config []byte
+}
+
+func wanted(rule *ticketing.Rule, d ticketing.Digest, config []byte) want {
+	return want{ruleKey{versionKey{d, rule.Limits.MemoryPages}, ticketing.DigestOf(config)}, config}
 }
 
 // A loadedRule is a version with one configuration. It is immutable but for the count.
@@ -26,36 +30,68 @@ type loadedRule struct {
 	refs    int // of prepared sets and judges; held: Host.mu
 }
 
-// acquire returns the loaded rules of a set, in its order, nil for retired ones, and holds each. What is not there is
-// loaded. An error holds nothing.
-func (h *Host) acquire(ctx context.Context, set ticketing.RuleSet) ([]*loadedRule, error) {
-	rules := make([]*loadedRule, len(set.Rules))
+// A cast is everything that one rule of a set runs: each is nil if the rule has none.
+type cast struct {
+	active, shadow, canary *loadedRule
+	previous               *loadedRule // what judges in the place of a failed active one
+}
+
+func (c *cast) all() []*loadedRule {
+	return []*loadedRule{c.active, c.shadow, c.canary, c.previous}
+}
+
+// acquire loads what the rules of a set need, in its order, and holds it. An error holds nothing. A rule that is retired or in
+// quarantine needs nothing. That the version before cannot be loaded any more is no error: there is nothing to fall back on then.
+func (h *Host) acquire(ctx context.Context, set ticketing.RuleSet) ([]cast, error) {
+	casts := make([]cast, len(set.Rules))
 	for i := range set.Rules {
-		rule := &set.Rules[i]
-		if rule.Active.IsZero() {
+		rule, c := &set.Rules[i], &casts[i]
+		if rule.Active.IsZero() || !rule.SuspendedUntil.IsZero() {
 			continue
 		}
-		l, err := h.rule(ctx, rule)
+		err := h.fillCast(ctx, rule, c)
 		if err != nil {
-			h.release(rules)
+			h.release(casts)
 			return nil, named(rule, err)
 		}
-		rules[i] = l
 	}
-	return rules, nil
+	return casts, nil
+}
+
+func (h *Host) fillCast(ctx context.Context, rule *ticketing.Rule, c *cast) (err error) {
+	if c.active, err = h.rule(ctx, wanted(rule, rule.Active, rule.Config)); err != nil {
+		return err
+	}
+	for _, candidate := range []struct {
+		of *ticketing.Candidate
+		to **loadedRule
+	}{{rule.Shadow, &c.shadow}, {rule.Canary, &c.canary}} {
+		if candidate.of == nil {
+			continue
+		}
+		if *candidate.to, err = h.rule(ctx, wanted(rule, candidate.of.Digest, candidate.of.Config)); err != nil {
+			return err
+		}
+	}
+	if before := wanted(rule, rule.Previous, rule.PrevConf); !rule.Previous.IsZero() && before.key != c.active.key {
+		if c.previous, err = h.rule(ctx, before); err != nil {
+			h.opts.Log.Warn("a rule's last good version cannot be loaded", "rule", rule.Name, "digest", rule.Previous, "err", err)
+		}
+	}
+	return nil
 }
 
 // rule returns a loaded rule and holds it.
-func (h *Host) rule(ctx context.Context, rule *ticketing.Rule) (*loadedRule, error) {
-	if l, err := h.hold(keyOf(rule)); l != nil || err != nil {
+func (h *Host) rule(ctx context.Context, w want) (*loadedRule, error) {
+	if l, err := h.hold(w.key); l != nil || err != nil {
 		return l, err
 	}
 	h.loading.Lock()
 	defer h.loading.Unlock()
-	if l, err := h.hold(keyOf(rule)); l != nil || err != nil {
+	if l, err := h.hold(w.key); l != nil || err != nil {
 		return l, err
 	}
-	return h.load(ctx, rule)
+	return h.load(ctx, w)
 }
 
 // hold returns a rule that is loaded and holds it, nil if it is not loaded.
@@ -77,60 +113,66 @@ func errClosed() error {
 }
 
 // load loads a rule and holds it. held: loading
-func (h *Host) load(ctx context.Context, rule *ticketing.Rule) (*loadedRule, error) {
-	if len(rule.Config) > ticketing.MaxRuleConfig {
+func (h *Host) load(ctx context.Context, w want) (*loadedRule, error) {
+	if len(w.config) > ticketing.MaxRuleConfig {
 		return nil, invalid("its configuration has more than %d bytes.", ticketing.MaxRuleConfig)
 	}
-	s, err := parseConfig(rule.Config)
+	s, err := parseConfig(w.config)
 	if err != nil {
 		return nil, invalid("%v.", err)
 	}
-	key := keyOf(rule)
+	v, err := h.versionOf(ctx, w.key.versionKey)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSchema(v.schema, w.config); err != nil {
+		h.mu.Lock()
+		unused := h.unrefVersion(v)
+		h.mu.Unlock()
+		closeAll(unused)
+		return nil, err
+	}
+	l := &loadedRule{key: w.key, version: v, sets: s, refs: 1}
 	h.mu.Lock()
-	v := h.versions[key.versionKey]
+	defer h.mu.Unlock()
+	h.rules[w.key] = l
+	return l, nil
+}
+
+// versionOf returns a version and holds it. held: loading
+func (h *Host) versionOf(ctx context.Context, key versionKey) (*version, error) {
+	h.mu.Lock()
+	v := h.versions[key]
 	if v != nil {
 		v.refs++
 	}
 	h.mu.Unlock()
-	if v == nil {
-		if v, err = h.loadVersion(ctx, key.versionKey); err != nil {
-			return nil, err
-		}
-		v.refs = 1
+	if v != nil {
+		return v, nil
 	}
-	l := &loadedRule{key: key, version: v, sets: s, refs: 1}
+	wasm, err := h.fetch(ctx, key.digest)
+	if err != nil {
+		return nil, err
+	}
+	if v, err = h.build(ctx, key, wasm); err != nil {
+		return nil, err
+	}
+	v.refs = 1
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.versions[key.versionKey], h.rules[key] = v, l
-	return l, nil
-}
-
-// loadVersion fetches, checks and compiles a module.
-func (h *Host) loadVersion(ctx context.Context, key versionKey) (*version, error) {
-	module, err := h.source.Module(ctx, key.digest)
-	switch {
-	case ticketing.KindOf(err) == ticketing.NotFound:
-		return nil, invalid("there is no module %v.", key.digest)
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return nil, &ticketing.Error{Kind: ticketing.Unavailable, Msg: "The module could not be read in time.", Err: err}
-	case err != nil:
-		return nil, err
-	case ticketing.DigestOf(module) != key.digest:
-		return nil, ticketing.Errorf(ticketing.Internal, "The module %v is damaged.", key.digest)
-	}
-	if err := inspect(module); err != nil {
-		return nil, err
-	}
-	return h.compile(key, module)
+	h.versions[key] = v
+	return v, nil
 }
 
 // release gives back what acquire returned.
-func (h *Host) release(rules []*loadedRule) {
+func (h *Host) release(casts []cast) {
 	h.mu.Lock()
 	var unused []*version
-	for _, l := range rules {
-		if l != nil {
-			unused = append(unused, h.unref(l)...)
+	for i := range casts {
+		for _, l := range casts[i].all() {
+			if l != nil {
+				unused = append(unused, h.unref(l)...)
+			}
 		}
 	}
 	h.mu.Unlock()
@@ -143,11 +185,16 @@ func (h *Host) unref(l *loadedRule) []*version {
 		return nil
 	}
 	delete(h.rules, l.key)
-	if l.version.refs--; l.version.refs > 0 {
+	return h.unrefVersion(l.version)
+}
+
+// unrefVersion does for a version what unref does for a rule. held: mu
+func (h *Host) unrefVersion(v *version) []*version {
+	if v.refs--; v.refs > 0 {
 		return nil
 	}
-	delete(h.versions, l.version.key)
-	return []*version{l.version}
+	delete(h.versions, v.key)
+	return []*version{v}
 }
 
 // drop gives back the references of a prepared set. held: mu
@@ -160,28 +207,30 @@ func (h *Host) drop(rules map[*loadedRule]struct{}) (unused []*version) {
 
 // keep makes a set the latest prepared one, which takes over the references of acquire. The same generation again
 // replaces what was prepared for it: a set that was never committed is no standby.
-func (h *Host) keep(generation uint64, rules []*loadedRule) {
+func (h *Host) keep(generation uint64, casts []cast, words *joint) {
 	h.mu.Lock()
 	held := map[*loadedRule]struct{}{}
 	var unused []*version
-	for _, l := range rules {
-		if l == nil {
-			continue
+	for i := range casts {
+		for _, l := range casts[i].all() {
+			if l == nil {
+				continue
+			}
+			if _, twice := held[l]; twice {
+				unused = append(unused, h.unref(l)...)
+			}
+			held[l] = struct{}{}
 		}
-		if _, twice := held[l]; twice {
-			unused = append(unused, h.unref(l)...)
-		}
-		held[l] = struct{}{}
 	}
 	old := h.kept[0]
 	if generation != h.latest {
-		old, h.kept[1] = h.kept[1], h.kept[0]
+		old, h.kept[1], h.joints[1] = h.kept[1], h.kept[0], h.joints[0]
 	}
-	h.kept[0], h.latest = held, generation
+	h.kept[0], h.joints[0], h.latest = held, words, generation
 	unused = append(unused, h.drop(old)...)
 	if h.closed {
 		unused = append(unused, h.drop(held)...)
-		h.kept[0] = nil
+		h.kept[0], h.joints[0] = nil, nil
 	}
 	h.mu.Unlock()
 	closeAll(unused)

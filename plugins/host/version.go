@@ -3,29 +3,38 @@ package host
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"ticketing"
+	"ticketing/plugins/compile"
+	"ticketing/plugins/meter"
 )
 
-// A versionKey names a compiled module. A trusted module is compiled without the checks that a deadline needs.
+// A versionKey names a compiled module. The memory that a rule's operator allows is part of it, because the engine knows one limit
+// per runtime; 0 means that he sets none.
 type versionKey struct {
-	digest  ticketing.Digest
-	trusted bool
+	digest ticketing.Digest
+	pages  uint32
 }
 
 // A version is a compiled module and the runtime in which its instances live.
 type version struct {
+	*admitted
 	key     versionKey
+	pages   uint32 // of memory that an instance may have
 	runtime wazero.Runtime
-	module  wazero.CompiledModule
-	refs    int // of loaded rules; held: Host.mu
+	code    wazero.CompiledModule
+	cache   wazero.CompilationCache // nil: it was compiled here
+	refs    int                     // of loaded rules; held: Host.mu
 }
 
-func (v *version) close() { v.runtime.Close(context.Background()) }
+func (v *version) close() {
+	v.runtime.Close(context.Background())
+	if v.cache != nil {
+		v.cache.Close(context.Background())
+	}
+}
 
 func closeAll(versions []*version) {
 	for _, v := range versions {
@@ -33,74 +42,105 @@ func closeAll(versions []*version) {
 	}
 }
 
-// limiter returns the limiter for one instance of a version.
-func (h *Host) limiter(trusted bool) limiter {
-	if trusted {
-		return unlimited{}
+// Compile implements ticketing.RuleEngine. Without [Options.Compiler] it only says whether the module could be compiled.
+func (h *Host) Compile(ctx context.Context, d ticketing.Digest) error {
+	const op = "host.Compile"
+	wasm, err := h.fetch(ctx, d)
+	if err != nil {
+		return ticketing.Wrap(op, err)
 	}
-	return &deadline{now: h.opts.Now}
+	v, err := h.build(ctx, versionKey{digest: d}, wasm)
+	if err != nil {
+		return ticketing.Wrap(op, err)
+	}
+	v.close()
+	return nil
 }
 
-// compile compiles a module that was inspected. One that is not ours is given up when it takes too long: wazero stops
-// between two functions then, and the bounds on functions keep each of them short.
-func (h *Host) compile(key versionKey, module []byte) (*version, error) {
-	if key.trusted {
-		return h.compileIn(context.Background(), key, module)
+// fetch reads a module.
+func (h *Host) fetch(ctx context.Context, d ticketing.Digest) ([]byte, error) {
+	wasm, err := h.source.Module(ctx, d)
+	switch {
+	case ticketing.KindOf(err) == ticketing.NotFound:
+		return nil, ticketing.Errorf(ticketing.NotFound, "there is no module %v.", d)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return nil, &ticketing.Error{Kind: ticketing.Unavailable, Msg: "The module could not be read in time.", Err: err}
+	case err != nil:
+		return nil, err
+	case ticketing.DigestOf(wasm) != d:
+		return nil, ticketing.Errorf(ticketing.Internal, "The module %v is damaged.", d)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), h.opts.CompileTime)
-	type result struct {
-		v   *version
-		err error
+	return wasm, nil
+}
+
+// build admits a module, puts a meter into it and compiles it, or finds it compiled.
+func (h *Host) build(ctx context.Context, key versionKey, wasm []byte) (*version, error) {
+	metered, m, err := meter.Rewrite(wasm, admission())
+	if err != nil {
+		return nil, err
 	}
-	done := make(chan result, 1)
-	go func() {
-		// wazero looks at the context only with more than one worker.
-		v, err := h.compileIn(experimental.WithCompilationWorkers(ctx, 2), key, module)
-		done <- result{v, err}
-	}()
-	select {
-	case r := <-done:
-		cancel()
-		if errors.Is(r.err, context.DeadlineExceeded) {
-			return nil, tooLong(h.opts.CompileTime)
+	a, err := admit(wasm, m)
+	if err != nil {
+		return nil, err
+	}
+	v := &version{admitted: a, key: key}
+	if v.pages, err = h.memory(a, key.pages); err != nil {
+		return nil, err
+	}
+	if err := h.compile(ctx, v, metered); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// memory returns how many pages of memory a module may have where its operator allows so many (0: sets no limit). One that needs more
+// to begin with is Invalid.
+func (h *Host) memory(a *admitted, pages uint32) (uint32, error) {
+	allowed := h.Effective(ticketing.Rule{Limits: ticketing.RuleLimits{MemoryPages: pages}}, a.manifest).MemoryPages
+	if least := a.module.Memory.Min; least > allowed {
+		return 0, invalid("The module asks for %d KiB of memory; %d are allowed.", least*(pageSize>>10), allowed*(pageSize>>10))
+	}
+	return allowed, nil
+}
+
+// compile makes the version's runtime and code.
+func (h *Host) compile(ctx context.Context, v *version, metered []byte) error {
+	c := h.opts.Compiler
+	if c == nil {
+		return v.load(metered, "")
+	}
+	dir, err := c.Ensure(ctx, metered)
+	if err != nil {
+		return err
+	}
+	return v.load(metered, dir)
+}
+
+// load makes the runtime and compiles the module, or finds it compiled in a directory, if one is named.
+func (v *version) load(metered []byte, dir string) (err error) {
+	const op = "host.load"
+	config := compile.Config().WithMemoryLimitPages(v.pages)
+	if dir != "" {
+		if v.cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
+			return ticketing.Wrap(op, err)
 		}
-		return r.v, r.err
-	case <-ctx.Done():
-		go func() {
-			defer cancel()
-			if r := <-done; r.err == nil {
-				r.v.close()
-			}
-		}()
-		return nil, tooLong(h.opts.CompileTime)
+		config = config.WithCompilationCache(v.cache)
 	}
-}
-
-func tooLong(d time.Duration) error {
-	return invalid("The module takes too long to compile; %v are allowed.", d)
-}
-
-func (h *Host) compileIn(ctx context.Context, key versionKey, module []byte) (v *version, err error) {
-	config := wazero.NewRuntimeConfigCompiler().WithMemoryLimitPages(maxPages).WithDebugInfoEnabled(false)
-	v = &version{key: key, runtime: wazero.NewRuntimeWithConfig(ctx, h.limiter(key.trusted).configure(config))}
+	background := context.Background() // a caller who goes away must not leave half a runtime
+	v.runtime = wazero.NewRuntimeWithConfig(background, config)
 	defer func() {
-		if r := recover(); r != nil {
+		if r := recover(); r != nil { // the engine gives up some modules so
 			err = invalid("The module cannot be compiled.")
 		}
 		if err != nil {
 			v.close()
-			v = nil
 		}
 	}()
-	if err := provideImports(ctx, v.runtime); err != nil {
-		return v, ticketing.Wrap("host.compile", err)
+	if err := provideImports(background, v.runtime, v.module); err != nil {
+		return ticketing.Wrap(op, err)
 	}
-	v.module, err = v.runtime.CompileModule(ctx, module)
-	switch {
-	case ctx.Err() != nil:
-		err = ctx.Err()
-	case err != nil:
-		err = malformed(err)
+	if v.code, err = v.runtime.CompileModule(background, metered); err != nil {
+		return invalid("The module is malformed: %v.", err)
 	}
-	return v, err
+	return nil
 }

@@ -11,34 +11,73 @@ import (
 // A view is one item as guests see it: built once, shown to every rule. Its memory is used again for the next item.
 type view struct {
 	item   *ticketing.Item
+	seed   uint64
 	fields []abi.Field           // those that the item has
 	index  [abi.FieldEnd]uint8   // place in fields plus one, 0 for absent
-	frame  []byte                // for guests with a buffer of abi.MaxFrame bytes
-	short  []byte                // for guests with a smaller one
+	shapes []frame               // what the rules may see, each once
+	some   []abi.Field           // scratch for the fields of a shape
 	folded [abi.FieldEnd]folding // of texts
 	folder folder
+
+	joint    *joint // of the judge's rules
+	scanners []scanner
+}
+
+// A shape is what a rule may see of an item.
+type shape struct {
+	fields abi.Fields
+	time   bool
+	room   int // bytes of the guest's buffer
+}
+
+// A frame is the frame of a shape.
+type frame struct {
+	shape
+	built bool // for the present item
+	bytes []byte
+}
+
+// shapeOf returns the place of a shape in shapes.
+func (v *view) shapeOf(s shape) int {
+	i := slices.IndexFunc(v.shapes, func(f frame) bool { return f.shape == s })
+	if i < 0 {
+		i = len(v.shapes)
+		v.shapes = append(v.shapes, frame{shape: s})
+	}
+	return i
 }
 
 // A folding is the folded form of a text, made when a rule first asks for it.
 type folding struct {
 	state foldState
-	text  []byte // if state is foldDone
+	text  []byte  // if state is foldDone
+	plain []byte  // the folded text of one that is ASCII, if somebody asked for it
+	from  []int32 // where in the text each byte of the folded one comes from, if somebody asked for it
 }
 
 type foldState uint8
 
 const (
 	foldUnknown foldState = iota
-	foldASCII             // the text itself does
+	foldASCII             // the text itself does, but for its case
 	foldDone
 )
 
 // show makes the view one of another item.
 func (v *view) show(item *ticketing.Item) {
-	v.item, v.fields = item, v.fields[:0]
+	var rev [4]byte
+	binary.LittleEndian.PutUint32(rev[:], item.Rev)
+	v.item, v.fields, v.seed = item, v.fields[:0], ticketing.Hash64(item.ID[:], rev[:])
 	clear(v.index[:])
 	for i := range v.folded {
-		v.folded[i].state = foldUnknown
+		v.folded[i].state, v.folded[i].plain = foldUnknown, v.folded[i].plain[:0]
+		v.folded[i].from = v.folded[i].from[:0]
+	}
+	for i := range v.shapes {
+		v.shapes[i].built = false
+	}
+	for i := range v.scanners {
+		v.scanners[i].done = [len(searched)]bool{}
 	}
 	v.number(abi.FieldKind, uint64(item.Kind))
 	v.id(abi.FieldItem, &item.ID)
@@ -54,17 +93,6 @@ func (v *view) show(item *ticketing.Item) {
 	v.number(abi.FieldRevision, uint64(item.Rev))
 	v.text(abi.FieldAuthorName, item.Author.Name)
 	v.text(abi.FieldText, item.Text)
-	v.frame = abi.AppendFrame(v.frame[:0], v.header(), v.fields, abi.MaxFrame)
-}
-
-func (v *view) header() abi.Header {
-	var rev [4]byte
-	binary.LittleEndian.PutUint32(rev[:], v.item.Rev)
-	h := abi.Header{Time: v.item.At.UnixMilli(), Seed: ticketing.Hash64(v.item.ID[:], rev[:])}
-	if v.item.Rev > 1 {
-		h.Flags = abi.FlagEdit
-	}
-	return h
 }
 
 // add makes room for a field and returns it; only the member that its type names counts.
@@ -102,34 +130,74 @@ func (v *view) field(id uint32) *abi.Field {
 	return &v.fields[v.index[id]-1]
 }
 
-// frameFor returns the frame for a buffer. It is valid until the next call.
-func (v *view) frameFor(limit int) []byte {
-	if len(v.frame) <= limit {
-		return v.frame
+// frameOf returns the frame of a shape. It is valid until the next item.
+func (v *view) frameOf(i int) []byte {
+	f := &v.shapes[i]
+	if f.built {
+		return f.bytes
 	}
-	v.short = abi.AppendFrame(v.short[:0], v.header(), v.fields, limit)
-	return v.short
+	f.built = true
+	fields := v.fields
+	if f.fields != abi.AllFields {
+		v.some = v.some[:0]
+		for j := range v.fields {
+			if f.fields.Has(v.fields[j].ID) {
+				v.some = append(v.some, v.fields[j])
+			}
+		}
+		fields = v.some
+	}
+	h := abi.Header{Seed: v.seed}
+	if f.time {
+		h.Time = v.item.At.UnixMilli()
+	}
+	if v.item.Rev > 1 {
+		h.Flags = abi.FlagEdit
+	}
+	f.bytes = abi.AppendFrame(f.bytes[:0], h, fields, f.room)
+	return f.bytes
 }
 
-// scan finds the first hit of every word set in a text.
-func (v *view) scan(w *words, f *abi.Field, hits []hit) {
+// fold folds a text that is not ASCII, and returns its folding.
+func (v *view) fold(f *abi.Field) *folding {
 	fold := &v.folded[f.ID]
 	if fold.state == foldUnknown {
 		if fold.state = foldASCII; !isASCII(f.Text) {
 			fold.state, fold.text = foldDone, v.folder.append(fold.text[:0], f.Text)
 		}
 	}
-	if fold.state == foldASCII {
-		scan(w, f.Text, hits)
+	return fold
+}
+
+// foldedText returns a text's folded form.
+func (v *view) foldedText(f *abi.Field) []byte {
+	fold := v.fold(f)
+	if fold.state == foldDone {
+		return fold.text
+	}
+	if len(fold.plain) == 0 {
+		fold.plain = appendLower(fold.plain, f.Text)
+	}
+	return fold.plain
+}
+
+// scanAll finds all hits of one word set in a text; offsets are those of the folded text.
+func (v *view) scanAll(w *words, f *abi.Field, set int32, each eachHit) {
+	if fold := v.fold(f); fold.state == foldASCII {
+		scanAll(w, f.Text, set, each)
 	} else {
-		scan(w, fold.text, hits)
+		scanAll(w, fold.text, set, each)
 	}
 }
 
-// origin translates the offset in a hit to one in the field.
-func (v *view) origin(f *abi.Field, h hit) hit {
-	if h == noHit || v.folded[f.ID].state != foldDone {
-		return h
+// origin translates an offset in the folded text to one in the field.
+func (v *view) origin(f *abi.Field, at int32) int32 {
+	fold := &v.folded[f.ID]
+	if fold.state != foldDone {
+		return at
 	}
-	return h>>32<<32 | hit(v.folder.origin(f.Text, int(uint32(h))))
+	if len(fold.from) == 0 {
+		fold.from = v.folder.origins(fold.from, f.Text)
+	}
+	return fold.from[at]
 }

@@ -26,6 +26,7 @@ type word struct {
 type words struct {
 	sets    int
 	words   []word
+	text    []string   // of the words, folded
 	class   [256]uint8 // of a byte; upper case shares the class of lower case, white space that of the space
 	classes uint32
 	next    []uint32 // by state + class
@@ -67,7 +68,7 @@ func cutStar(s string, cut func(string, string) (string, bool)) (rest string, bo
 
 // build makes the automaton.
 func (l *wordList) build(sets int) (*words, error) {
-	w := &words{sets: sets, words: l.words}
+	w := &words{sets: sets, words: l.words, text: l.text}
 	w.classify(l.text)
 	states := 1
 	for _, s := range l.text {
@@ -256,4 +257,33 @@ func firstRune[T string | []byte](text T, at int) rune {
 	}
 	r, _ := utf8.DecodeRuneInString(string(text[at:min(len(text), at+utf8.UTFMax)]))
 	return r
+}
+
+// An eachHit is called for every hit of one set.
+type eachHit func(number, start int32) (more bool)
+
+// scanAll finds all hits of one set, in the order of their ends and then the longest first, until f has enough.
+func scanAll[T string | []byte](w *words, text T, set int32, f eachHit) {
+	state, next := uint32(0), w.next
+	for i := range len(text) {
+		if state = next[state+uint32(w.class[text[i]])]; state < found {
+			continue
+		}
+		state &^= found
+		at := state
+		if w.ends[at/w.classes] < 0 {
+			at = w.shorter[at/w.classes]
+		}
+		for ; at != 0; at = w.shorter[at/w.classes] {
+			for n := w.ends[at/w.classes]; n >= 0; n = w.words[n].same {
+				e := &w.words[n]
+				if e.set != set {
+					continue
+				}
+				if start := begin(text, i+1, int(e.size)); bounded(e, text, start, i+1) && !f(e.number, int32(start)) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -26,7 +26,7 @@ func TestBuiltinTogether(t *testing.T) {
 	h := host.New(hosttest.NewSource(modules...), host.Options{})
 	t.Cleanup(h.Close)
 	for _, m := range modules {
-		if err := h.Check(m); err != nil {
+		if _, err := h.Check(m); err != nil {
 			t.Error(err)
 		}
 	}
@@ -42,6 +42,27 @@ func TestBuiltinTogether(t *testing.T) {
 		if o.Failure != "" || o.Action != ticketing.ActionNone || len(o.Labels) != 0 || o.Detail != "" {
 			t.Errorf("%+v", o)
 		}
+	}
+}
+
+// TestBuiltinGolden: the golden tests of every built-in rule pass, its default configuration fits its schema, and its manifest
+// says that it is the rule by whose name it is registered.
+func TestBuiltinGolden(t *testing.T) {
+	for _, r := range rules.Builtin() {
+		h := host.New(hosttest.NewSource(r.Module), host.Options{})
+		t.Cleanup(h.Close)
+		m, err := h.Check(r.Module)
+		if err != nil || m.Name != r.Name || m.Golden < 5 || len(m.Config) == 0 {
+			t.Errorf("%s: manifest of %q, %d golden tests, schema of %d bytes: %v", r.Name, m.Name, m.Golden, len(m.Config), err)
+		}
+		faults, err := h.Probe(t.Context(), ticketing.DigestOf(r.Module))
+		if err != nil {
+			t.Errorf("%s: %v", r.Name, err)
+		}
+		for _, f := range faults {
+			t.Errorf("%s: %s: want %s, got %s", r.Name, f.Case, f.Want, f.Got)
+		}
+		open(t, r.Name, "")
 	}
 }
 
@@ -101,6 +122,14 @@ func TestConfigsAreRefused(t *testing.T) {
 		{"spam", `{"rate": {"seconds": 0}}`},
 		{"spam", `{"match": [{"signal": "unknown", "points": 1, "words": ["x"]}]}`},
 		{"spam", `{"match": [{"signal": "plea", "points": 1.5, "words": ["x"]}]}`},
+		{"velocity", `{"author": [{"items": 0, "seconds": 60}]}`},
+		{"velocity", `{"author": [{"items": 5}]}`},
+		{"velocity", `{"text": [{"items": 5, "seconds": 60, "action": "burn"}]}`},
+		{"repeat", `{"keep": 33}`},
+		{"repeat", `{"action": "none"}`},
+		{"links", `{"imitated": ["PayPal.com"]}`},
+		{"links", `{"imitation": "burn"}`},
+		{"links", `{"max_links": -1}`},
 	} {
 		for _, r := range rules.Builtin() {
 			if r.Name != tc.rule {

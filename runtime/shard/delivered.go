@@ -15,7 +15,7 @@ func (a *Actor) Delivered(ctx context.Context) (bool, error) {
 		sub := &spec.Subscriptions[i]
 		consumer := Consumer{Service: spec.Service, Shard: a.cfg.Index,
 			Want: func(ev *ticketing.Event) bool { return sub.wants(ev, a.cfg.Index, a.cfg.Shards) }}
-		for producer := range a.cfg.Shards {
+		for producer := range sub.producers(a.cfg.Shards) {
 			at := v.cursor(sub.Producer, producer)
 			evs, _, err := a.cfg.Source.Poll(ctx, sub.Producer, producer, consumer, at, at.Seq, 0)
 			if err != nil || len(evs) > 0 {

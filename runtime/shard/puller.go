@@ -35,7 +35,7 @@ var ErrNoLog = errors.New("shard: no replica of the log can be reached")
 func (a *Actor) pull(ctx context.Context) {
 	for i := range a.spec.Subscriptions {
 		sub := &a.spec.Subscriptions[i]
-		for shard := range a.cfg.Shards {
+		for shard := range sub.producers(a.cfg.Shards) {
 			p := &puller{a: a, sub: sub, shard: shard, consumer: Consumer{
 				Service: a.spec.Service, Shard: a.cfg.Index,
 				Want: func(ev *ticketing.Event) bool { return sub.wants(ev, a.cfg.Index, a.cfg.Shards) },

@@ -79,8 +79,18 @@ type Subscription struct {
 	Producer string
 	Route    Route
 	On       map[ticketing.EventType]EventHandler
+	// Shards is the producer's number of shards, if that is another one than the consumer's.
+	Shards int
 	// Wants, if set, narrows the interest by an event's header.
 	Wants func(ev *ticketing.Event) bool
+}
+
+// producers is how many shards the producer has, for a consumer of own shards.
+func (s *Subscription) producers(own int) int {
+	if s.Shards > 0 {
+		return s.Shards
+	}
+	return own
 }
 
 // An EventHandler takes an event. Its error discards what it wrote; after some retries the event is parked.

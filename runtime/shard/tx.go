@@ -76,6 +76,14 @@ func (v *View) Format() int {
 	return max(v.batch.format, ticketing.FirstFormat)
 }
 
+// Now is the time of the entry that is being evaluated, which never goes back; zero outside of entries.
+func (v *View) Now() time.Time {
+	if v.batch == nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(v.batch.now).UTC()
+}
+
 // errDecode is thrown by Get and caught where a command is evaluated.
 type errDecode struct{ err error }
 
@@ -138,7 +146,12 @@ func (v *View) stored(kind store.Kind, k []byte, use func([]byte)) bool {
 // Scan calls fn with every key that begins with prefix and a function that decodes its value, in order of keys, until fn returns
 // false. It costs a pass over the uncommitted batch: for lists of one item, not for hot paths.
 func (v *View) Scan(prefix Key, fn func(k Key, decode func(value any)) bool) {
-	v.scan(store.KindState, prefix, func(k, val []byte) bool {
+	v.ScanFrom(prefix, prefix, fn)
+}
+
+// ScanFrom is Scan, beginning with the first key that is not before from.
+func (v *View) ScanFrom(prefix, from Key, fn func(k Key, decode func(value any)) bool) {
+	v.scanFrom(store.KindState, prefix, from, func(k, val []byte) bool {
 		return fn(Key(k), func(value any) {
 			if err := wire.Unmarshal(val, value); err != nil {
 				panic(errDecode{fmt.Errorf("key %x: %w", k, err)})
@@ -148,15 +161,26 @@ func (v *View) Scan(prefix Key, fn func(k Key, decode func(value any)) bool) {
 }
 
 func (v *View) scan(kind store.Kind, prefix []byte, fn func(k, val []byte) bool) {
+	v.scanFrom(kind, prefix, prefix, fn)
+}
+
+func (v *View) scanFrom(kind store.Kind, prefix, from []byte, fn func(k, val []byte) bool) {
 	fresh := v.uncommitted(kind, prefix)
-	lo := store.AppendStateKey(nil, v.shard, kind, prefix)
-	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: prefixEnd(lo)})
+	for len(fresh) > 0 && bytes.Compare(fresh[0].key, from) < 0 {
+		fresh = fresh[1:]
+	}
+	all := store.AppendStateKey(nil, v.shard, kind, prefix)
+	lo := store.AppendStateKey(nil, v.shard, kind, from)
+	skip, end := len(all)-len(prefix), prefixEnd(all)
+	if bytes.Compare(lo, all) < 0 {
+		lo = all
+	}
+	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: end})
 	if err != nil {
 		v.fatal(fmt.Errorf("shard: scanning: %w", err))
 		panic(err)
 	}
 	defer it.Close()
-	skip := len(lo) - len(prefix)
 	ok := it.First()
 	for ok || len(fresh) > 0 {
 		if len(fresh) > 0 && (!ok || bytes.Compare(fresh[0].key, it.Key()[skip:]) <= 0) {

@@ -5,6 +5,11 @@ package hosttest
 import (
 	"context"
 	_ "embed"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
 
 	"ticketing"
 )
@@ -37,7 +42,31 @@ var (
 	Picky []byte // starts only with {"accept": 1}
 	//go:embed testdata/probe.wasm
 	Probe []byte // does what the title says
+	//go:embed testdata/ask.wasm
+	Ask []byte // does what the title says, with the newer imports
+	//go:embed testdata/words.wasm
+	Words []byte // holds what has a word of its first set
+	//go:embed testdata/hog.wasm
+	Hog []byte // takes all the memory there is, and falls over
 )
+
+// GoGuest builds the rule in testdata/goguest, which is written in stock Go.
+func GoGuest(t testing.TB) []byte {
+	t.Helper()
+	_, here, _, _ := runtime.Caller(0)
+	out := filepath.Join(t.TempDir(), "guest.wasm")
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-trimpath", "-o", out, "main.go")
+	build.Dir = filepath.Join(filepath.Dir(here), "testdata", "goguest")
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=")
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	module, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module
+}
 
 // Source is a module source over a fixed list of modules.
 type Source map[ticketing.Digest][]byte

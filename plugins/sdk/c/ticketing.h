@@ -1,10 +1,10 @@
 /* ticketing.h: everything that a rule in C needs. One header, no libc.
  *
  * A rule defines tk_init_rule and tk_eval_rule (below) and includes this file once. The contract is documented in
- * plugins/abi/doc.go. Build with plugins/rules/build.sh or:
+ * docs/ABI.md. Build with "ticketing plugin build" in the rule's directory, which also appends the manifest, or:
  *
- *   clang --target=wasm32 -O2 -nostdlib -mbulk-memory -Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=16384 \
- *         rule.c -o rule.wasm
+ *   clang --target=wasm32 -std=c11 -O2 -ffreestanding -nostdlib -mbulk-memory -Wl,--no-entry -Wl,--strip-all \
+ *         -Wl,-z,stack-size=16384 rule.c -o rule.wasm
  */
 #ifndef TICKETING_H
 #define TICKETING_H
@@ -23,17 +23,27 @@ enum {
 
 enum { TK_KIND_POST = 1, TK_KIND_COMMENT, TK_KIND_TICKET };
 enum { TK_NONE, TK_ALLOW, TK_FLAG, TK_HOLD, TK_REJECT };
+enum { TK_LOWER = 1, TK_FOLDED, TK_SKELETON }; /* forms of tk_norm */
+enum { TK_HASH_TEXT = 1, TK_HASH_SIM };         /* kinds of tk_hash */
+enum { TK_DEBUG, TK_INFO, TK_WARN, TK_ERROR };  /* levels of tk_log */
 enum { TK_NO_ENTRY = -1, TK_DENIED = -2, TK_LIMIT = -3, TK_BAD_ARGUMENT = -4, TK_TOO_BIG = -5, TK_UNAVAILABLE = -6 };
 
 /* The host's functions. */
 TK_IMPORT("field") int32_t tk_field(int32_t field, void *ptr, int32_t cap);
 TK_IMPORT("match") int64_t tk_match(int32_t set, int32_t field);
+TK_IMPORT("match_all") int32_t tk_match_all(int32_t set, int32_t field, void *ptr, int32_t cap);
 TK_IMPORT("regex") int64_t tk_regex(int32_t set, int32_t field);
 TK_IMPORT("label") int32_t tk_label(const char *ptr, int32_t len, int32_t score);
 TK_IMPORT("detail") int32_t tk_detail(const char *ptr, int32_t len);
 TK_IMPORT("log") void tk_log(int32_t level, const char *ptr, int32_t len);
 TK_IMPORT("counter_add") int64_t tk_counter_add(int32_t ns, int32_t key_field, int64_t delta, int32_t window_s);
 TK_IMPORT("now_ms") int64_t tk_now_ms(void);
+TK_IMPORT("norm") int32_t tk_norm(int32_t form, int32_t field, void *ptr, int32_t cap);
+TK_IMPORT("hash") int64_t tk_hash(int32_t kind, int32_t field);
+TK_IMPORT("list_has") int32_t tk_list_has(int32_t list, int32_t field);
+TK_IMPORT("kv_get") int32_t tk_kv_get(const void *key, int32_t key_len, void *ptr, int32_t cap);
+TK_IMPORT("kv_put") int32_t tk_kv_put(const void *key, int32_t key_len, const void *val, int32_t val_len, int32_t ttl_s);
+TK_IMPORT("rand") int64_t tk_rand(void);
 
 /* A stretch of bytes. Not terminated. */
 typedef struct { const uint8_t *p; uint32_t n; } tk_bytes;

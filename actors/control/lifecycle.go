@@ -1,0 +1,241 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"ticketing"
+	"ticketing/runtime/shard"
+	"ticketing/runtime/system"
+)
+
+// How long a version is in quarantine: the first time, and at most. Each time doubles it; a day without one begins anew.
+const (
+	firstQuarantine  = 30 * time.Second
+	longQuarantine   = time.Hour
+	forgetQuarantine = 24 * time.Hour
+)
+
+// A Step takes a version from one state of its way to a rule to the next, if it still is in the first.
+type Step struct {
+	ticketing.Meta `cbor:"1,keyasint"`
+	Name           string                  `cbor:"2,keyasint"`
+	Digest         ticketing.Digest        `cbor:"3,keyasint"`
+	From           ticketing.VersionState  `cbor:"4,keyasint"`
+	To             ticketing.VersionState  `cbor:"5,keyasint"`
+	Reason         string                  `cbor:"6,keyasint,omitempty"` // of a rejection
+	Manifest       ticketing.Manifest      `cbor:"7,keyasint,omitzero"`  // of an admission
+	Golden         []ticketing.GoldenFault `cbor:"8,keyasint,omitempty"` // of a rejection
+}
+
+// step moves a version on its way to a rule. One that somebody else has moved meanwhile stays as it is.
+func (s *service) step(tx *shard.Tx, c *Step) (ticketing.PluginVersion, error) {
+	set := present(&tx.View)
+	p, n, ok := lookup(&tx.View, &set, c.Name, c.Digest)
+	if !ok {
+		return p, ticketing.Errorf(ticketing.NotFound, "The plugin %s has no version of this digest.", c.Name)
+	}
+	if p.State != c.From {
+		return p, nil
+	}
+	switch c.To {
+	case ticketing.VersionAdmitted:
+		p.Manifest = c.Manifest
+	case ticketing.VersionRejected:
+		p.Reason, p.Golden = c.Reason, c.Golden
+	case ticketing.VersionCompiled, ticketing.VersionProbed:
+	default:
+		return p, ticketing.Errorf(ticketing.Conflict, "No version becomes %s by this.", c.To)
+	}
+	err := move(tx, &p, n, c.To, step{why: c.Reason})
+	return p, err
+}
+
+// Step moves a version on its way to a rule, and returns it as it is then.
+func (c Client) Step(ctx context.Context, cmd Step) (ticketing.PluginVersion, error) {
+	v, _, err := system.Command[ticketing.PluginVersion](ctx, c.sys, Name, 0, opStep, &cmd)
+	return v, err
+}
+
+// A Quarantine gives a version up that failed too often in a role. Its time is when the breaker gave up.
+type Quarantine struct {
+	ticketing.Meta `cbor:"1,keyasint"`
+	Trip           ticketing.RuleTrip `cbor:"2,keyasint"`
+}
+
+// clockSkew is how far the clocks of two nodes may be apart before one's failures seem to be from before the other's change.
+const clockSkew = 10 * time.Second
+
+// quarantine locks a version up, and lets the last good one judge in its place. Every node that saw the failures says so: the first wins,
+// and word of failures from before the version came to its present state is too late.
+func (s *service) quarantine(tx *shard.Tx, c *Quarantine) (ticketing.RuleSet, error) {
+	set := present(&tx.View)
+	r := find(&set, c.Trip.Rule)
+	if r == nil || !uses(r, &c.Trip) {
+		return set, nil
+	}
+	p, n, ok := lookup(&tx.View, &set, r.Name, c.Trip.Digest)
+	if !ok || tx.At().Add(clockSkew).Before(p.ChangedAt) {
+		return set, nil
+	}
+	next, err := s.without(tx, &set, r, &p, &c.Trip)
+	if err != nil {
+		return set, err
+	}
+	by := step{why: short(c.Trip.Cause), generation: set.Generation + 1}
+	if roles(&next)[p.Digest] == "" || !next.SuspendedUntil.IsZero() { // it may still judge in another role, with another config
+		lock(tx, &p, by.why)
+		if !next.SuspendedUntil.IsZero() {
+			next.SuspendedUntil = p.Until
+		}
+		if err := move(tx, &p, n, ticketing.VersionQuarantined, by); err != nil {
+			return set, err
+		}
+	}
+	by.why = "instead of " + p.Version + ", which failed: " + by.why
+	return commit(tx, set, next, by)
+}
+
+// uses reports whether a rule uses a version in the role in which it failed, and is not suspended because of it already.
+func uses(r *ticketing.Rule, t *ticketing.RuleTrip) bool {
+	switch t.Role {
+	case string(ticketing.VersionActive):
+		return r.Active == t.Digest && r.SuspendedUntil.IsZero()
+	case string(ticketing.VersionCanary):
+		return r.Canary != nil && r.Canary.Digest == t.Digest
+	case string(ticketing.VersionShadow):
+		return r.Shadow != nil && r.Shadow.Digest == t.Digest
+	}
+	return false
+}
+
+// without returns a rule without a version in a role: a candidate goes, and an active version gives way to the last good one. If there is
+// none, the rule is suspended until a time that is the caller's to set.
+func (s *service) without(tx *shard.Tx, set *ticketing.RuleSet, r *ticketing.Rule, p *ticketing.PluginVersion, t *ticketing.RuleTrip) (ticketing.Rule, error) {
+	next := *r
+	switch t.Role {
+	case string(ticketing.VersionCanary):
+		next.Canary = nil
+		return next, nil
+	case string(ticketing.VersionShadow):
+		next.Shadow = nil
+		return next, nil
+	}
+	good, _, ok := lookup(&tx.View, set, r.Name, r.Previous)
+	if !ok || good.Digest == p.Digest || !good.State.Runnable() || r.Signed && !signed(&good) {
+		next.SuspendedUntil = tx.At()
+		return next, nil
+	}
+	next.Active, next.Version, next.Trusted, next.Config = good.Digest, good.Version, good.Builtin, r.PrevConf
+	next.Previous, next.PrevVersion, next.PrevConf = ticketing.Digest{}, "", nil // there is no good one behind it
+	if next.Canary != nil && next.Canary.Digest == p.Digest {
+		next.Canary = nil
+	}
+	if next.Shadow != nil && next.Shadow.Digest == p.Digest {
+		next.Shadow = nil
+	}
+	return next, nil
+}
+
+// lock sets until when a version is in quarantine, and why.
+func lock(tx *shard.Tx, p *ticketing.PluginVersion, why string) {
+	if tx.At().Sub(p.Until) > forgetQuarantine {
+		p.Trips = 0
+	}
+	d := longQuarantine
+	if p.Trips < 7 { // 30 s · 2⁷ is over an hour
+		d = min(d, firstQuarantine<<p.Trips)
+	}
+	p.Trips++
+	p.Until, p.Reason = tx.At().Add(d), why
+}
+
+// short cuts a reason to what a record keeps.
+func short(why string) string {
+	if len(why) <= ticketing.MaxWhy {
+		return why
+	}
+	n := ticketing.MaxWhy
+	for n > 0 && why[n]&0xc0 == 0x80 {
+		n--
+	}
+	return why[:n]
+}
+
+// Quarantine gives a version up, unless another node has done it already. It returns the rule set as it is then.
+func (c Client) Quarantine(ctx context.Context, cmd Quarantine) (ticketing.RuleSet, error) {
+	set, _, err := system.Command[ticketing.RuleSet](ctx, c.sys, Name, 0, opQuarantine, &cmd)
+	return set, err
+}
+
+// A Settle ends what only waited: versions have drained when every shard judges by the generation that replaced them, and quarantines
+// are over when their time is.
+type Settle struct {
+	ticketing.Meta `cbor:"1,keyasint"`
+	Generation     uint64 `cbor:"2,keyasint"` // that every shard of moderation has
+}
+
+// Due reports whether [Client.Settle] has anything to do.
+func Due(set *ticketing.RuleSet, versions []ticketing.PluginVersion, generation uint64, now time.Time) bool {
+	for i := range versions {
+		if settles(&versions[i], generation, now) {
+			return true
+		}
+	}
+	return false
+}
+
+func settles(p *ticketing.PluginVersion, generation uint64, now time.Time) bool {
+	return p.State == ticketing.VersionDraining && p.Generation <= generation || p.State == ticketing.VersionQuarantined && !now.Before(p.Until)
+}
+
+// settle returns the rule set, in which suspended rules may judge again.
+func (s *service) settle(tx *shard.Tx, c *Settle) (ticketing.RuleSet, error) {
+	set := present(&tx.View)
+	all, err := s.versions(&tx.View, nil)
+	if err != nil {
+		return set, err
+	}
+	for i := range all {
+		p := &all[i]
+		if !settles(p, c.Generation, tx.At()) {
+			continue
+		}
+		r := find(&set, p.Name)
+		if p.State == ticketing.VersionQuarantined && r != nil && r.Active == p.Digest && !r.SuspendedUntil.IsZero() {
+			if set, err = resume(tx, set, *r); err != nil {
+				return set, err
+			}
+			continue
+		}
+		to, why := ticketing.VersionStandby, "every shard judges by the new rules"
+		if p.State == ticketing.VersionQuarantined {
+			why = "its time in quarantine is over"
+		} else if r != nil && r.Active.IsZero() {
+			to = ticketing.VersionRetired
+		}
+		var n uint32
+		tx.Get(digestKey(p.Name, p.Digest), &n)
+		if err := move(tx, p, n, to, step{why: why, generation: p.Generation}); err != nil {
+			return set, err
+		}
+	}
+	return set, nil
+}
+
+// resume lets a suspended rule judge again, by the same version: half open, as its next quarantine is twice as long.
+func resume(tx *shard.Tx, set ticketing.RuleSet, next ticketing.Rule) (ticketing.RuleSet, error) {
+	next.SuspendedUntil = time.Time{}
+	return commit(tx, set, next, step{why: "its time in quarantine is over", generation: set.Generation + 1})
+}
+
+// Settle ends what waited for every shard to have a generation, or for a time. It returns the rule set as it is then.
+func (c Client) Settle(ctx context.Context, cmd Settle) (ticketing.RuleSet, error) {
+	set, _, err := system.Command[ticketing.RuleSet](ctx, c.sys, Name, 0, opSettle, &cmd)
+	return set, err
+}
+
+// History returns the newest steps in the lives of a plugin's versions, newest first.
+func (c Client) History(ctx context.Context, name string, limit int) ([]ticketing.VersionChange, error) {
+	return system.Query[[]ticketing.VersionChange](ctx, c.sys, Name, 0, opHistory, &whichHistory{name, limit})
+}

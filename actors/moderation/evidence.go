@@ -1,0 +1,230 @@
+package moderation
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"ticketing"
+	"ticketing/runtime/shard"
+	"ticketing/runtime/system"
+)
+
+// storedEvidence is what the rules saw when they made a decision. Of an item that was withdrawn only what names it is left.
+type storedEvidence struct {
+	Item  ticketing.Item `cbor:"1,keyasint"`
+	Reads [][]byte       `cbor:"2,keyasint,omitempty"`
+	Gone  bool           `cbor:"3,keyasint,omitempty"`
+}
+
+// evidenceKey sorts by slot, and within it by the time of the decision, as ids do.
+func evidenceKey(decision ticketing.ID) shard.Key { return shard.KeyOf(tableEvidence, decision) }
+
+// keep stores what the rules saw.
+func keep(tx *shard.Tx, decision ticketing.ID, item *ticketing.Item, reads [][]byte) {
+	tx.Put(evidenceKey(decision), &storedEvidence{Item: *item, Reads: reads})
+}
+
+// withdraw takes the evidence of all decisions about an item away, and says that the item is gone.
+func (s *service) withdraw(tx *shard.Tx, gone *ticketing.Withdrawn) error {
+	ds, err := s.decisions(&tx.View, &bySubject{gone.Author, gone.Subject})
+	if err != nil {
+		return err
+	}
+	for i := range ds {
+		d := &ds[i]
+		var e storedEvidence
+		if tx.Get(evidenceKey(d.ID), &e) && !e.Gone {
+			left := ticketing.Item{Kind: d.Kind, ID: d.Subject, Rev: d.Rev, Author: ticketing.Author{ID: d.Author}, At: e.Item.At}
+			tx.Put(evidenceKey(d.ID), &storedEvidence{Item: left, Gone: true})
+		}
+	}
+	tx.Emit(gone)
+	return nil
+}
+
+type byID struct {
+	ID ticketing.ID `cbor:"1,keyasint"`
+}
+
+// A Record is a decision and what is left of its evidence.
+type Record struct {
+	Decision ticketing.Decision  `cbor:"1,keyasint"`
+	Evidence *ticketing.Evidence `cbor:"2,keyasint,omitempty"` // nil: there is none
+	Gone     bool                `cbor:"3,keyasint,omitempty"` // there was, but the item was withdrawn
+}
+
+// decision finds a decision by its id.
+func (s *service) decision(v *shard.View, q *byID) (Record, error) {
+	var r Record
+	var e storedEvidence
+	key := shard.Key(nil)
+	if v.Get(evidenceKey(q.ID), &e) {
+		key = decisionKey(e.Item.Author.ID, e.Item.ID, e.Item.Rev, 0)
+		if r.Gone = e.Gone; !e.Gone {
+			r.Evidence = &ticketing.Evidence{Item: e.Item, Reads: e.Reads}
+		}
+	} else {
+		key = search(v, q.ID)
+	}
+	if key == nil || !v.Get(key, &r.Decision) || r.Decision.ID != q.ID {
+		return Record{}, ticketing.Errorf(ticketing.NotFound, "There is no such decision.")
+	}
+	return r, nil
+}
+
+// search finds the key of a decision that has no evidence, as people's have none: of the keys in its slot it is the one of which its id was
+// made. Nothing but keys is read.
+func search(v *shard.View, id ticketing.ID) (found shard.Key) {
+	const idLen = len(ticketing.ID{})
+	v.Scan(shard.KeyAt(tableDecision, id.Slot()), func(k shard.Key, _ func(any)) bool {
+		rest := k[3:]
+		subject := ticketing.ID(rest[idLen : 2*idLen])
+		rev, number := binary.BigEndian.Uint32(rest[2*idLen:]), binary.BigEndian.Uint16(rest[2*idLen+4:])
+		if decisionID(id.Slot(), subject, rev, number, id.Time()) == id {
+			found = k
+		}
+		return found == nil
+	})
+	return found
+}
+
+// pageBytes bounds the texts of one page of evidence, and pageKeys how many decisions it looks at.
+const (
+	pageBytes = 256 << 10
+	pageKeys  = 512
+)
+
+// A Query of evidence names decisions of rules in one slot, in the order of their times.
+type Query struct {
+	Slot  ticketing.Slot       `cbor:"1,keyasint"`
+	After ticketing.ID         `cbor:"2,keyasint,omitzero"` // the last decision of the page before
+	From  time.Time            `cbor:"3,keyasint,omitzero"` // of the decision, inclusive
+	To    time.Time            `cbor:"4,keyasint,omitzero"` // exclusive
+	Kinds []ticketing.ItemKind `cbor:"5,keyasint,omitempty"`
+}
+
+// A Page is a part of the evidence that was asked for.
+type Page struct {
+	Cases   []Case       `cbor:"1,keyasint,omitempty"`
+	Missing uint64       `cbor:"2,keyasint,omitempty"` // decisions whose item was withdrawn
+	Next    ticketing.ID `cbor:"3,keyasint,omitzero"`  // to go on after; zero: that was the last page
+	Looked  uint64       `cbor:"4,keyasint,omitempty"` // decisions, whether they were asked for or not
+}
+
+// A Case is a decision with its evidence, and what became of it.
+type Case struct {
+	Evidence ticketing.Evidence `cbor:"1,keyasint"`
+	Was      ticketing.Decision `cbor:"2,keyasint"`           // by the rules
+	Status   ticketing.Status   `cbor:"3,keyasint"`           // that counts now
+	Human    bool               `cbor:"4,keyasint,omitempty"` // because a person said so
+}
+
+// evidence returns a page.
+func (s *service) evidence(v *shard.View, q *Query) (p Page, err error) {
+	from, last := ticketing.NewID(q.Slot, q.From, 0), q.After
+	if !last.IsZero() {
+		from = last
+	}
+	size := 0
+	v.ScanFrom(shard.KeyAt(tableEvidence, q.Slot), evidenceKey(from), func(k shard.Key, decode func(any)) bool {
+		id := ticketing.ID(k[3:])
+		if id == last {
+			return true
+		}
+		if !q.To.IsZero() && !id.Time().Before(q.To) {
+			return false
+		}
+		if size >= pageBytes || p.Looked >= pageKeys {
+			p.Next = last
+			return false
+		}
+		p.Looked++
+		last = id
+		var e storedEvidence
+		decode(&e)
+		switch {
+		case len(q.Kinds) > 0 && !slices.Contains(q.Kinds, e.Item.Kind):
+		case e.Gone:
+			p.Missing++
+		default:
+			p.Cases = append(p.Cases, caseOf(v, &e))
+			size += len(e.Item.Text) + len(e.Item.Title)
+		}
+		return true
+	})
+	return p, nil
+}
+
+// caseOf finds what was decided about the revision, first and last.
+func caseOf(v *shard.View, e *storedEvidence) Case {
+	c := Case{Evidence: ticketing.Evidence{Item: e.Item, Reads: e.Reads}}
+	all := decisionKey(e.Item.Author.ID, e.Item.ID, e.Item.Rev, 0)
+	v.Scan(all[:len(all)-2], func(k shard.Key, decode func(any)) bool {
+		var d ticketing.Decision
+		decode(&d)
+		if binary.BigEndian.Uint16(k[len(k)-2:]) == 0 {
+			c.Was = d
+		}
+		c.Status, c.Human = d.Status, !d.By.IsZero()
+		return true
+	})
+	return c
+}
+
+// A Range is slots and times.
+type Range struct {
+	First ticketing.Slot `cbor:"1,keyasint"`
+	End   ticketing.Slot `cbor:"2,keyasint"` // exclusive
+	From  time.Time      `cbor:"3,keyasint,omitzero"`
+	To    time.Time      `cbor:"4,keyasint,omitzero"`
+}
+
+// count tells how much evidence there is in a range, of all kinds, withdrawn items included. Only keys are read.
+func (s *service) count(v *shard.View, q *Range) (n uint64, err error) {
+	for slot := q.First; slot < q.End; slot++ {
+		v.ScanFrom(shard.KeyAt(tableEvidence, slot), evidenceKey(ticketing.NewID(slot, q.From, 0)), func(k shard.Key, _ func(any)) bool {
+			if !q.To.IsZero() && !ticketing.ID(k[3:]).Time().Before(q.To) {
+				return false
+			}
+			n++
+			return true
+		})
+	}
+	return n, nil
+}
+
+// Evidence returns a page of evidence. It is read beside the shard's commands where the shard leads here, and by its leader otherwise: a copy
+// that is behind would keep decisions back.
+func (c Client) Evidence(ctx context.Context, q Query) (Page, error) {
+	return aside[Page](ctx, c, q.Slot, opEvidence, &q)
+}
+
+// CountEvidence returns how much evidence of a time range there is.
+func (c Client) CountEvidence(ctx context.Context, from, to time.Time) (n uint64, err error) {
+	shards := len(c.sys.Shards(Name))
+	for i := range shards {
+		q := Range{slotOf(i, shards), slotOf(i+1, shards), from, to}
+		some, err := aside[uint64](ctx, c, q.First, opCount, &q)
+		if err != nil {
+			return n, err
+		}
+		n += some
+	}
+	return n, nil
+}
+
+// aside asks a query of a shard without holding its commands up, if it leads here.
+func aside[R any](ctx context.Context, c Client, slot ticketing.Slot, code uint16, q any) (r R, err error) {
+	shards := len(c.sys.Shards(Name))
+	a := c.sys.Shard(Name, slot.Shard(shards)).Local()
+	if a == nil || !a.Leading() {
+		return system.Query[R](ctx, c.sys, Name, slot, code, q)
+	}
+	v, err := a.Stale(code, q)
+	if err != nil {
+		return r, err
+	}
+	return v.(R), nil
+}

@@ -1,0 +1,102 @@
+package moderation
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ticketing"
+	"ticketing/plugins/host/hosttest"
+	"ticketing/runtime/shard"
+	"ticketing/runtime/wire"
+)
+
+// all reads the evidence of a slot page by page.
+func (w *world) all(q Query) (cases []Case, missing, looked uint64, pages int) {
+	w.t.Helper()
+	for {
+		p, err := w.Evidence(w.t.Context(), q)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		cases, missing, looked = append(cases, p.Cases...), missing+p.Missing, looked+p.Looked
+		if pages++; p.Next.IsZero() {
+			return cases, missing, looked, pages
+		}
+		q.After = p.Next
+	}
+}
+
+// Pages give out every decision of rules once, in the order of its time, within the range and of the kinds that were asked for; deleted items
+// are counted, and what a person decided later is said.
+func TestEvidencePages(t *testing.T) {
+	w := newWorld(t, hosttest.HoldAll)
+	w.rules(rule("hold", hosttest.HoldAll, ""))
+	ann := w.author(1)
+	slot := ann.ID.Slot()
+	long := strings.Repeat("a long text ", 6_000) // four fill a page
+	var ids []ticketing.ID
+	for i := range 12 {
+		d := w.comment(ann, fmt.Sprint(i, long))
+		ids = append(ids, d.Subject)
+		w.later(time.Second)
+	}
+	w.post(ann, "a title", "a body")
+	cases, missing, looked, pages := w.all(Query{Slot: slot})
+	if len(cases) != 13 || missing != 0 || looked != 13 || pages < 3 {
+		t.Errorf("%d cases, %d missing, %d looked at, %d pages", len(cases), missing, looked, pages)
+	}
+	for i, c := range cases[:12] {
+		if c.Evidence.Item.ID != ids[i] || c.Was.Subject != ids[i] || c.Status != ticketing.Held || c.Human {
+			t.Errorf("%d: %+v", i, c.Was)
+		}
+	}
+	if cases, _, looked, _ := w.all(Query{Slot: slot, Kinds: []ticketing.ItemKind{ticketing.KindPost}}); len(cases) != 1 || looked != 13 {
+		t.Errorf("%d posts of %d", len(cases), looked)
+	}
+	if cases, _, _, _ := w.all(Query{Slot: slot, From: noon.Add(3 * time.Second), To: noon.Add(5 * time.Second)}); len(cases) != 2 || cases[0].Evidence.Item.ID != ids[3] {
+		t.Errorf("%d in the range", len(cases))
+	}
+	if n, err := w.CountEvidence(t.Context(), noon.Add(3*time.Second), time.Time{}); err != nil || n != 10 {
+		t.Errorf("%d %v", n, err)
+	}
+	w.emit("tickets", &ticketing.TicketDecided{Ticket: ticketing.Ticket{ID: ticketing.NewID(slot, w.at, 1), Kind: ticketing.TicketHeld, Item: ticketing.KindComment,
+		Subject: ids[0], Rev: 1, Author: ann.ID, DecidedBy: ticketing.NewID(3, noon, 3), Outcome: ticketing.OutcomeReject}})
+	w.last(ann.ID, ids[0], 2)
+	w.emit("comments", &ticketing.CommentDeleted{Comment: ticketing.Comment{ID: ids[1], Author: ann}})
+	eventually(t, "one is gone", func() bool {
+		cases, missing, _, _ = w.all(Query{Slot: slot})
+		return missing == 1
+	})
+	if c := cases[0]; len(cases) != 12 || !c.Human || c.Status != ticketing.Rejected || c.Was.Status != ticketing.Held {
+		t.Errorf("%d cases, %v %v", len(cases), c.Status, c.Human)
+	}
+	if slices.ContainsFunc(cases, func(c Case) bool { return c.Evidence.Item.ID == ids[1] }) {
+		t.Error("the deleted one is there")
+	}
+}
+
+// What is stored, byte by byte: a changed key or type turns it red.
+func TestStoredEvidence(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_123).UTC()
+	id := ticketing.NewID(3, at, 7)
+	item := ticketing.Item{Kind: ticketing.KindComment, ID: id, Rev: 2, Text: "t", Author: ticketing.Author{ID: id, Name: "n"}, At: at}
+	for _, v := range []any{
+		storedEvidence{Item: item, Reads: [][]byte{{1}, nil}},
+		storedEvidence{Item: item, Gone: true},
+		storedStats{Stats: ticketing.VersionStats{Rule: "r", Role: roleShadow, Judged: 1}, Last: at},
+		[]shard.Key{evidenceKey(id), configKey(ticketing.Digest{1}), statsKey(5, statsID{"r", ticketing.Digest{2}, roleActive})},
+		[]int{opDecision, opConfig, opEvidence, opCount, opStats},
+	} {
+		name := fmt.Sprintf("%T", v)
+		if got := hex.EncodeToString(wire.Marshal(v)); !slices.Contains(golden, got) {
+			t.Errorf("%s is stored as\n%s", name, got)
+		}
+	}
+	if !PerShard(configKey(ticketing.Digest{})) || PerShard(evidenceKey(id)) {
+		t.Error("configurations are every shard's, evidence is not")
+	}
+}

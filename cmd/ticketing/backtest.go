@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ticketing"
+	"ticketing/client"
+)
+
+// backtestFlags are what a backtest is asked for with.
+type backtestFlags struct {
+	config, from, to, html string
+	kinds                  []string
+	cpu                    float64
+	detach                 bool
+}
+
+func (a *app) pluginBacktest() *cobra.Command {
+	var f backtestFlags
+	c := a.pluginCommand("backtest NAME DIGEST|VERSION", "Try a version on what the server has decided so far", between(2, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+		n, err := f.request(ctx, api, args[0], args[1])
+		if err != nil {
+			return err
+		}
+		b, err := api.StartBacktest(ctx, n)
+		if err != nil {
+			return err
+		}
+		if f.detach {
+			return a.printBacktest(b, f.html, asJSON)
+		}
+		if err := a.followBacktest(ctx, api, b.ID); err != nil {
+			return err
+		}
+		if b, err = api.Backtest(ctx, b.ID); err != nil {
+			return err
+		}
+		if err := a.printBacktest(b, f.html, asJSON); err != nil {
+			return err
+		}
+		if b.State != ticketing.BacktestDone {
+			return fmt.Errorf("the backtest is %s: %s", b.State, b.Why)
+		}
+		return nil
+	})
+	c.Long = "Try a version on what the server has decided so far, without any effect, and compare its answers with what rules and people\n" +
+		"decided. The first Ctrl-C cancels the backtest on the server; a second one only leaves. With --detach the command returns at once, and\n" +
+		"the backtest goes on; see plugin backtests."
+	c.Flags().StringVar(&f.config, "config", "", "JSON file with the config to try; default: the rule's present one")
+	c.Flags().StringVar(&f.from, "from", "", "only decisions from this time on, as 2026-01-31 or 2026-01-31T12:00:00Z")
+	c.Flags().StringVar(&f.to, "to", "", "only decisions before this time; default: now")
+	c.Flags().StringSliceVar(&f.kinds, "kinds", nil, "only these kinds: post, comment; default: those of the rule")
+	c.Flags().Float64Var(&f.cpu, "cpu", 0.25, "share of one core that it may use on the server, 0.01 to 1")
+	c.Flags().StringVar(&f.html, "html", "", "write the report as a page into this file, too")
+	c.Flags().BoolVar(&f.detach, "detach", false, "do not wait for its end")
+	return c
+}
+
+// request makes the request out of the flags.
+func (f *backtestFlags) request(ctx context.Context, api *client.Client, name, version string) (n client.NewBacktest, err error) {
+	n = client.NewBacktest{Rule: name, Kinds: f.kinds, CPU: f.cpu}
+	if f.html != "" && f.detach {
+		return n, errors.New("--html needs the report: it does not go with --detach")
+	}
+	if f.cpu < 0.01 || f.cpu > 1 {
+		return n, errors.New("--cpu is a number from 0.01 to 1")
+	}
+	if n.From, err = parseTime("--from", f.from); err != nil {
+		return n, err
+	}
+	if n.To, err = parseTime("--to", f.to); err != nil {
+		return n, err
+	}
+	if f.config != "" {
+		if n.Config, err = readConfig(f.config); err != nil {
+			return n, err
+		}
+	}
+	n.Digest, err = findVersion(ctx, api, name, version)
+	return n, err
+}
+
+// parseTime reads a day, or a time to the second, in UTC if it does not say.
+func parseTime(flag, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%s: %q is no time; write 2026-01-31 or 2026-01-31T12:00:00Z", flag, s)
+}
+
+// followBacktest shows how far a backtest is, until it has ended. The first interrupt cancels it, and waits until it has ended; the next one
+// leaves it alone.
+func (a *app) followBacktest(ctx context.Context, api *client.Client, id ticketing.ID) error {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	defer signal.Stop(interrupts)
+	ctx, leave := context.WithCancel(context.WithoutCancel(ctx)) // the program's own reaction to an interrupt would leave at once
+	defer leave()
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-interrupts:
+		case <-over:
+			return
+		}
+		fmt.Fprintln(a.err, "\nThe backtest is being cancelled. Ctrl-C once more leaves it as it is.")
+		go func() {
+			if _, err := api.CancelBacktest(ctx, id); err != nil {
+				fmt.Fprintln(a.err, "It could not be cancelled:", err)
+			}
+		}()
+		select {
+		case <-interrupts:
+			leave()
+		case <-over:
+		}
+	}()
+	var bar progress
+	err := api.FollowBacktest(ctx, id, func(p client.BacktestProgress) error {
+		if p.Total > 0 && bar.bar == nil {
+			bar = a.progress(int64(p.Total), "judging", "decisions")
+		}
+		if bar.bar != nil {
+			bar.set(int(min(p.Done, p.Total)))
+		}
+		return nil
+	})
+	if bar.bar != nil {
+		bar.done()
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("the backtest %s may still run on the server; see ticketing plugin backtests", id)
+	}
+	return err
+}
+
+func (a *app) pluginBacktests() *cobra.Command {
+	var limit int
+	var html string
+	c := a.pluginCommand("backtests [ID]", "List backtests, or show one with its report", between(0, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+		if len(args) == 1 {
+			id, err := ticketing.ParseID(args[0])
+			if err != nil {
+				return err
+			}
+			b, err := api.Backtest(ctx, id)
+			if err != nil {
+				return err
+			}
+			return a.printBacktest(b, html, asJSON)
+		}
+		if limit < 1 || limit > ticketing.MaxLimit {
+			return errors.New("--limit is a number from 1 to 100")
+		}
+		all, err := api.Backtests(ctx, limit)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return a.json(all)
+		}
+		var rows [][]string
+		for _, b := range all {
+			rows = append(rows, []string{b.ID.String(), short(b.At), b.Rule, b.Version, string(b.State), fmt.Sprintf("%d/%d", b.Done, b.Total), b.Why})
+		}
+		return a.table([]string{"ID", "TIME", "NAME", "VERSION", "STATE", "DONE", ""}, rows)
+	})
+	c.Flags().IntVar(&limit, "limit", ticketing.DefaultLimit, "how many, at most 100")
+	c.Flags().StringVar(&html, "html", "", "write the report of one as a page into this file, too")
+	return c
+}
+
+// printBacktest prints a backtest and its report, and writes it as a page if a file is named.
+func (a *app) printBacktest(b client.Backtest, html string, asJSON bool) error {
+	if html != "" {
+		if err := writeBacktest(html, &b); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		return a.json(b)
+	}
+	fmt.Fprintf(a.out, "%s  %s %s is %s, %d of %d decisions\n", b.ID, b.Rule, b.Version, b.State, b.Done, b.Total)
+	r := b.Report
+	if r == nil {
+		return nil
+	}
+	fmt.Fprintf(a.out, "%d judged, %d failed, %d of deleted items; %.1f µs and %d fuel each\n\n", r.Judged, r.Failed, r.Missing, r.MeanMicros, r.MeanFuel)
+	var rows [][]string
+	for _, m := range r.Matrix {
+		rows = append(rows, []string{m.Action.String(), number(m.Approved), number(m.Held), number(m.Rejected)})
+	}
+	if err := a.table([]string{"IT SAYS", "APPROVED NOW", "HELD NOW", "REJECTED NOW"}, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out)
+	rows = nil
+	for _, side := range []struct {
+		title string
+		c     client.Confusion
+	}{{"rules", r.Automatic}, {"people", r.Human}} {
+		if side.c.Total() > 0 {
+			rows = append(rows, []string{side.title, percent(side.c.Precision), percent(side.c.Recall), percent(side.c.F1), number(side.c.Total())})
+		}
+	}
+	if err := a.table([]string{"AGAINST", "PRECISION", "RECALL", "F1", "ITEMS"}, rows); err != nil {
+		return err
+	}
+	a.printSamples("newly caught", r.NewCaught, r.Caught)
+	a.printSamples("newly released", r.NewFree, r.Released)
+	return nil
+}
+
+// fewSamples is how many samples the terminal shows; the page has them all.
+const fewSamples = 5
+
+func (a *app) printSamples(title string, n uint64, samples []ticketing.Sample) {
+	fmt.Fprintf(a.out, "\n%d %s\n", n, title)
+	for _, s := range samples[:min(len(samples), fewSamples)] {
+		text := []rune(strings.Join(strings.Fields(s.Text), " "))
+		if len(text) > 100 {
+			text = append(text[:99], '…')
+		}
+		fmt.Fprintf(a.out, "  %s → %s  %s\n", s.Was, s.Now, printable(string(text)))
+	}
+}
+
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
+
+//go:embed backtest.html
+var reportPage string
+
+// writeBacktest writes a backtest as a page that needs nothing else.
+func writeBacktest(path string, b *client.Backtest) error {
+	t, err := template.New("report").Funcs(template.FuncMap{"percent": percent, "short": short}).Parse(reportPage)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, cause(err))
+	}
+	if err := t.Execute(f, b); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return f.Close()
+}

@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"ticketing"
+)
+
+// backtestPage is what the page of a backtest shows.
+type backtestPage struct {
+	ticketing.Backtest
+	View   backtestView
+	Config string
+	Sides  []comparison
+	Lists  []sampleList
+}
+
+// comparison is a confusion with its title.
+type comparison struct {
+	Title, Truth string
+	confusionView
+}
+
+// sampleList is samples with their title.
+type sampleList struct {
+	Title, None string
+	Count       uint64
+	Samples     []ticketing.Sample
+}
+
+// Percent is how much of the stored decisions has been looked at.
+func (p *backtestPage) Percent() int { return percent(p.Done, p.Total) }
+
+func percent(done, total uint64) int {
+	if total == 0 {
+		return 0
+	}
+	return int(min(100*done/total, 100))
+}
+
+// share is a share for people.
+func share(f float64) string { return strconv.FormatFloat(100*f, 'f', 1, 64) + " %" }
+
+func (g *Gateway) backtestPage(c *call) error {
+	b, err := g.findBacktest(c)
+	if err != nil {
+		return err
+	}
+	p := backtestPage{Backtest: b, View: viewBacktest(&b), Config: "{}"}
+	if len(b.Config) > 0 {
+		p.Config = readable(b.Config)
+	}
+	if r := p.View.Report; r != nil {
+		p.Sides = []comparison{{"What rules decided", "held or rejected", r.Automatic}, {"What people decided", "rejected", r.Human}}
+		p.Lists = []sampleList{
+			{"Newly caught", "Everything that it would catch is caught now.", r.NewCaught, r.Caught},
+			{"Newly released", "Everything that the rule alone catches now, it would catch, too.", r.NewFree, r.Released},
+		}
+	}
+	return g.render(c, http.StatusOK, "backtest.html", view{Title: "Backtest of " + b.Rule + " " + b.Version, Tab: "plugins", Data: &p})
+}
+
+// backtestForm starts a backtest of a version, with the config that the form holds.
+func (g *Gateway) backtestForm(c *call) error {
+	name, err := c.name()
+	if err != nil {
+		return err
+	}
+	f, err := c.form()
+	if err != nil {
+		return err
+	}
+	in := backtestInput{Rule: name, Config: jsontext.Value(f.get("config"))}
+	if err := in.Digest.UnmarshalText([]byte(f.get("active"))); err != nil {
+		return err
+	}
+	if err := in.check(); err != nil {
+		return err
+	}
+	meta, err := c.meta()
+	if err != nil {
+		return err
+	}
+	b, err := g.s.Backtests.StartBacktest(c.context(), ticketing.StartBacktest{Meta: meta, By: c.who.principal(), Rule: name, Digest: in.Digest, Config: []byte(f.get("config"))})
+	if err != nil {
+		return ticketing.Wrap("gateway.backtestForm", err)
+	}
+	return c.seeOther("/plugins/backtests/" + b.ID.String())
+}
+
+func (g *Gateway) cancelBacktestForm(c *call) error {
+	if _, err := c.form(); err != nil {
+		return err
+	}
+	b, err := g.stopBacktest(c)
+	if err != nil {
+		return err
+	}
+	return c.seeOther("/plugins/backtests/" + b.ID.String())
+}
+
+// recentBacktests is how many backtests the page of the plugins lists.
+const recentBacktests = 10
+
+// replayPage shows a decision's outcomes as they are stored, and as they come out now.
+func (g *Gateway) replayPage(c *call) error {
+	r, err := g.replay(c)
+	if err != nil {
+		return err
+	}
+	return g.render(c, http.StatusOK, "replay.html", view{Title: "Replay of a decision", Tab: "plugins", Data: &r})
+}

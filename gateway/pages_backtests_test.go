@@ -1,0 +1,44 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"ticketing"
+)
+
+// The page of a backtest shows how far it is and what it found, escapes what users wrote, and cancels; a decision's replay is a page, too.
+func TestBacktestPages(t *testing.T) {
+	w := newWorld(t)
+	b := w.op.do("POST", "/api/backtests", `{"rule":"links","digest":"`+w.m.plugins[0].Digest.String()+`","config":{"max":1}}`).want(201)
+	path := "/plugins/backtests/" + b.str("id")
+	page := string(w.op.do("GET", path, "").want(200).Body)
+	for _, part := range []string{`data-backtest="/api/backtests/` + b.str("id") + `/events"`, "queued", "Cancel", "&#34;max&#34;"} {
+		if !strings.Contains(page, part) {
+			t.Errorf("no %s in %s", part, page)
+		}
+	}
+	w.m.backtests.goOn(b.id("id"), func(t *ticketing.Backtest) {
+		t.State, t.Done, t.Total = ticketing.BacktestDone, 7, 7
+		t.Report = &ticketing.BacktestReport{Judged: 7, NewCaught: 60, Automatic: ticketing.Confusion{TruePositive: 3, FalsePositive: 1},
+			Caught: []ticketing.Sample{{Kind: ticketing.KindComment, Text: "<b>bold</b>", Was: ticketing.Approved, Now: ticketing.ActionHold, Human: true}}}
+	})
+	page = string(w.op.do("GET", path, "").want(200).Body)
+	for _, part := range []string{"7 of 7", "75.0 %", "Newly caught: 60", "&lt;b&gt;bold", "by a person", "1 of them, chosen at random", "There is nothing to compare with."} {
+		if !strings.Contains(page, part) {
+			t.Errorf("no %s in %s", part, page)
+		}
+	}
+	if strings.Contains(page, "data-backtest") || strings.Contains(page, "Cancel") {
+		t.Error("it has ended, and goes on")
+	}
+	if list := string(w.op.do("GET", "/plugins", "").want(200).Body); !strings.Contains(list, path) || !strings.Contains(list, "/replay") {
+		t.Error("the plugins' page does not lead to backtests and replays")
+	}
+	w.mod.do("GET", path, "").want(http.StatusForbidden)
+	w.op.do("GET", "/plugins/backtests/nonsense", "").want(http.StatusNotFound)
+	if page := string(w.op.do("GET", "/decisions/"+w.m.decisions[0].ID.String()+"/replay", "").want(200).Body); !strings.Contains(page, "bit for bit") {
+		t.Errorf("%s", page)
+	}
+}

@@ -1,0 +1,279 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"ticketing"
+	"ticketing/actors/control"
+	"ticketing/actors/moderation"
+	"ticketing/plugins/backtest"
+)
+
+const (
+	claimEvery = time.Second      // between two looks for a backtest to run
+	saveEvery  = time.Second      // between two saves of progress, at least
+	minBusy    = time.Millisecond // before it is worth resting
+	maxRest    = 5 * time.Second
+)
+
+// backtests runs candidates over what is stored: the node that leads control runs one at a time. How far it is, is saved at the end of
+// slots; after a restart, or on another leader, it goes on there, with the memories of rules that begin anew in each slot.
+type backtests struct {
+	control    control.Client
+	moderation moderation.Client
+	engine     ticketing.RuleEngine
+	rules      ticketing.PluginService
+	leads      func() bool // whether this node leads control
+	log        *slog.Logger
+	now        func() time.Time
+	pause      func(context.Context, time.Duration)
+	name       string        // of this process, as a runner
+	asked      chan struct{} // somebody has asked for a backtest; has room for one
+}
+
+var _ ticketing.BacktestService = (*backtests)(nil)
+
+func newBacktests(n *Node) *backtests {
+	return &backtests{control: n.control, moderation: n.rules.moderation, engine: n.host, rules: n.rules, leads: n.leadsControl, log: n.log,
+		now: n.opts.Now, pause: n.opts.rest, name: n.name + " " + rand.Text(), asked: make(chan struct{}, 1)}
+}
+
+// StartBacktest implements ticketing.BacktestService. Without a configuration the candidate has the rule's present one, and without kinds
+// the rule's.
+func (b *backtests) StartBacktest(ctx context.Context, c ticketing.StartBacktest) (ticketing.Backtest, error) {
+	const op = "node.StartBacktest"
+	if !c.By.Roles.Has(ticketing.RoleOperator) {
+		return ticketing.Backtest{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may backtest a rule.")
+	}
+	set, err := b.rules.RuleSet(ctx)
+	if err != nil {
+		return ticketing.Backtest{}, ticketing.Wrap(op, err)
+	}
+	for i := range set.Rules {
+		if r := &set.Rules[i]; r.Name == c.Rule {
+			if c.Config == nil {
+				c.Config = r.Config
+			}
+			if c.Kinds == nil {
+				c.Kinds = r.Scope
+			}
+		}
+	}
+	j, err := b.open(ctx, &ticketing.Backtest{Rule: c.Rule, Digest: c.Digest, Config: c.Config})
+	if err != nil {
+		return ticketing.Backtest{}, ticketing.Wrap(op, err)
+	}
+	j.Close()
+	t, err := b.control.StartBacktest(ctx, c)
+	if err != nil {
+		return t, ticketing.Wrap(op, err)
+	}
+	b.look()
+	return t, nil
+}
+
+// Backtests implements ticketing.BacktestService.
+func (b *backtests) Backtests(ctx context.Context, limit int) ([]ticketing.Backtest, error) {
+	return b.control.Backtests(ctx, limit)
+}
+
+// Backtest implements ticketing.BacktestService.
+func (b *backtests) Backtest(ctx context.Context, id ticketing.ID) (ticketing.Backtest, error) {
+	return b.control.Backtest(ctx, id)
+}
+
+// CancelBacktest implements ticketing.BacktestService.
+func (b *backtests) CancelBacktest(ctx context.Context, by ticketing.Principal, id ticketing.ID) (ticketing.Backtest, error) {
+	return b.control.CancelBacktest(ctx, by, id)
+}
+
+// open opens the candidate: one rule, which judges what it is given and fails as the default policy says.
+func (b *backtests) open(ctx context.Context, t *ticketing.Backtest) (ticketing.Judge, error) {
+	rule := ticketing.Rule{Name: t.Rule, Active: t.Digest, Version: t.Version, Config: t.Config}
+	versions, err := b.rules.Plugins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range versions {
+		if v := &versions[i]; v.Name == t.Rule && v.Digest == t.Digest {
+			rule.Trusted = v.Builtin
+		}
+	}
+	return b.engine.Open(ctx, ticketing.RuleSet{Rules: []ticketing.Rule{rule}})
+}
+
+// run runs what is queued while this node leads control, until ctx ends.
+func (b *backtests) run(ctx context.Context) {
+	look := time.NewTicker(claimEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C: // another node may have been asked, or have led until now
+		case <-b.asked:
+		}
+		if !b.leads() || !b.control.BacktestsWait() {
+			continue
+		}
+		t, ok, err := b.control.ClaimBacktest(ctx, b.name)
+		if err == nil && ok {
+			err = b.work(ctx, &t)
+		}
+		if err != nil && ctx.Err() == nil {
+			b.log.Warn("a backtest does not go on", "backtest", t.ID, "error", err)
+		} else if ok {
+			b.look() // there may be another one
+		}
+	}
+}
+
+// look makes the run look for a backtest at once.
+func (b *backtests) look() {
+	select {
+	case b.asked <- struct{}{}:
+	default:
+	}
+}
+
+// errOver ends a run whose backtest has been cancelled, or is another node's now.
+var errOver = errors.New("the backtest is over here")
+
+// work runs one backtest to its end. What may pass (a shard without a leader, a lost leadership) leaves it as it is saved, to be claimed
+// again; a fault of the candidate or of what is stored ends it as failed.
+func (b *backtests) work(ctx context.Context, t *ticketing.Backtest) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // of ours: the node lives
+			b.log.Error("a backtest panicked", "backtest", t.ID, "panic", p, "stack", string(debug.Stack()))
+			err = b.fail(ctx, t, "It hit a fault of the server.")
+		}
+	}()
+	judge, err := b.open(ctx, t)
+	switch ticketing.KindOf(err) {
+	case ticketing.OK:
+	case ticketing.Unavailable:
+		return err
+	default:
+		return b.fail(ctx, t, message(err))
+	}
+	defer judge.Close()
+	r := &backtestRun{backtests: b, t: t, run: backtest.New(judge, t.Rule, t.Report), saved: b.now()}
+	if len(t.Progress) == 2 {
+		r.slot = ticketing.Slot(binary.BigEndian.Uint16(t.Progress))
+	}
+	err = r.all(ctx)
+	if errors.Is(err, errOver) || ticketing.KindOf(err) == ticketing.Conflict {
+		return nil
+	}
+	return err
+}
+
+// message is an error for people.
+func message(err error) string {
+	if e := new(ticketing.Error); errors.As(err, &e) && e.Msg != "" {
+		return e.Msg
+	}
+	return "It hit a fault of the server."
+}
+
+func (b *backtests) fail(ctx context.Context, t *ticketing.Backtest, why string) error {
+	_, err := b.control.SaveBacktest(ctx, control.BacktestSave{Backtest: t.ID, Runner: b.name, State: ticketing.BacktestFailed, Done: t.Done, Total: t.Total,
+		Report: t.Report, Why: why})
+	return err
+}
+
+// backtestRun is a backtest that this node runs. t is as of the end of the last slot.
+type backtestRun struct {
+	*backtests
+	t     *ticketing.Backtest
+	run   *backtest.Run
+	slot  ticketing.Slot // the next
+	saved time.Time
+	busy  time.Duration // since the last rest
+}
+
+// all judges the slots that are left.
+func (r *backtestRun) all(ctx context.Context) error {
+	if r.t.Total == 0 {
+		n, err := r.moderation.CountEvidence(ctx, r.t.From, r.t.To)
+		if err != nil {
+			return err
+		}
+		r.t.Total = n
+		if err := r.save(ctx, ticketing.BacktestRunning); err != nil {
+			return err
+		}
+	}
+	for r.slot < ticketing.Slots {
+		if err := r.oneSlot(ctx); err != nil {
+			return err
+		}
+		r.slot++
+		if r.now().Sub(r.saved) >= saveEvery {
+			if err := r.save(ctx, ticketing.BacktestRunning); err != nil {
+				return err
+			}
+		}
+	}
+	r.t.Total = r.t.Done
+	return r.save(ctx, ticketing.BacktestDone)
+}
+
+// oneSlot judges a slot, page by page, with a rest after each.
+func (r *backtestRun) oneSlot(ctx context.Context) error {
+	q := moderation.Query{Slot: r.slot, From: r.t.From, To: r.t.To, Kinds: r.t.Kinds}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !r.leads() {
+			return errOver
+		}
+		began := r.now()
+		page, err := r.moderation.Evidence(ctx, q)
+		if err != nil {
+			return fmt.Errorf("slot %d: %w", r.slot, err)
+		}
+		for i := range page.Cases {
+			r.judge(&page.Cases[i])
+		}
+		r.run.Miss(page.Missing)
+		r.t.Done += page.Looked
+		r.rest(ctx, r.now().Sub(began))
+		if q.After = page.Next; q.After.IsZero() {
+			return nil
+		}
+	}
+}
+
+func (r *backtestRun) judge(c *moderation.Case) {
+	r.run.Judge(&backtest.Case{Item: &c.Evidence.Item, Was: c.Was.Status, Rules: c.Was.Rules, Status: c.Status, Human: c.Human})
+}
+
+// rest keeps the run within its share of a core: after having been busy for a while it rests, the longer the less it may have.
+func (r *backtestRun) rest(ctx context.Context, busy time.Duration) {
+	if r.busy += busy; r.t.CPU >= 1 || r.busy < minBusy {
+		return
+	}
+	r.pause(ctx, min(time.Duration(float64(r.busy)*(1-r.t.CPU)/r.t.CPU), maxRest))
+	r.busy = 0
+}
+
+// save keeps what the slots so far came to. It is errOver if the backtest has been cancelled.
+func (r *backtestRun) save(ctx context.Context, state ticketing.BacktestState) error {
+	report := r.run.Report()
+	got, err := r.control.SaveBacktest(ctx, control.BacktestSave{Backtest: r.t.ID, Runner: r.name, State: state, Done: r.t.Done, Total: r.t.Total,
+		Report: &report, Progress: binary.BigEndian.AppendUint16(nil, uint16(r.slot))})
+	r.saved = r.now()
+	if err == nil && got != state {
+		err = errOver
+	}
+	return err
+}

@@ -1,0 +1,105 @@
+package node
+
+import (
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"ticketing"
+	"ticketing/actors/control"
+	"ticketing/plugins/host/hosttest"
+)
+
+// became waits until a version is in a state.
+func became(t *testing.T, n *Node, d ticketing.Digest, want ticketing.VersionState) ticketing.PluginVersion {
+	t.Helper()
+	var v ticketing.PluginVersion
+	for end := time.Now().Add(time.Minute); ; {
+		all, err := n.rules.Plugins(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v = range all {
+			if v.Digest == d && v.State == want {
+				return v
+			}
+		}
+		if time.Now().After(end) {
+			t.Fatalf("never %s: %+v", want, all)
+		}
+		n.pause(t.Context(), 20*time.Millisecond)
+	}
+}
+
+// A node that stops in any state of an upload takes it to its end when it is back.
+func TestInterruptedUploadIsTakenUp(t *testing.T) {
+	fs := vfs.NewMem()
+	n := openShards(t, fs, 1)
+	modules := map[ticketing.VersionState][]byte{"": hosttest.ApproveAll, ticketing.VersionAdmitted: hosttest.RejectAll, ticketing.VersionCompiled: hosttest.HoldAll}
+	for last, module := range modules {
+		v, _, err := n.control.Register(t.Context(), ticketing.UploadPlugin{By: nobody, Name: "links", Module: module})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range []ticketing.VersionState{ticketing.VersionAdmitted, ticketing.VersionCompiled} {
+			if last == "" || last == ticketing.VersionAdmitted && to == ticketing.VersionCompiled {
+				break
+			}
+			if v, err = n.control.Step(t.Context(), control.Step{Name: "links", Digest: v.Digest, From: v.State, To: to}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	closeNode(t, n)
+	n = openShards(t, fs, 1)
+	for _, module := range modules {
+		became(t, n, ticketing.DigestOf(module), ticketing.VersionProbed)
+	}
+}
+
+// A breaker's word puts the version into quarantine, the last good one judges on every shard, and operators find a ticket.
+func TestTripRestores(t *testing.T) {
+	n := openShards(t, vfs.NewMem(), 2)
+	for _, module := range [][]byte{hosttest.ApproveAll, hosttest.Trap} {
+		v, _, err := n.rules.Upload(t.Context(), ticketing.UploadPlugin{By: nobody, Name: "links", Module: module})
+		if err != nil || v.State != ticketing.VersionProbed {
+			t.Fatalf("%+v %v", v, err)
+		}
+		if _, err := n.rules.SetRule(t.Context(), ticketing.SetRule{By: nobody, Name: "links", Active: v.Digest, IfMatch: ticketing.AnyMatch}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bad := ticketing.DigestOf(hosttest.Trap)
+	for range 3 {
+		n.rules.trips.add(ticketing.RuleTrip{Rule: "links", Digest: bad, Role: "active", Cause: "trap"})
+	}
+	v := became(t, n, bad, ticketing.VersionQuarantined)
+	if v.Trips != 1 {
+		t.Errorf("%d quarantines", v.Trips)
+	}
+	became(t, n, ticketing.DigestOf(hosttest.ApproveAll), ticketing.VersionActive)
+	set, err := n.rules.RuleSet(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		for g := uint64(0); g < set.Generation; n.pause(t.Context(), 5*time.Millisecond) {
+			if g, err = n.rules.moderation.Generation(t.Context(), i, 2); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for end := time.Now().Add(time.Minute); ; n.pause(t.Context(), 20*time.Millisecond) {
+		found, err := n.query.Tickets(t.Context(), ticketing.TicketFilter{Kind: ticketing.TicketRule, State: ticketing.TicketOpen}, ticketing.Page{Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found.Tickets) == 1 && found.Tickets[0].Rule == "links" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no ticket: %+v", found)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+// Package conformance is what a guest in any language must do to speak the contract: one table of orders and answers. A
+// language joins by a guest that obeys the orders (the item's title; its text is the argument), and a row in Guests.
+package conformance
+
+import (
+	"ticketing"
+	"ticketing/plugins/abi"
+)
+
+// Config is the configuration under which the cases run.
+const Config = `{"match": [["alpha", "beta*"]], "regex": [["x+y", "[0-9]{3}"]], "lists": [["Entry", "other"]], "accept": 1}`
+
+// None is the code that stands for a negative answer.
+const None = 1<<32 - 1
+
+// A Case is an order and what must come of it. A failure is the beginning of its cause.
+type Case struct {
+	Title, Text string
+	Edit        bool
+	Want        ticketing.RuleOutcome // Action, Score, Severe, Code, Labels, Detail, Abstain
+	Failure     string                // "" : none; else one of the causes, separated by |
+}
+
+func code(n uint32) ticketing.RuleOutcome { return ticketing.RuleOutcome{Code: n} }
+
+func text(s string) ticketing.RuleOutcome {
+	return ticketing.RuleOutcome{Code: uint32(len(s)), Detail: s}
+}
+
+// Cases are the orders, in their order: some need what one before has stored.
+func Cases() []Case {
+	return []Case{
+		{Title: "none"},
+		{Title: "abstain", Want: ticketing.RuleOutcome{Abstain: true}},
+		{Title: "everything", Want: ticketing.RuleOutcome{Action: ticketing.ActionReject, Score: 1234, Severe: 56, Code: 78, Labels: []string{"first", "second"}, Detail: "why"}},
+		{Title: "text", Text: "Grüße, 世界", Want: text("Grüße, 世界")},
+		{Title: "kind", Text: "x", Want: code(uint32(ticketing.KindComment))},
+		{Title: "approved", Text: "x", Want: code(4)},
+		{Title: "edit", Text: "x", Want: code(0)},
+		{Title: "edit", Text: "x", Edit: true, Want: code(1)},
+		{Title: "time", Text: "x", Want: code(1_767_268_800)},
+		{Title: "has parent", Text: "x", Want: code(0)},
+		{Title: "has name", Text: "x", Want: code(0)}, // the manifest does not name it
+		{Title: "match", Text: "an ALPHA", Want: code(0)},
+		{Title: "match", Text: "the betamax", Want: code(1)},
+		{Title: "match", Text: "alphabet", Want: code(None)},
+		{Title: "match_all", Text: "alpha beta alpha", Want: code(3)},
+		{Title: "match_all", Text: "gamma", Want: code(0)},
+		{Title: "regex", Text: "call 555", Want: code(1)},
+		{Title: "regex", Text: "nothing", Want: code(None)},
+		{Title: "lower", Text: "ÄB", Want: text("äb")},
+		{Title: "folded", Text: "ＡＢ\u200bc", Want: text("abc")},
+		{Title: "skeleton", Text: "p\u0430yp\u0430l", Want: text("paypal")},
+		{Title: "list", Text: "ENTRY", Want: code(1)},
+		{Title: "list", Text: "no entry", Want: code(0)},
+		{Title: "log", Text: "x"},
+		{Title: "kv_get", Text: "x", Want: code(None)},
+		{Title: "kv_put", Text: "a value"},
+		{Title: "kv_get", Text: "x", Want: text("a value")},
+		{Title: "kv_delete", Text: "x"},
+		{Title: "kv_get", Text: "x", Want: code(None)},
+		{Title: "count", Text: "x", Want: code(1)},
+		{Title: "count", Text: "x", Want: code(2)},
+		{Title: "trap", Text: "x", Failure: "trap|exit|closed|guest exit"},
+		{Title: "loop", Text: "x", Failure: "too many host calls"},
+		{Title: "spin", Text: "x", Failure: "fuel|out of fuel|deadline"},
+		{Title: "error", Text: "x", Failure: "guest error 42"},
+		{Title: "bad verdict", Text: "x", Failure: "bad output"},
+		{Title: "long label", Text: "x", Failure: "bad output"},
+		{Title: "count", Text: "x", Want: code(3)}, // after failures, the state is what it was
+	}
+}
+
+// Guests are the languages of the suite.
+func Guests() []string { return []string{"c", "go"} }
+
+// Equal orders answer alike in every language: their codes are the host's.
+func Equal() []string { return []string{"hash", "simhash", "rand"} }
+
+// ABI is the contract that the suite is about.
+const ABI = abi.Name

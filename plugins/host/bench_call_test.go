@@ -1,0 +1,139 @@
+package host
+
+import (
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"ticketing"
+	"ticketing/plugins/abi"
+	"ticketing/plugins/host/hosttest"
+)
+
+// BenchmarkCall is a call of a rule with nothing to say, with fuel and deadline armed, and the frame in place: what metering,
+// copying the frame and reading the clock cost.
+func BenchmarkCall(b *testing.B) {
+	h := New(hosttest.NewSource(hosttest.Empty), Options{})
+	defer h.Close()
+	j, err := h.open(b.Context(), ticketing.RuleSet{Generation: 1, Rules: []ticketing.Rule{{Name: "empty", Active: ticketing.DigestOf(hosttest.Empty)}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer j.Close()
+	j.view.show(newTestItem("hello"))
+	c := j.rules[0].active
+	b.ReportAllocs()
+	for b.Loop() {
+		c.call.begin(&j.view, nil)
+		if _, failure := c.eval(j); failure != "" {
+			b.Fatal(failure)
+		}
+		j.now = h.clock()
+	}
+}
+
+// BenchmarkJudgeInto is a whole judgement, but for the slice of outcomes, which is the caller's.
+func BenchmarkJudgeInto(b *testing.B) {
+	h := New(hosttest.NewSource(hosttest.Empty), Options{})
+	defer h.Close()
+	j, err := h.open(b.Context(), ticketing.RuleSet{Generation: 1, Rules: []ticketing.Rule{{Name: "empty", Active: ticketing.DigestOf(hosttest.Empty)}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer j.Close()
+	item := newTestItem("hello")
+	var out ticketing.Judgement
+	b.ReportAllocs()
+	for b.Loop() {
+		out.Outcomes = out.Outcomes[:0]
+		if j.judge(item, nil, &out); out.Outcomes[0].Failure != "" {
+			b.Fatal(out)
+		}
+	}
+}
+
+// BenchmarkWordsNative is what the host itself needs to look for 20 words in 200 bytes: the yardstick for a rule that does it.
+func BenchmarkWordsNative(b *testing.B) {
+	s, err := parseConfig([]byte(twenty))
+	if err != nil {
+		b.Fatal(err)
+	}
+	hits := make([]hit, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if scan(s.words, text200, hits); hits[0] != noHit {
+			b.Fatal(hits)
+		}
+	}
+}
+
+// BenchmarkWordsCall is the same through a rule: the call, the import, the folding and the scan.
+func BenchmarkWordsCall(b *testing.B) {
+	h := New(hosttest.NewSource(hosttest.Words), Options{})
+	defer h.Close()
+	rule := ticketing.Rule{Name: "words", Active: ticketing.DigestOf(hosttest.Words), Config: []byte(twenty)}
+	j, err := h.open(b.Context(), ticketing.RuleSet{Generation: 1, Rules: []ticketing.Rule{rule}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer j.Close()
+	j.view.show(newTestItem(text200))
+	c := j.rules[0].active
+	b.ReportAllocs()
+	for b.Loop() {
+		j.view.scanners[0].done[0], j.view.folded[abi.FieldText].state = false, foldUnknown
+		c.call.begin(&j.view, nil)
+		if _, failure := c.eval(j); failure != "" {
+			b.Fatal(failure)
+		}
+		j.now = h.clock()
+	}
+}
+
+// twenty is a configuration with 20 words, none of which text200 has.
+const twenty = `{"match": [["viagra", "casino", "lottery", "cialis", "free money", "bitcoin", "earn cash", "click here", "subscribe", "giveaway",
+	"porn", "xxx", "winner", "replica", "rolex", "payday", "loan", "credit", "weight loss", "pills"]]}`
+
+var text200 = strings.Repeat("The weather was fine and we walked along the river for hours. ", 4)[:200]
+
+// BenchmarkCollector is how long the garbage collector has to wait for rules that never end, one on each of two processors: the
+// worst pause, in which everything stands still.
+func BenchmarkCollector(b *testing.B) {
+	most := ticketing.RuleLimits{Fuel: 1e12, WallMicros: 1e9}
+	h := New(hosttest.NewSource(hosttest.Loop, hosttest.Bomb), Options{Usual: most, Most: most})
+	defer h.Close()
+	var stop atomic.Bool
+	var running sync.WaitGroup
+	for _, m := range [][]byte{hosttest.Loop, hosttest.Bomb} {
+		j, err := h.open(b.Context(), ticketing.RuleSet{Rules: []ticketing.Rule{{Name: "r", Active: ticketing.DigestOf(m)}}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer j.Close()
+		c := j.rules[0].active.call
+		began := h.clock
+		c.clock = func() int64 {
+			if stop.Load() {
+				return 1 << 62 // the deadline is now
+			}
+			return began()
+		}
+		running.Go(func() {
+			for !stop.Load() {
+				j.Judge(newTestItem("x"), nil)
+			}
+		})
+	}
+	var worst uint64
+	var m runtime.MemStats
+	for b.Loop() {
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		worst = max(worst, m.PauseNs[(m.NumGC+255)%256])
+	}
+	stop.Store(true)
+	running.Wait()
+	b.ReportMetric(float64(worst)/1e6, "worst-pause-ms")
+}

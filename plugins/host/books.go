@@ -1,0 +1,167 @@
+package host
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ticketing"
+)
+
+// maxAccounts bounds how many versions the books remember.
+const maxAccounts = 1_024
+
+// The books keep what each version costs and how often it fails on this node. They are safe for concurrent use.
+type books struct {
+	host     *Host
+	mu       sync.Mutex
+	accounts map[accountKey]*account // held: mu
+}
+
+// An accountKey names a version in a role.
+type accountKey struct {
+	rule   string
+	role   string
+	digest ticketing.Digest
+}
+
+// An account is what is known of a version in a role.
+type account struct {
+	key     accountKey
+	version string
+	since   time.Time
+	open    map[*tally]struct{} // of judges; held: books.mu
+	closed  sums                // of judges that are gone; held: books.mu
+	breaker breaker             // held: books.mu
+}
+
+// A tally counts for one judge, whose goroutine alone writes it.
+type tally struct {
+	account *account // nil: nobody wants to know
+	books   *books
+	calls   atomic.Uint64
+	failed  atomic.Uint64
+	fuel    atomic.Uint64
+	nanos   atomic.Uint64
+}
+
+type sums struct{ calls, failed, fuel, nanos uint64 }
+
+func (s *sums) add(t *tally) {
+	s.calls += t.calls.Load()
+	s.failed += t.failed.Load()
+	s.fuel += t.fuel.Load()
+	s.nanos += t.nanos.Load()
+}
+
+func (a *account) sums() sums {
+	all := a.closed
+	for t := range a.open {
+		all.add(t)
+	}
+	return all
+}
+
+// open opens a tally for a seat of a rule set. Generation 0 is nobody's: what its judges do is a trial, and not counted.
+func (b *books) open(rule *ticketing.Rule, s seat, generation uint64) *tally {
+	t := &tally{books: b}
+	if s.loaded == nil || generation == 0 {
+		return t
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key := accountKey{rule.Name, s.role, s.loaded.key.digest}
+	a := b.accounts[key]
+	if a == nil {
+		b.makeRoom()
+		a = &account{key: key, version: s.version, since: b.host.opts.Now(), open: map[*tally]struct{}{}}
+		b.accounts[key] = a
+	}
+	a.open[t] = struct{}{}
+	t.account = a
+	return t
+}
+
+// makeRoom forgets the oldest account that no judge uses, if there are too many. held: mu
+func (b *books) makeRoom() {
+	if len(b.accounts) < maxAccounts {
+		return
+	}
+	var oldest *account
+	for _, a := range b.accounts {
+		if len(a.open) == 0 && (oldest == nil || a.since.Before(oldest.since)) {
+			oldest = a
+		}
+	}
+	if oldest != nil {
+		delete(b.accounts, oldest.key)
+	}
+}
+
+// close closes a tally; what it counted stays.
+func (b *books) close(t *tally) {
+	if t.account == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := t.account.open[t]; ok {
+		t.account.closed.add(t)
+		delete(t.account.open, t)
+	}
+}
+
+// count counts one judgement. A failure may trip the breaker.
+func (t *tally) count(o *ticketing.RuleOutcome, nanos int64) {
+	if t.account == nil {
+		return
+	}
+	// One goroutine writes, so that a load and a store do.
+	t.calls.Store(t.calls.Load() + 1)
+	t.fuel.Store(t.fuel.Load() + o.Fuel)
+	t.nanos.Store(t.nanos.Load() + uint64(max(nanos, 0)))
+	if o.Failure == "" {
+		return
+	}
+	t.failed.Store(t.failed.Load() + 1)
+	if o.Failure != failedHost {
+		t.books.failed(t.account, o.Failure)
+	}
+}
+
+// failed notes a failure that is the rule's own, and calls Options.Tripped if it is one too many.
+func (b *books) failed(a *account, cause string) {
+	b.mu.Lock()
+	trips := a.breaker.failed(b.host.opts.Now(), a.sums().calls)
+	b.mu.Unlock()
+	if trips {
+		b.host.opts.Log.Warn("a rule fails too often", "rule", a.key.rule, "digest", a.key.digest, "role", a.key.role, "cause", cause)
+		b.host.opts.Tripped(ticketing.RuleTrip{Rule: a.key.rule, Digest: a.key.digest, Cause: cause, Role: a.key.role})
+	}
+}
+
+// Usage implements ticketing.RuleConsole.
+func (h *Host) Usage() []ticketing.RuleUsage {
+	b := h.books
+	now := h.opts.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]ticketing.RuleUsage, 0, len(b.accounts))
+	for _, a := range b.accounts {
+		s := a.sums()
+		u := ticketing.RuleUsage{
+			Node: h.opts.Node, Rule: a.key.rule, Version: a.version, Digest: a.key.digest, Role: a.key.role,
+			Calls: s.calls, Failed: s.failed, Fuel: s.fuel, Micros: s.nanos / 1_000, Since: a.since,
+		}
+		if age := now.Sub(a.since); age > 0 {
+			u.Share = float64(s.nanos) / float64(age)
+		}
+		all = append(all, u)
+	}
+	slices.SortFunc(all, func(a, b ticketing.RuleUsage) int {
+		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Role, b.Role), a.Since.Compare(b.Since), cmp.Compare(a.Version, b.Version))
+	})
+	return all
+}

@@ -1,0 +1,75 @@
+package host
+
+import (
+	"time"
+
+	"ticketing"
+	"ticketing/plugins/abi"
+	"ticketing/plugins/meter"
+)
+
+const (
+	pageSize  = 64 << 10 // bytes of a page of memory
+	callDepth = 4_096    // that modules are rewritten for; rules get less of it
+)
+
+// usual returns the limits of a rule that nobody sets any for, and most what can be asked for.
+func usual() ticketing.RuleLimits {
+	return ticketing.RuleLimits{
+		Fuel: 10_000_000, MemoryPages: 16 << 20 / pageSize, WallMicros: 20_000, HostCalls: abi.MaxHostCalls, CallDepth: 512,
+		KVBytes: abi.MaxKey + abi.MaxValue, InitFuel: 100_000_000, InitMicros: 2_000_000, LogBytes: abi.MaxLog, OutputBytes: 64 << 10,
+	}
+}
+
+func most() ticketing.RuleLimits {
+	return ticketing.RuleLimits{
+		Fuel: 200_000_000, MemoryPages: 64 << 20 / pageSize, WallMicros: 500_000, HostCalls: 10 * abi.MaxHostCalls, CallDepth: callDepth,
+		KVBytes: abi.MaxKey + abi.MaxValue, InitFuel: 1_000_000_000, InitMicros: 10_000_000, LogBytes: 64 << 10, OutputBytes: 1 << 20,
+	}
+}
+
+// or fills what is zero in a with what b says.
+func or(a, b ticketing.RuleLimits) ticketing.RuleLimits {
+	fill(&a.Fuel, b.Fuel)
+	fill(&a.MemoryPages, b.MemoryPages)
+	fill(&a.WallMicros, b.WallMicros)
+	fill(&a.HostCalls, b.HostCalls)
+	fill(&a.CallDepth, b.CallDepth)
+	fill(&a.KVBytes, b.KVBytes)
+	fill(&a.InitFuel, b.InitFuel)
+	fill(&a.InitMicros, b.InitMicros)
+	fill(&a.LogBytes, b.LogBytes)
+	fill(&a.OutputBytes, b.OutputBytes)
+	return a
+}
+
+func fill[N uint32 | uint64](n *N, with N) {
+	if *n == 0 {
+		*n = with
+	}
+}
+
+// Effective implements ticketing.RuleConsole. The rule and the manifest together ask for the least of what they name; what neither
+// names is the server's usual limit; and nobody gets more than the server's most.
+func (h *Host) Effective(rule ticketing.Rule, m ticketing.Manifest) ticketing.RuleLimits {
+	l := or(rule.Limits.Least(m.Limits), h.opts.Usual).Least(h.opts.Most)
+	l.CallDepth = min(l.CallDepth, callDepth)
+	return l
+}
+
+func wall(l *ticketing.RuleLimits) time.Duration {
+	return time.Duration(l.WallMicros) * time.Microsecond
+}
+
+func initTime(l *ticketing.RuleLimits) time.Duration {
+	return time.Duration(l.InitMicros) * time.Microsecond
+}
+
+// admission returns the bounds of modules. They are the same for every server of a version, so that all nodes of a cluster take
+// the same modules.
+func admission() meter.Limits {
+	l := meter.DefaultLimits()
+	l.ModuleBytes, l.CallDepth = ticketing.MaxModule, callDepth
+	l.MemoryPages = int(most().MemoryPages)
+	return l
+}

@@ -1,0 +1,85 @@
+package host
+
+import (
+	"context"
+	"errors"
+
+	"ticketing"
+	"ticketing/plugins/golden"
+	"ticketing/plugins/memstate"
+)
+
+// Probe implements ticketing.RuleEngine. Golden tests are about verdicts, not about speed: they run with the most time that a rule
+// may have. A module without any is started once, and may refuse the empty configuration.
+func (h *Host) Probe(ctx context.Context, d ticketing.Digest) ([]ticketing.GoldenFault, error) {
+	const op = "host.Probe"
+	wasm, err := h.fetch(ctx, d)
+	if err != nil {
+		return nil, ticketing.Wrap(op, err)
+	}
+	v, err := h.build(ctx, versionKey{digest: d}, wasm)
+	if err != nil {
+		return nil, ticketing.Wrap(op, err)
+	}
+	defer v.close()
+	if len(v.golden) == 0 {
+		return nil, ticketing.Wrap(op, h.starts(v))
+	}
+	var faults []ticketing.GoldenFault
+	for i := range v.golden {
+		if err := ctx.Err(); err != nil {
+			return nil, &ticketing.Error{Kind: ticketing.Unavailable, Op: op, Msg: "The golden tests did not end in time.", Err: err}
+		}
+		c := &v.golden[i]
+		if f := h.golden(v, c); f != nil {
+			f.Case = c.Name
+			faults = append(faults, *f)
+		}
+	}
+	return faults, nil
+}
+
+// starts reports whether an instance starts, apart from its configuration.
+func (h *Host) starts(v *version) error {
+	l := &loadedRule{key: ruleKey{versionKey: v.key}, version: v, sets: &sets{guest: []byte("{}")}}
+	c := newCall(h, v.manifest.Name, v.manifest.Version, l, h.Effective(ticketing.Rule{}, v.manifest))
+	in, err := l.start(c)
+	if err == nil {
+		in.close()
+		return nil
+	}
+	var r *refusal
+	if errors.As(err, &r) && r.config {
+		return nil
+	}
+	return invalid("The module cannot be used: %v", err)
+}
+
+// golden runs one golden test on an instance of its own, nil if it passes.
+func (h *Host) golden(v *version, c *ticketing.GoldenCase) *ticketing.GoldenFault {
+	s, err := parseConfig(c.Config)
+	if err == nil {
+		err = checkSchema(v.schema, c.Config)
+	}
+	if err != nil {
+		return &ticketing.GoldenFault{Want: "a configuration that is accepted", Got: err.Error()}
+	}
+	rule := ticketing.Rule{Name: v.manifest.Name, Version: v.manifest.Version, Active: v.key.digest, Config: c.Config}
+	l := &loadedRule{key: ruleKey{v.key, ticketing.DigestOf(c.Config)}, version: v, sets: s}
+	j := &judge{host: h}
+	p := h.contender(&j.view, &rule, seat{roleActive, rule.Version, l}, &tally{})
+	p.call.limits.WallMicros = h.opts.Most.WallMicros
+	defer p.close()
+	if err := p.start(&j.view); err != nil {
+		return &ticketing.GoldenFault{Want: "a module that starts", Got: err.Error()}
+	}
+	var o ticketing.RuleOutcome
+	state := memstate.New()
+	for i := range golden.Times(&c.Item) {
+		j.view.show(golden.Item(&c.Item, i))
+		j.now = h.clock()
+		p.judge(j, state, &o)
+		state.Settle()
+	}
+	return golden.Compare(&o, &c.Want)
+}

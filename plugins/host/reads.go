@@ -1,0 +1,101 @@
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"ticketing"
+)
+
+// What a rule gets from its state is kept with the decision, so that the decision can be recomputed: one entry for each call of
+// counter_add and kv_get, in their order. An entry is a byte that says which, and then the sum as a varint, or the value's length
+// plus one as a uvarint (0: there was none) and its bytes.
+const (
+	readSum   = 1
+	readValue = 2
+)
+
+func (c *call) readSum(sum int64) {
+	c.reads = binary.AppendVarint(append(c.reads, readSum), sum)
+}
+
+func (c *call) readValue(value []byte, ok bool) {
+	c.reads = append(c.reads, readValue)
+	if !ok {
+		c.reads = append(c.reads, 0)
+		return
+	}
+	c.reads = append(binary.AppendUvarint(c.reads, uint64(len(value))+1), value...)
+}
+
+// errReads means that a rule asked for something else than it did when the reads were kept.
+var errReads = errors.New("the rule asks its memory otherwise than it did then")
+
+// A recorded is a state that answers what it has answered before. What is written to it is forgotten.
+type recorded struct {
+	rest  []byte
+	wrong bool // it was asked otherwise
+}
+
+var _ ticketing.RuleState = (*recorded)(nil)
+
+// next checks the kind of the next entry.
+func (r *recorded) next(kind byte) bool {
+	if r.wrong || len(r.rest) == 0 || r.rest[0] != kind {
+		r.wrong = true
+		return false
+	}
+	r.rest = r.rest[1:]
+	return true
+}
+
+// AddCounter implements ticketing.RuleState.
+func (r *recorded) AddCounter(string, uint32, []byte, int64, time.Duration, time.Time) int64 {
+	if !r.next(readSum) {
+		return 0
+	}
+	sum, n := binary.Varint(r.rest)
+	if n <= 0 {
+		r.wrong = true
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return sum
+}
+
+// Value implements ticketing.RuleState.
+func (r *recorded) Value(string, []byte, time.Time) ([]byte, bool) {
+	if !r.next(readValue) {
+		return nil, false
+	}
+	size, n := binary.Uvarint(r.rest)
+	if n <= 0 || size > uint64(len(r.rest)-n)+1 {
+		r.wrong = true
+		return nil, false
+	}
+	r.rest = r.rest[n:]
+	if size == 0 {
+		return nil, false
+	}
+	value := r.rest[:size-1]
+	r.rest = r.rest[size-1:]
+	return value, true
+}
+
+// SetValue implements ticketing.RuleState.
+func (*recorded) SetValue(string, []byte, []byte, time.Duration, time.Time) {}
+
+// Mark implements ticketing.RuleState: it is how much is left.
+func (r *recorded) Mark() int { return len(r.rest) }
+
+// Rewind implements ticketing.RuleState.
+func (*recorded) Rewind(int) {}
+
+// fault returns an error unless exactly what was kept has been asked for.
+func (r *recorded) fault() error {
+	if r.wrong || len(r.rest) > 0 {
+		return errReads
+	}
+	return nil
+}

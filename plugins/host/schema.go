@@ -1,0 +1,72 @@
+package host
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"ticketing"
+)
+
+// schemaURL names a manifest's schema to the library; nothing is ever loaded.
+const schemaURL = "manifest:config"
+
+// nothingElse refuses every reference of a schema to something outside of it: the library would read files otherwise.
+type nothingElse struct{}
+
+func (nothingElse) Load(url string) (any, error) {
+	return nil, fmt.Errorf("a schema may not refer to %q", short(url))
+}
+
+// compileSchema reads the JSON Schema of a manifest; an empty one is no schema. Faults are Invalid.
+func compileSchema(schema json.RawMessage) (*jsonschema.Schema, error) {
+	if len(schema) == 0 {
+		return nil, nil
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	if err != nil {
+		return nil, invalid("The manifest's config is not JSON: %v.", err)
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.UseLoader(nothingElse{})
+	if err := c.AddResource(schemaURL, doc); err != nil {
+		return nil, invalid("The manifest's config is no JSON Schema: %v.", err)
+	}
+	s, err := c.Compile(schemaURL)
+	if err != nil {
+		line, _, _ := strings.Cut(strings.ReplaceAll(err.Error(), "\n", " "), "\r")
+		return nil, invalid("The manifest's config is no JSON Schema: %s.", line)
+	}
+	return s, nil
+}
+
+// checkSchema holds a configuration against the schema of its module. The fault names the first place that is wrong.
+func checkSchema(s *jsonschema.Schema, config []byte) error {
+	if s == nil {
+		return nil
+	}
+	if len(config) == 0 {
+		config = []byte("{}")
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(config))
+	if err != nil {
+		return invalid("its configuration is not JSON: %v.", err)
+	}
+	err = s.Validate(doc)
+	var fault *jsonschema.ValidationError
+	if !errors.As(err, &fault) {
+		return ticketing.Wrap("host.checkSchema", err)
+	}
+	for len(fault.Causes) > 0 {
+		fault = fault.Causes[0]
+	}
+	where := "/" + strings.Join(fault.InstanceLocation, "/")
+	return invalid("its configuration is wrong at %s: %s.", where, fault.ErrorKind.LocalizedString(message.NewPrinter(language.English)))
+}
