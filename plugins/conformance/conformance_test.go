@@ -94,7 +94,8 @@ func TestGuests(t *testing.T) {
 				if failed = failed || c.Failure != ""; o.Fuel != again.Fuel {
 					t.Errorf("%s %q: %d units of fuel, and %d on another instance", c.Title, c.Text, o.Fuel, again.Fuel)
 				}
-				if o.Fuel == 0 || o.Meter == 0 {
+				// A function that traps may not have settled its account yet; one that answers has.
+				if o.Meter == 0 || o.Fuel == 0 && c.Failure == "" {
 					t.Errorf("%s %q: no fuel was counted", c.Title, c.Text)
 				}
 			}
