@@ -27,7 +27,7 @@ func open(t *testing.T, fs vfs.FS, clock *later) *Node {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Dev, cfg.Data, cfg.Shards, cfg.Cache, cfg.MemTable = true, "/data", 1, 4, 1
-	n, err := Open(t.Context(), cfg, Options{FS: fs, Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }, Now: clock.now})
+	n, err := Open(t.Context(), cfg, Options{compiler: compiler(), FS: fs, Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }, Now: clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func member(t *testing.T, ca *peer.Authority, name string, first *Node) *Node {
 			t.Fatal(err)
 		}
 	}
-	n, err := Open(t.Context(), cfg, Options{Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	n, err := Open(t.Context(), cfg, Options{compiler: compiler(), Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func smallConfig(shards int) config.Config {
 }
 
 func quietOptions(t *testing.T, fs vfs.FS) Options {
-	return Options{FS: fs, Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }}
+	return Options{compiler: compiler(), FS: fs, Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }}
 }
 
 // town is a node that people write on.

@@ -207,7 +207,7 @@ func TestNoSecondCluster(t *testing.T) {
 	authority, _ := ca.PEM()
 	cfg.Data, cfg.NodeID, cfg.ClusterListen = filepath.Join(t.TempDir(), "n1"), "n1", "127.0.0.1:7009"
 	cfg.ClusterCA, cfg.ClusterCert, cfg.ClusterKey = string(authority), string(cert), string(key)
-	_, err = Open(t.Context(), cfg, Options{Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	_, err = Open(t.Context(), cfg, Options{compiler: compiler(), Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
 	if err == nil || !strings.Contains(err.Error(), "cluster init") {
 		t.Errorf("%v", err)
 	}
@@ -217,7 +217,7 @@ func TestNoSecondCluster(t *testing.T) {
 func TestMapIsTakenOverAtOnce(t *testing.T) {
 	cfg := smallConfig(1)
 	cfg.Data = filepath.Join(t.TempDir(), "n1") // a real disk, where writing takes its time
-	n, err := Open(t.Context(), cfg, Options{Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	n, err := Open(t.Context(), cfg, Options{compiler: compiler(), Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ import (
 	"ticketing/gateway"
 	"ticketing/gateway/certificate"
 	"ticketing/internal/trace"
+	"ticketing/plugins/compile"
 	"ticketing/plugins/host"
 	"ticketing/runtime/peer"
 	"ticketing/runtime/store"
@@ -47,6 +48,8 @@ type Options struct {
 	// Compile is the command that compiles a module in a process of its own, see package compile; without it, or on another
 	// file system than the operating system's, modules are compiled in this process.
 	Compile []string
+
+	compiler *compile.Compiler // of tests, whose nodes share one
 
 	rest func(context.Context, time.Duration) // how a backtest rests; default: it waits
 }
