@@ -145,7 +145,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"many locals", evalBody(append(append([]byte{1}, leb(1<<32-1)...), 0x7f)).module(), "more than 512 locals"},
 		{"branches", evalBody([]byte{0}, bytes.Repeat([]byte{0x02, 0x40, 0x0c, 0, 0x0b}, 4_097)...).module(), "more than 4096 branches"},
 		{"branch table", evalBody([]byte{0}, append(append([]byte{0x41, 0, 0x0e}, leb(5_000)...), make([]byte, 5_001)...)...).module(), "more than 4096 branches"},
-		{"locals and branches", evalBody(append(append([]byte{1}, leb(500)...), 0x7f), bytes.Repeat([]byte{0x41, 0, 0x04, 0x40, 0x0b}, 1_000)...).module(), "their product may be 200000"},
+		{"locals and branches", evalBody(append(append([]byte{1}, leb(500)...), 0x7f), bytes.Repeat([]byte{0x41, 0, 0x04, 0x40, 0x0b}, 1_000)...).module(), "at most 200000 are allowed in all"},
 		{"nesting", evalBody([]byte{0}, append(bytes.Repeat([]byte{0x02, 0x40}, 1_001), bytes.Repeat([]byte{0x0b}, 1_001)...)...).module(), "nests more than 1000 blocks"},
 		{"table.grow", evalBody([]byte{0}, 0xd0, 0x70, 0x41, 0, 0xfc, 15, 0, 0x1a).module(), "table.grow"},
 		{"threads", evalBody([]byte{0}, 0xfe, 3, 0).module(), "threads"},
