@@ -137,7 +137,8 @@ func (c *Compiler) run(ctx context.Context, dir string, wasm []byte) error {
 	cmd := exec.CommandContext(bounded, c.command[0], append(c.command[1:len(c.command):len(c.command)], dir)...)
 	var out, trouble tail
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(wasm), &out, &trouble
-	cmd.Env = []string{"GOGC=off", "GOMEMLIMIT=1GiB", "GOTRACEBACK=none"}
+	// With the race detector in it a process would wait for a second before it ends.
+	cmd.Env = []string{"GOGC=off", "GOMEMLIMIT=1GiB", "GOTRACEBACK=none", "GORACE=atexit_sleep_ms=0"}
 	cmd.Dir, cmd.WaitDelay = dir, time.Second
 	err := cmd.Run()
 	var exit *exec.ExitError
