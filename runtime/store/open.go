@@ -167,7 +167,7 @@ func (n *Node) createDB(name, dir string, cache *pebble.Cache) error {
 
 func (n *Node) dbOptions(name string, cache *pebble.Cache) *pebble.Options {
 	o := &pebble.Options{
-		FS:                 n.fs,
+		FS:                 &failStop{n.fs, n.Fatal},
 		Cache:              cache,
 		MemTableSize:       n.opts.MemTable,
 		FormatMajorVersion: pebble.FormatTableFormatV6, // WAL sync chunks and footer checksums; raised only on purpose
