@@ -47,7 +47,7 @@ rules: deps
 
 ## test: everything, one package after another: tests of clusters and kills want the processor for themselves
 test: deps check rules build
-	$(GO) test -race -p 1 -timeout 20m ./...
+	$(GO) test -race -p 1 -timeout 12m ./...
 	$(GO) test -count=1 -run '^TestBackupOfCluster$$' ./internal/node # several nodes in one process, which the race detector cannot watch
 	$(GO) test -run '^TestSpecification$$' ./plugins/meter # one goroutine, for which the race detector would take ten times as long
 

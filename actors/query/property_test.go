@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"ticketing/runtime/store/storetest"
 )
 
 // TestRebuild: whatever happened, the answers are right, and the same after rebuilding from the producers' state at any time.
@@ -49,7 +51,7 @@ func TestCrash(t *testing.T) {
 			t.Parallel()
 			w := newWorld(1000 + seed)
 			rng := rand.New(rand.NewPCG(seed, 1))
-			fs := vfs.NewCrashableMem()
+			fs := storetest.NewDisk()
 			options := []Option{WithWindow(6), WithSegment(1 + int(seed)%4*11)}
 			p := openOn(t, openDB(t, fs), options...)
 			for range 8 {

@@ -9,13 +9,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 // disk is a node's file system. All changes stop while it is copied for a crash: what is acknowledged after the copy must not count as
 // acknowledged before it. It can be armed to crash the node in front of a change.
 type disk struct {
 	vfs.FS
-	mem   *vfs.MemFS
+	mem   *storetest.Disk
 	mu    sync.RWMutex
 	fuse  atomic.Int64 // changes until the crash; 0: not armed
 	crash func()
@@ -36,7 +37,7 @@ func (d *disk) change() (done func()) {
 }
 
 // left is what a power loss at this moment leaves, with a part of what was not synced. held: mu
-func (d *disk) left(seed uint64, unsynced int) *vfs.MemFS {
+func (d *disk) left(seed uint64, unsynced int) *storetest.Disk {
 	return d.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: rand.New(rand.NewPCG(seed, 1))})
 }
 

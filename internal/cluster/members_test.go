@@ -6,10 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"ticketing/runtime/replica"
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 // changeTimeout bounds one change of a group's members, in which any fault may fall.
@@ -156,7 +155,7 @@ func (w *world) lose(name string) error {
 	w.sum.add("disks lost", 1)
 	w.down(name)
 	w.mu.Lock()
-	w.disks[name] = vfs.NewCrashableMem()
+	w.disks[name] = storetest.NewDisk()
 	var lost []seat
 	w.seats = slices.DeleteFunc(w.seats, func(s seat) bool {
 		if s.node == name {

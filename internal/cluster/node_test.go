@@ -10,12 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"ticketing"
 	"ticketing/runtime/replica"
 	"ticketing/runtime/shard"
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 // node is one run of a node, from its start to a crash. What still runs of a dead node is a ghost: it hears and says nothing, and works on
@@ -78,7 +77,7 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // openNode starts a node on what a disk holds, with the given replicas. It crashes at the fuse's change of the disk, if that is not 0. The node
 // must be halted also if there is an error.
-func (w *world) openNode(name string, mem *vfs.MemFS, skew time.Duration, seats []seat, fuse int) (*node, error) {
+func (w *world) openNode(name string, mem *storetest.Disk, skew time.Duration, seats []seat, fuse int) (*node, error) {
 	n := &node{w: w, name: name, skew: skew, gone: make(chan struct{}), groups: map[store.ShardID]*group{}}
 	n.disk = &disk{FS: mem, mem: mem}
 	n.disk.crash = func() { w.crash(n) }

@@ -9,10 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"ticketing"
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 // heartbeat is the silence after which followers elect, in virtual time.
@@ -54,7 +53,7 @@ type world struct {
 	crashMu sync.Mutex
 	mu      sync.Mutex
 	nodes   map[string]*node
-	disks   map[string]*vfs.MemFS // what a node starts from
+	disks   map[string]*storetest.Disk // what a node starts from
 	seats   []seat
 	numbers int // used for IDs
 	clones  uint64
@@ -65,12 +64,12 @@ type world struct {
 func newWorld(seed uint64, sum *tally) *world {
 	plan, chance := newRng(seed, 1), newRng(seed, 2)
 	w := &world{plan: plan, chance: chance, sum: sum, log: quiet, oracle: newOracle(), admin: make(chan struct{}, 1), opening: make(chan struct{}, 1), skews: map[string]time.Duration{},
-		nodes: map[string]*node{}, disks: map[string]*vfs.MemFS{}, hit: map[string]int{}}
+		nodes: map[string]*node{}, disks: map[string]*storetest.Disk{}, hit: map[string]int{}}
 	w.history = newHistory(w.oracle)
 	for i := range 3 + plan.IntN(3) {
 		name := fmt.Sprintf("n%d", i)
 		w.names = append(w.names, name)
-		w.disks[name] = vfs.NewCrashableMem()
+		w.disks[name] = storetest.NewDisk()
 		w.skews[name] = plan.between(0, 10*time.Second) - 5*time.Second
 	}
 	w.memtable = uint64(16<<10) << plan.IntN(6)

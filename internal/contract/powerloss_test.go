@@ -17,6 +17,7 @@ import (
 	"ticketing"
 	"ticketing/config"
 	"ticketing/internal/node"
+	"ticketing/runtime/store/storetest"
 )
 
 // TestPowerLoss cuts the power of a whole node at random moments, on a file system that forgets what was not synced (or any part of it). A fixed set
@@ -52,7 +53,7 @@ func openPlant(fs vfs.FS) (*node.Node, error) {
 }
 
 func powerLoss(t *testing.T, seed uint64) (acked int, err error) {
-	fs := vfs.NewCrashableMem()
+	fs := storetest.NewDisk()
 	p := &plant{rng: rand.New(rand.NewPCG(seed, 1)), sent: map[ticketing.CommandID]ticketing.CreateComment{}, acked: map[ticketing.ID]bool{}}
 	if p.node, err = openPlant(fs); err != nil {
 		return 0, err
@@ -113,7 +114,7 @@ func (p *plant) thread() (post ticketing.ID, author ticketing.Author, err error)
 }
 
 // crash writes from several goroutines, cuts the power after a while, and starts the node again on what the disk kept.
-func (p *plant) crash(fs *vfs.MemFS, post ticketing.ID, author ticketing.Author, after time.Duration) (*vfs.MemFS, error) {
+func (p *plant) crash(fs *storetest.Disk, post ticketing.ID, author ticketing.Author, after time.Duration) (*storetest.Disk, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	comments := p.node.Services().Comments

@@ -16,6 +16,7 @@ import (
 	"ticketing"
 	"ticketing/config"
 	"ticketing/internal/backup"
+	"ticketing/runtime/store/storetest"
 )
 
 func openShards(t *testing.T, fs vfs.FS, shards int) *Node {
@@ -394,7 +395,7 @@ func TestRestoreCrash(t *testing.T) {
 	people := w.users
 	closeNode(t, w.Node)
 	for shards, every := range map[int]int{2: 3, 1: 40} {
-		fs := vfs.NewCrashableMem()
+		fs := storetest.NewDisk()
 		watched := &watchedFS{FS: fs, mem: fs, every: every}
 		if _, err := Restore(t.Context(), smallConfig(0), path, Restoration{Shards: shards}, quietOptions(t, watched)); err != nil {
 			t.Fatal(err)
@@ -444,12 +445,12 @@ func isFresh(t *testing.T, n *Node) bool {
 // watchedFS takes a copy of the disk, as a power loss would leave it, before every few writes that matter.
 type watchedFS struct {
 	vfs.FS
-	mem   *vfs.MemFS
+	mem   *storetest.Disk
 	every int
 
 	mu    sync.Mutex
 	count int
-	left  []*vfs.MemFS
+	left  []*storetest.Disk
 }
 
 func (w *watchedFS) look() {

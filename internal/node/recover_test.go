@@ -17,6 +17,7 @@ import (
 	"ticketing/runtime/replica"
 	"ticketing/runtime/shard"
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 // offline opens the databases of a stopped node.
@@ -58,9 +59,9 @@ func bereave(t *testing.T, fs vfs.FS, shards int) {
 }
 
 // lonely has a town that lost its other nodes, and what was acknowledged there.
-func lonely(t *testing.T, shards int) (fs *vfs.MemFS, people []ticketing.User, acked map[ticketing.ID]ticketing.ID, keyed []ticketing.CreatePost) {
+func lonely(t *testing.T, shards int) (fs *storetest.Disk, people []ticketing.User, acked map[ticketing.ID]ticketing.ID, keyed []ticketing.CreatePost) {
 	t.Helper()
-	fs = vfs.NewCrashableMem()
+	fs = storetest.NewDisk()
 	w := newTown(t, openShards(t, fs, shards))
 	r := rand.New(rand.NewPCG(11, 11))
 	for range 60 {

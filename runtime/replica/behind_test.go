@@ -5,8 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
+
+	"ticketing/runtime/store/storetest"
 )
 
 // TestLeaderBehindCompaction: a leader that does not know how far this replica is (the answers were lost) begins before what was compacted
@@ -15,7 +16,7 @@ func TestLeaderBehindCompaction(t *testing.T) {
 	_, inner := raft.NewInmemTransportWithTimeout("n0", 10*time.Second)
 	_, leader := raft.NewInmemTransportWithTimeout("n9", 10*time.Second)
 	leader.Connect("n0", inner)
-	s := openSingle(t, vfs.NewCrashableMem(), func(c *Config) { c.Transport, c.TrailingLogs = inner, 1 })
+	s := openSingle(t, storetest.NewDisk(), func(c *Config) { c.Transport, c.TrailingLogs = inner, 1 })
 	defer s.close()
 	s.propose(1, 50)
 	var all []*raft.Log
@@ -70,7 +71,7 @@ func TestOlderSnapshot(t *testing.T) {
 	_, inner := raft.NewInmemTransportWithTimeout("n0", 10*time.Second)
 	_, leader := raft.NewInmemTransportWithTimeout("n9", 10*time.Second)
 	leader.Connect("n0", inner)
-	s := openSingle(t, vfs.NewCrashableMem(), func(c *Config) { c.Transport = inner })
+	s := openSingle(t, storetest.NewDisk(), func(c *Config) { c.Transport = inner })
 	defer s.close()
 	s.propose(1, 50)
 	compactNow(t, s.Replica)

@@ -10,16 +10,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
 
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 // node is one run of a node of a test cluster, from a start to a crash.
 type node struct {
 	id       int
-	fs       *vfs.MemFS
+	fs       *storetest.Disk
 	gate     *gateFS
 	dead     atomic.Bool
 	gone     chan struct{}
@@ -42,8 +42,8 @@ type cluster struct {
 	hook    func(n *node, point string)
 	change  func(*hooks)
 	mu      sync.Mutex
-	nodes   [3]*node      // nil: down
-	disks   [3]*vfs.MemFS // what a node starts from
+	nodes   [3]*node           // nil: down
+	disks   [3]*storetest.Disk // what a node starts from
 	clones  int
 	unsync  func() int // percentage of unsynced data that a crash keeps
 	fatal   error
@@ -53,7 +53,7 @@ type cluster struct {
 func newCluster(t *testing.T, groups int) *cluster {
 	c := &cluster{t: t, groups: groups, mem: 1 << 20, oracle: newOracle(), unsync: func() int { return 0 }}
 	for i := range c.disks {
-		c.disks[i] = vfs.NewCrashableMem()
+		c.disks[i] = storetest.NewDisk()
 	}
 	return c
 }

@@ -6,10 +6,12 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"ticketing/runtime/store/storetest"
 )
 
 // crashClone is what a power loss leaves, with a part of what was not synced.
-func crashClone(fs *vfs.MemFS, seed uint64, unsynced int) *vfs.MemFS {
+func crashClone(fs *storetest.Disk, seed uint64, unsynced int) *storetest.Disk {
 	return fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: rand.New(rand.NewPCG(seed, 1))})
 }
 

@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
 
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 // compactNow takes a snapshot.
@@ -24,7 +24,7 @@ func compactNow(t testing.TB, r *Replica) {
 
 // TestSkipApplied: a state that is ahead of the snapshot that raft starts from is not applied to twice.
 func TestSkipApplied(t *testing.T) {
-	s := openSingle(t, vfs.NewCrashableMem(), func(c *Config) { c.TrailingLogs = 1000 })
+	s := openSingle(t, storetest.NewDisk(), func(c *Config) { c.TrailingLogs = 1000 })
 	s.propose(1, 50)
 	compactNow(t, s.Replica)
 	s.propose(51, 100)
@@ -42,7 +42,7 @@ func TestSkipApplied(t *testing.T) {
 
 // TestReplay: a state that is behind within the log is brought forward.
 func TestReplay(t *testing.T) {
-	s := openSingle(t, vfs.NewCrashableMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	s.propose(1, 100)
 	s = openSingle(t, s.crash(), nil)
 	if got := len(s.machine.visible); got != 100 {
@@ -55,8 +55,8 @@ func TestReplay(t *testing.T) {
 // TestFlushBeforeMetadata: what the log is compacted up to is in the flushed state. Without the flush, entries are lost; the check
 // before the start refuses that.
 func TestFlushBeforeMetadata(t *testing.T) {
-	left := func(h hooks) *vfs.MemFS {
-		s := openSingle(t, vfs.NewCrashableMem(), func(c *Config) { c.hooks = &h; c.TrailingLogs = 16 })
+	left := func(h hooks) *storetest.Disk {
+		s := openSingle(t, storetest.NewDisk(), func(c *Config) { c.hooks = &h; c.TrailingLogs = 16 })
 		s.propose(1, 100)
 		compactNow(t, s.Replica)
 		return s.crash()
@@ -79,7 +79,7 @@ func TestFlushBeforeMetadata(t *testing.T) {
 // TestSyncedLog: what is acknowledged survives a power loss. The control does not sync.
 func TestSyncedLog(t *testing.T) {
 	for _, h := range []hooks{{}, {noSync: true}} {
-		s := openSingle(t, vfs.NewCrashableMem(), func(c *Config) { c.hooks = &h })
+		s := openSingle(t, storetest.NewDisk(), func(c *Config) { c.hooks = &h })
 		s.propose(1, 100)
 		s = openSingle(t, s.crash(), nil)
 		if got := s.machine.total(); (got == 100) == h.noSync {
@@ -91,7 +91,7 @@ func TestSyncedLog(t *testing.T) {
 
 // TestFloor: a snapshot may end with an entry that is no command; then the floor proves that the state has everything.
 func TestFloor(t *testing.T) {
-	s := openSingle(t, vfs.NewCrashableMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	s.propose(1, 5)
 	if err := s.Lead(t.Context()); err != nil { // a barrier
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestFloor(t *testing.T) {
 
 // TestLostLog: a state that is ahead of its log is refused: raft would give the same indexes to other commands, which apply would skip.
 func TestLostLog(t *testing.T) {
-	s := openSingle(t, vfs.NewCrashableMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	s.propose(1, 30)
 	lo, hi := store.LogRange(3, 10, 1000)
 	if err := s.store.Log().DeleteRange(lo, hi, pebble.Sync); err != nil {
@@ -132,7 +132,7 @@ func TestLostLog(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 
-	s = openSingle(t, vfs.NewCrashableMem(), nil)
+	s = openSingle(t, storetest.NewDisk(), nil)
 	s.propose(1, 30)
 	lo, hi = store.LogRange(3, 1, 10)
 	if err := s.store.Log().DeleteRange(lo, hi, pebble.Sync); err != nil {
@@ -145,7 +145,7 @@ func TestLostLog(t *testing.T) {
 
 // TestSkippedFlush: a snapshot of a state that is on disk already costs no flush, and concurrent ones share one.
 func TestSkippedFlush(t *testing.T) {
-	s := openSingle(t, vfs.NewCrashableMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	defer s.close()
 	s.propose(1, 10)
 	if err := s.store.FlushState(service); err != nil {
@@ -170,7 +170,7 @@ func TestCompaction(t *testing.T) {
 		"bytes":   func(c *Config) { c.SnapshotBytes, c.TrailingLogs = 5000, 10 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openSingle(t, vfs.NewCrashableMem(), change)
+			s := openSingle(t, storetest.NewDisk(), change)
 			s.propose(1, 400)
 			eventually(t, "the log is compacted", func() bool {
 				first, last := s.log.bounds()
@@ -181,7 +181,7 @@ func TestCompaction(t *testing.T) {
 			s.close()
 		})
 	}
-	s := openSingle(t, vfs.NewMem(), func(c *Config) { c.TrailingLogs = 1000 })
+	s := openSingle(t, storetest.NewDisk(), func(c *Config) { c.TrailingLogs = 1000 })
 	defer s.close()
 	for id := range uint64(4) {
 		if _, _, err := s.Propose(append(command(id+1), make([]byte, 2<<20)...)); err != nil {
@@ -197,7 +197,7 @@ func TestCompaction(t *testing.T) {
 // TestGrowthDuringCompaction: what the log grows by while it is compacted is compacted, too, if nothing comes after it.
 func TestGrowthDuringCompaction(t *testing.T) {
 	begun, release := make(chan struct{}, 100), make(chan struct{})
-	s := openSingle(t, vfs.NewMem(), func(c *Config) {
+	s := openSingle(t, storetest.NewDisk(), func(c *Config) {
 		c.SnapshotThreshold, c.TrailingLogs = 50, 10
 		c.hooks = &hooks{point: func(point string) {
 			if point == "persist before flush" {
@@ -216,7 +216,7 @@ func TestGrowthDuringCompaction(t *testing.T) {
 
 // TestSnapshotAfterMembership: a configuration entry counts as applied, so the log can be compacted behind it.
 func TestSnapshotAfterMembership(t *testing.T) {
-	s := openSingle(t, vfs.NewMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	defer s.close()
 	s.propose(1, 1)
 	if err := s.AddLearner("nx", "nx"); err != nil {
@@ -230,7 +230,7 @@ func TestSnapshotAfterMembership(t *testing.T) {
 
 // TestLogStoreContract: what raft infers from the store's type and errors.
 func TestLogStoreContract(t *testing.T) {
-	s := openSingle(t, vfs.NewMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	defer s.close()
 	if _, ok := any(s.log).(raft.MonotonicLogStore); ok {
 		t.Error("the log store is monotonic: an install would drop the whole log")
@@ -248,7 +248,7 @@ func TestLogStoreContract(t *testing.T) {
 
 // TestStorageError: an error of the disk ends the process, and nobody is told that something was committed.
 func TestStorageError(t *testing.T) {
-	fs := &watchFS{FS: vfs.NewCrashableMem()}
+	fs := &watchFS{FS: storetest.NewDisk()}
 	var fatals atomic.Int32
 	hang := make(chan struct{})
 	n := openStore(t, fs, func(error) { fatals.Add(1); <-hang })
@@ -277,7 +277,7 @@ func TestStorageError(t *testing.T) {
 // TestClamp: a leader does not claim as committed what its request does not show to be the same.
 func TestClamp(t *testing.T) {
 	for _, h := range []hooks{{}, {noClamp: true}} {
-		n := openStore(t, vfs.NewMem(), nil)
+		n := openStore(t, storetest.NewDisk(), nil)
 		addr, inner := raft.NewInmemTransport("n0")
 		m := &counting{shard: 3, db: n.State(service)}
 		c := singleConfig(n, 3, m)
@@ -323,7 +323,7 @@ func TestClamp(t *testing.T) {
 
 // TestPlaceholder: the entry that a snapshot ends with reads as a placeholder once it is gone, and is never sent.
 func TestPlaceholder(t *testing.T) {
-	s := openSingle(t, vfs.NewMem(), func(c *Config) { c.TrailingLogs = 1 })
+	s := openSingle(t, storetest.NewDisk(), func(c *Config) { c.TrailingLogs = 1 })
 	s.propose(1, 40)
 	compactNow(t, s.Replica)
 	s.propose(41, 80)
@@ -351,7 +351,7 @@ func TestPlaceholder(t *testing.T) {
 
 // TestExactSize: a stream has the announced size while the state changes under it.
 func TestExactSize(t *testing.T) {
-	s := openSingle(t, vfs.NewMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	s.propose(1, 3000)
 	compactNow(t, s.Replica)
 	m, rc, err := s.snaps.Open(s.snaps.current().ID)

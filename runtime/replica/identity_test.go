@@ -9,13 +9,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 func named(id string) func(*Config) { return func(c *Config) { c.ID = id } }
 
 // TestIdentity: data are opened by the replica that they belong to, and by no other one.
 func TestIdentity(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := storetest.NewDisk()
 	s := openSingle(t, fs, named("n0.4"))
 	if _, self := s.Leader(); !self {
 		t.Error("a replica does not know itself by its ID")
@@ -41,7 +42,7 @@ func TestIdentity(t *testing.T) {
 
 // TestIdentityOfJoined: who waits to be added has an ID from the start.
 func TestIdentityOfJoined(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := storetest.NewDisk()
 	join := func(id string) func(*Config) {
 		return func(c *Config) { c.ID, c.Bootstrap, c.Single, c.Join = id, false, false, true }
 	}
@@ -58,7 +59,7 @@ func TestIdentityOfJoined(t *testing.T) {
 	}
 	s.close()
 	// what may not be created leaves no trace
-	empty := vfs.NewMem()
+	empty := storetest.NewDisk()
 	if _, err := trySingle(t, empty, func(c *Config) { c.Bootstrap = false }); !errors.Is(err, ErrNoState) {
 		t.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func TestIdentityOfJoined(t *testing.T) {
 
 // TestIdentityOfBefore: data from before IDs were recorded are the node's, and get a record.
 func TestIdentityOfBefore(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := storetest.NewDisk()
 	s := openSingle(t, fs, nil)
 	s.propose(1, 10)
 	if err := s.store.Log().Delete(store.StableKey(3, idName), pebble.Sync); err != nil {
@@ -95,7 +96,7 @@ func TestIdentityOfBefore(t *testing.T) {
 }
 
 // destroyable makes a disk with a replica that has everything: a log, a snapshot, a state, and a file in the spool.
-func destroyable(t *testing.T, fs *vfs.MemFS) {
+func destroyable(t *testing.T, fs *storetest.Disk) {
 	t.Helper()
 	s := openSingle(t, fs, func(c *Config) { c.ID, c.TrailingLogs = "n0.4", 5 })
 	s.propose(1, 200)
@@ -157,7 +158,7 @@ func remains(t *testing.T, n *store.Node, shard store.ShardID) (what []string) {
 
 // TestDestroy: a removed replica leaves nothing, its neighbour is untouched, and another one can begin in its place.
 func TestDestroy(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := storetest.NewDisk()
 	destroyable(t, fs)
 	n := openStore(t, fs, nil)
 	if got := remains(t, n, 3); len(got) != 4 {
@@ -174,7 +175,7 @@ func TestDestroy(t *testing.T) {
 }
 
 // checkDestroyed opens another replica where one was removed.
-func checkDestroyed(t *testing.T, fs *vfs.MemFS) {
+func checkDestroyed(t *testing.T, fs *storetest.Disk) {
 	t.Helper()
 	n := openStore(t, fs, nil)
 	if got := remains(t, n, 3); len(got) > 0 {
@@ -207,9 +208,9 @@ func checkDestroyed(t *testing.T, fs *vfs.MemFS) {
 // removal finishes, or nothing.
 func TestDestroyCrash(t *testing.T) {
 	for _, pct := range []int{0, 50, 100} {
-		fs := vfs.NewCrashableMem()
+		fs := storetest.NewDisk()
 		destroyable(t, fs)
-		var cuts []*vfs.MemFS
+		var cuts []*storetest.Disk
 		watched := &watchFS{FS: fs, before: func(string) { cuts = append(cuts, crashClone(fs, uint64(len(cuts)), pct)) }}
 		watched.stop()
 		n := openStore(t, watched, nil)
@@ -237,7 +238,7 @@ func TestDestroyCrash(t *testing.T) {
 }
 
 // afterCut says what a crash has left, and finishes the removal.
-func afterCut(t *testing.T, fs *vfs.MemFS) string {
+func afterCut(t *testing.T, fs *storetest.Disk) string {
 	t.Helper()
 	n := openStore(t, fs, nil)
 	defer func() {

@@ -14,10 +14,12 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
+
+	"ticketing/runtime/store/storetest"
 )
 
 // learner is a replica without a group, on which installs are played by hand.
-func learner(t *testing.T, fs *vfs.MemFS, h *hooks) *single {
+func learner(t *testing.T, fs *storetest.Disk, h *hooks) *single {
 	t.Helper()
 	s, err := trySingle(t, fs, func(c *Config) { c.Node, c.Bootstrap, c.Single, c.Join, c.hooks = "n1", false, false, true, h })
 	if err != nil {
@@ -29,7 +31,7 @@ func learner(t *testing.T, fs *vfs.MemFS, h *hooks) *single {
 // content is a snapshot's stream with the commands 1 … n.
 func content(t *testing.T, n uint64) (stream []byte, index uint64) {
 	t.Helper()
-	s := openSingle(t, vfs.NewMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	defer s.close()
 	s.propose(1, n)
 	compactNow(t, s.Replica)
@@ -79,7 +81,7 @@ func (s *single) install(stream []byte, index uint64) error {
 // TestInstallByHand: a received snapshot replaces the state and the log below it, and survives.
 func TestInstallByHand(t *testing.T) {
 	stream, index := content(t, 200)
-	s := learner(t, vfs.NewCrashableMem(), nil)
+	s := learner(t, storetest.NewDisk(), nil)
 	if err := s.log.StoreLogs([]*raft.Log{{Index: 1, Term: 1, Data: command(900)}, {Index: index, Term: 1, Data: command(901)}, {Index: index + 1, Term: 1, Data: command(902)}}); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +116,7 @@ func TestInstallByHand(t *testing.T) {
 // TestBadStream: a received snapshot that is not whole is refused and forgotten.
 func TestBadStream(t *testing.T) {
 	stream, index := content(t, 2000)
-	s := learner(t, vfs.NewCrashableMem(), nil)
+	s := learner(t, storetest.NewDisk(), nil)
 	defer s.close()
 	if err := s.db.Set(countKey(3, 1), u64(1), pebble.NoSync); err != nil {
 		t.Fatal(err)
@@ -148,7 +150,7 @@ func TestBadStream(t *testing.T) {
 // TestPendingOpen: until it is restored, a received snapshot is read from the spool.
 func TestPendingOpen(t *testing.T) {
 	stream, index := content(t, 100)
-	s := learner(t, vfs.NewCrashableMem(), nil)
+	s := learner(t, storetest.NewDisk(), nil)
 	k, err := s.receive(stream, index)
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +176,7 @@ func TestPendingOpen(t *testing.T) {
 
 // TestOrphans: files of installs that a crash interrupted are removed, others are kept.
 func TestOrphans(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := storetest.NewDisk()
 	learner(t, fs, nil).close()
 	for _, name := range []string{"0003-1-2-3.snapshot", "0003-0.sst", "0004-1-2-3.snapshot", "notes.txt"} {
 		f, err := fs.Create("data/spool/"+name, vfs.WriteCategoryUnspecified)
@@ -192,7 +194,7 @@ func TestOrphans(t *testing.T) {
 // TestRegression: metadata never go back, nor past an install that came in between.
 func TestRegression(t *testing.T) {
 	stream, index := content(t, 100)
-	s := learner(t, vfs.NewCrashableMem(), nil)
+	s := learner(t, storetest.NewDisk(), nil)
 	defer s.close()
 	before, _ := s.fsm.Snapshot()
 	create := func(index uint64) raft.SnapshotSink {
@@ -300,7 +302,7 @@ func divergent(t *testing.T, h hooks, stale uint64) (loops bool) {
 }
 
 // forge appends entries to a log as an isolated leader would whose term nobody else saw.
-func forge(t *testing.T, fs *vfs.MemFS, n uint64) {
+func forge(t *testing.T, fs *storetest.Disk, n uint64) {
 	t.Helper()
 	node := openStore(t, fs, nil)
 	log, err := openLogStore(node.Log(), 0, func(err error) { t.Error(err) }, &hooks{})

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 const service = "notes"
@@ -156,7 +157,7 @@ func openStore(t testing.TB, fs vfs.FS, fatal func(error)) *store.Node {
 // single is a node with one group of one voter.
 type single struct {
 	t       testing.TB
-	fs      *vfs.MemFS
+	fs      *storetest.Disk
 	store   *store.Node
 	machine *counting
 	*Replica
@@ -167,7 +168,7 @@ func singleConfig(n *store.Node, shard store.ShardID, m StateMachine) Config {
 }
 
 // openSingle opens a group of one voter and waits until it leads.
-func openSingle(t testing.TB, fs *vfs.MemFS, change func(*Config)) *single {
+func openSingle(t testing.TB, fs *storetest.Disk, change func(*Config)) *single {
 	t.Helper()
 	s, err := trySingle(t, fs, change)
 	if err != nil {
@@ -177,7 +178,7 @@ func openSingle(t testing.TB, fs *vfs.MemFS, change func(*Config)) *single {
 	return s
 }
 
-func trySingle(t testing.TB, fs *vfs.MemFS, change func(*Config)) (*single, error) {
+func trySingle(t testing.TB, fs *storetest.Disk, change func(*Config)) (*single, error) {
 	t.Helper()
 	s := &single{t: t, fs: fs, store: openStore(t, fs, nil)}
 	s.machine = &counting{shard: 3, db: s.store.State(service)}
@@ -204,7 +205,7 @@ func (s *single) close() {
 }
 
 // crash leaves what a power loss at this moment would, and stops what runs.
-func (s *single) crash() *vfs.MemFS {
+func (s *single) crash() *storetest.Disk {
 	s.t.Helper()
 	left := s.fs.CrashClone(vfs.CrashCloneCfg{})
 	if err := errors.Join(s.stop(), s.store.Close()); err != nil {

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
+	"ticketing/runtime/store/storetest"
 )
 
-func memFS() *vfs.MemFS { return vfs.NewMem() }
+func memFS() *storetest.Disk { return storetest.NewDisk() }
 
 // TestModelFaults: what a fault does to the state and to the proposer.
 func TestModelFaults(t *testing.T) {

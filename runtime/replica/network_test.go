@@ -19,6 +19,7 @@ import (
 
 	"ticketing/runtime/peer"
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 // host is a node of a cluster over real connections, with one group.
@@ -146,9 +147,9 @@ func (h *hosts) commit(id uint64, of ...*host) {
 // TestOverPeers: replicas whose IDs are not their nodes' names elect, commit, follow a leader's stop and take it back.
 func TestOverPeers(t *testing.T) {
 	h := newHosts(t)
-	disks := map[string]*vfs.MemFS{}
+	disks := map[string]*storetest.Disk{}
 	for _, name := range []string{"n1", "n2", "n3"} {
-		disks[name] = vfs.NewMem()
+		disks[name] = storetest.NewDisk()
 	}
 	a := h.up("n1", "", disks["n1"], creator)
 	h.leader(a)
@@ -232,7 +233,7 @@ func TestOverPeers(t *testing.T) {
 // TestSnapshotOverPeers: a learner of a compacted log gets a snapshot of several frames; a leader that stops in the middle does not hang.
 func TestSnapshotOverPeers(t *testing.T) {
 	h := newHosts(t)
-	a := h.up("n1", "", vfs.NewMem(), creator)
+	a := h.up("n1", "", storetest.NewDisk(), creator)
 	h.leader(a)
 	var wg sync.WaitGroup
 	for w := range uint64(8) {
@@ -247,7 +248,7 @@ func TestSnapshotOverPeers(t *testing.T) {
 	if err := a.compact(); err != nil {
 		t.Fatal(err)
 	}
-	b := h.up("n2", "n2.1", vfs.NewMem(), nil)
+	b := h.up("n2", "n2.1", storetest.NewDisk(), nil)
 	if err := a.AddLearner("n2.1", "n2"); err != nil {
 		t.Fatal(err)
 	}
@@ -477,7 +478,7 @@ func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 // TestSever: a replica stops although a request of its own is under way.
 func TestSever(t *testing.T) {
 	h := newHosts(t)
-	a := h.up("n1", "", vfs.NewMem(), creator)
+	a := h.up("n1", "", storetest.NewDisk(), creator)
 	h.leader(a)
 	silent := h.connect("n2").Groups() // accepts, and answers nothing
 	ln, err := silent.Listen(groupShard, "n2.1")

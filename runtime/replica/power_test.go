@@ -6,14 +6,13 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 // cut is a disk as a power loss left it, and what had been acknowledged by then.
 type cut struct {
-	disk  *vfs.MemFS
+	disk  *storetest.Disk
 	acked int
 }
 
@@ -35,7 +34,7 @@ func powerLoss(t *testing.T, seed uint64) {
 	var mu sync.Mutex
 	var acked []uint64
 	var cuts []cut
-	fs := vfs.NewCrashableMem()
+	fs := storetest.NewDisk()
 	watched := &watchFS{FS: fs, before: func(string) {
 		if rng.IntN(60) != 0 || len(cuts) >= 25 {
 			return

@@ -11,22 +11,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
 
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 // logs are the engine and its model; the promises of Log hold for both.
 func logs(t *testing.T) map[string]func(t *testing.T) (Log, *counting) {
 	return map[string]func(t *testing.T) (Log, *counting){
 		"engine": func(t *testing.T) (Log, *counting) {
-			s := openSingle(t, vfs.NewMem(), nil)
+			s := openSingle(t, storetest.NewDisk(), nil)
 			t.Cleanup(s.close)
 			return s.Replica, s.machine
 		},
 		"model": func(t *testing.T) (Log, *counting) {
-			n := openStore(t, vfs.NewMem(), nil)
+			n := openStore(t, storetest.NewDisk(), nil)
 			t.Cleanup(func() { _ = n.Close() })
 			m := &counting{shard: 3, db: n.State(service)}
 			l, err := NewModel(3, n.State(service), m)
@@ -96,7 +96,7 @@ func testClosed(t *testing.T, l Log) {
 }
 
 func TestRestart(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := storetest.NewDisk()
 	s := openSingle(t, fs, nil)
 	s.propose(1, 300)
 	s.close()
@@ -114,10 +114,10 @@ func TestRestart(t *testing.T) {
 
 // TestNoState: a group is created once (invariant 14).
 func TestNoState(t *testing.T) {
-	if _, err := trySingle(t, vfs.NewMem(), func(c *Config) { c.Bootstrap = false }); !errors.Is(err, ErrNoState) {
+	if _, err := trySingle(t, storetest.NewDisk(), func(c *Config) { c.Bootstrap = false }); !errors.Is(err, ErrNoState) {
 		t.Fatalf("error %v", err)
 	}
-	s, err := trySingle(t, vfs.NewMem(), func(c *Config) { c.Bootstrap, c.Join = false, true })
+	s, err := trySingle(t, storetest.NewDisk(), func(c *Config) { c.Bootstrap, c.Join = false, true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,8 +135,8 @@ func TestNoState(t *testing.T) {
 // made in, and journaling file systems do not do that.
 func TestBootstrapCrash(t *testing.T) {
 	for _, pct := range []int{0, 100} {
-		fs := vfs.NewCrashableMem()
-		var left []*vfs.MemFS
+		fs := storetest.NewDisk()
+		var left []*storetest.Disk
 		watched := &watchFS{FS: fs, before: func(op string) {
 			if len(left) < 400 {
 				left = append(left, crashClone(fs, uint64(len(left)), pct))
@@ -166,7 +166,7 @@ func TestBootstrapCrash(t *testing.T) {
 
 // TestCloseInFlight: proposals that run while the replica stops return.
 func TestCloseInFlight(t *testing.T) {
-	s := openSingle(t, vfs.NewMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	held := make(chan struct{})
 	entered := make(chan struct{})
 	var once sync.Once
@@ -201,7 +201,7 @@ func TestCloseInFlight(t *testing.T) {
 
 // TestLeadContext: Lead gives up with its context.
 func TestLeadContext(t *testing.T) {
-	s := openSingle(t, vfs.NewMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	held, entered := make(chan struct{}), make(chan struct{})
 	s.machine.gate = func(uint64) { close(entered); <-held }
 	proposed := make(chan struct{})
@@ -288,7 +288,7 @@ func idleCPU(t *testing.T, d time.Duration) float64 {
 }
 
 func TestName(t *testing.T) {
-	s := openSingle(t, vfs.NewMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	if want := fmt.Sprint(store.ShardID(3)); s.cfg.Name != want {
 		t.Errorf("the group is called %q, want %q", s.cfg.Name, want)
 	}

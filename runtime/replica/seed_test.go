@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ticketing/runtime/store"
+	"ticketing/runtime/store/storetest"
 )
 
 // copyCut writes a cut of a group's state into another store, and returns the applied index.
@@ -35,7 +36,7 @@ func copyCut(t *testing.T, from *pebble.DB, to *store.Node, shard store.ShardID)
 
 // A group that was seeded with a cut leads, goes on where the cut ended, survives a power loss, and gives its state to learners.
 func TestSeed(t *testing.T) {
-	old := openSingle(t, vfs.NewMem(), nil)
+	old := openSingle(t, storetest.NewDisk(), nil)
 	old.propose(1, 50)
 	c := newCluster(t, 1)
 	n := openStore(t, c.disks[0], nil)
@@ -88,11 +89,11 @@ func TestSeed(t *testing.T) {
 
 // A crash at any write while groups are seeded leaves the old log or the new one, never a mixture.
 func TestSeedCrash(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := storetest.NewDisk()
 	s := openSingle(t, fs, nil)
 	s.propose(1, 40)
 	s.close()
-	var left []*vfs.MemFS
+	var left []*storetest.Disk
 	var seeding atomic.Bool // the store writes by itself, too, from when it is open
 	watched := &watchFS{FS: fs, before: func(string) {
 		if !seeding.Load() {

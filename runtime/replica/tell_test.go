@@ -7,15 +7,17 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
+
+	"ticketing/runtime/store/storetest"
 )
 
 // TestFollowersHearOfCommits: followers apply what is committed at once, although raft itself would tell them much later.
 func TestFollowersHearOfCommits(t *testing.T) {
 	h := newHosts(t)
 	slow := func(c *Config) { c.CommitTimeout = time.Hour }
-	a := h.up("n1", "", vfs.NewMem(), func(c *Config) { creator(c); slow(c) })
+	a := h.up("n1", "", storetest.NewDisk(), func(c *Config) { creator(c); slow(c) })
 	h.leader(a)
-	all := []*host{a, h.up("n2", "n2.7", vfs.NewMem(), slow), h.up("n3", "n3.8", vfs.NewMem(), slow)}
+	all := []*host{a, h.up("n2", "n2.7", storetest.NewDisk(), slow), h.up("n3", "n3.8", vfs.NewMem(), slow)}
 	for _, n := range all[1:] {
 		if err := errors.Join(a.AddLearner(n.cfg.ID, n.cfg.Node), a.Promote(n.cfg.ID, n.cfg.Node)); err != nil {
 			t.Fatal(err)

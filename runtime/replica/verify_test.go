@@ -3,8 +3,9 @@ package replica
 import (
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
+
+	"ticketing/runtime/store/storetest"
 )
 
 // acceptor is a transport to a follower that accepts everything, when the test lets it.
@@ -58,7 +59,7 @@ func TestOldAnswer(t *testing.T) {
 
 // TestRegained: a check in a term in which nobody asked Lead is as strong as Lead.
 func TestRegained(t *testing.T) {
-	s := openSingle(t, vfs.NewMem(), nil)
+	s := openSingle(t, storetest.NewDisk(), nil)
 	defer s.close()
 	before := s.raft.LastIndex()
 	if err := s.Verify(); err != nil || s.raft.LastIndex() != before {

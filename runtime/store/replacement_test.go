@@ -5,12 +5,14 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"ticketing/runtime/store/storetest"
 )
 
 // TestReplacement: the new pairs are there and the old ones are not, also after a crash that follows a flush; other shards and older views
 // keep what they have, and the spool is empty.
 func TestReplacement(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := storetest.NewDisk()
 	n := open(t, options(t, fs))
 	db := n.State("posts")
 	old, kept, neighbour := StateKey(3, KindState, []byte("a")), StateKey(3, KindState, []byte("b")), StateKey(4, KindMeta)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"ticketing/runtime/store/storetest"
 )
 
 func options(t testing.TB, fs vfs.FS) Options {
@@ -56,7 +58,7 @@ func get(t testing.TB, db pebble.Reader, key []byte) uint64 {
 
 // TestDurability: the log keeps what was synced, the state what was flushed, and Close flushes.
 func TestDurability(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := storetest.NewDisk()
 	n := open(t, options(t, fs))
 	key := AppliedKey(3)
 	set(t, n.Log(), LogKey(3, 1), 1, pebble.Sync)
@@ -275,7 +277,7 @@ func TestCorrupt(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fs := vfs.NewCrashableMem()
+			fs := storetest.NewDisk()
 			n := open(t, options(t, fs))
 			for i := range uint64(1000) {
 				set(t, n.Log(), LogKey(1, i), i, pebble.Sync)
