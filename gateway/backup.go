@@ -25,6 +25,8 @@ type Backups interface {
 type Backup interface {
 	// WriteTar writes all of it. After an error the tar lacks its end.
 	WriteTar(w io.Writer) error
+	// Context ends when the node stops, which waits for the backup to be closed.
+	Context() context.Context
 	Close()
 }
 
@@ -76,6 +78,7 @@ func (g *Gateway) sendBackup(b Backup, request string, conn net.Conn, w *bufio.W
 		}
 	}()
 	defer b.Close()
+	defer context.AfterFunc(b.Context(), func() { _ = conn.Close() })() // the client may not read
 	err := b.WriteTar(&patientWriter{w, conn})
 	if err == nil {
 		err = w.Flush()

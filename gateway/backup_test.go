@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +20,15 @@ type memoryBackups struct {
 	begin, write error
 	recipient    string
 	closed       chan struct{}
+	life         context.Context
+	size         int // of what is in it
 }
+
+func newMemoryBackups(t *testing.T) *memoryBackups {
+	return &memoryBackups{closed: make(chan struct{}, 1), life: t.Context(), size: 11 << 17}
+}
+
+func (m *memoryBackups) Context() context.Context { return m.life }
 
 func (m *memoryBackups) BeginBackup(_ context.Context, recipient string) (Backup, error) {
 	m.recipient = recipient
@@ -30,7 +40,7 @@ func (m *memoryBackups) BeginBackup(_ context.Context, recipient string) (Backup
 
 func (m *memoryBackups) WriteTar(w io.Writer) error {
 	t := tar.NewWriter(w)
-	data := bytes.Repeat([]byte("all of it. "), 1<<17)
+	data := bytes.Repeat([]byte("all of it. "), m.size/11)
 	err := errors.Join(t.WriteHeader(&tar.Header{Name: "file", Size: int64(len(data))}), func() error { _, err := t.Write(data); return err }(), m.write)
 	if err != nil {
 		return err
@@ -40,8 +50,30 @@ func (m *memoryBackups) WriteTar(w io.Writer) error {
 
 func (m *memoryBackups) Close() { m.closed <- struct{}{} }
 
+// A node that stops does not wait for a client that reads nothing of its backup.
+func TestBackupNobodyReads(t *testing.T) {
+	m, s := newMemoryBackups(t), newSite(t)
+	m.size = 64 << 20 // more than sockets hold
+	life, stop := context.WithCancel(t.Context())
+	m.life, s.g.s.Backups = life, m
+	op := s.signedIn("op", ticketing.RoleOperator)
+	nc, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := fmt.Fprintf(nc, "GET /api/backup HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\n\r\n", s.addr, op.cookie); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(nc, make([]byte, 12)); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	<-m.closed
+}
+
 func TestBackup(t *testing.T) {
-	m := &memoryBackups{closed: make(chan struct{}, 1)}
+	m := newMemoryBackups(t)
 	s := newSite(t)
 	s.g.s.Backups = m
 	op := s.signedIn("op", ticketing.RoleOperator)

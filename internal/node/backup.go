@@ -86,6 +86,9 @@ func (r *runningBackup) WriteTar(w io.Writer) error {
 	return ticketing.Wrap("node.WriteTar", err)
 }
 
+// Context implements gateway.Backup.
+func (r *runningBackup) Context() context.Context { return r.b.life }
+
 // Close implements gateway.Backup.
 func (r *runningBackup) Close() {
 	if err := r.r.Close(); err != nil {
@@ -305,7 +308,8 @@ func (b *backups) sendCut(conn net.Conn, _ string, arg []byte) {
 		return
 	}
 	defer c.Close()
-	_ = conn.SetWriteDeadline(time.Now().Add(cutPatience)) // writing reports what is wrong with the connection
+	defer context.AfterFunc(b.life, func() { _ = conn.Close() })() // its reader may not come for long
+	_ = conn.SetWriteDeadline(time.Now().Add(cutPatience))         // writing reports what is wrong with the connection
 	if _, err = conn.Write([]byte{1}); err == nil {
 		_, err = io.Copy(&patient{conn}, c)
 	}

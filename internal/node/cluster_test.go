@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -248,4 +249,38 @@ func TestMapIsTakenOverAtOnce(t *testing.T) {
 	if got := n.members.version(); got <= before {
 		t.Errorf("version %d, before %d", got, before)
 	}
+}
+
+// The first node of a cluster reports of itself while it completes its record.
+func TestFirstNodeOfCluster(t *testing.T) {
+	ca, err := peer.NewAuthority("testcluster", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key, err := ca.Issue("n1", time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := smallConfig(1)
+	cfg.Data, cfg.NodeID, cfg.ClusterListen = filepath.Join(t.TempDir(), "n1"), "n1", ln.Addr().String()
+	authority, _ := ca.PEM()
+	cfg.ClusterCA, cfg.ClusterCert, cfg.ClusterKey = string(authority), string(cert), string(key)
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := InitCluster(cfg, ca.Cluster(), slog.New(slog.DiscardHandler), func(err error) { t.Error(err) }); err != nil {
+		t.Fatal(err)
+	}
+	n, err := Open(t.Context(), cfg, Options{compiler: compiler(), Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := n.report(); r.Incarnation == 0 || !r.Ready {
+		t.Errorf("%+v", r)
+	}
+	closeNode(t, n)
 }

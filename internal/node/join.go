@@ -91,10 +91,12 @@ func (n *Node) join(ctx context.Context) (ticketing.Joined, error) {
 			}
 			last = fmt.Errorf("joining by %s: %w", address, err)
 			var refused *peer.Refused
-			if r.Error != nil && r.Error.Kind != ticketing.Unavailable && r.Error.Kind != ticketing.Internal || errors.As(err, &refused) {
+			if r.Error != nil && r.Error.Kind != ticketing.Unavailable && r.Error.Kind != ticketing.Internal || errors.As(err, &refused) || errors.Is(err, peer.ErrCertificate) {
 				return ticketing.Joined{}, last
 			}
-			n.log.Warn("the cluster could not be joined yet", "address", address, "error", err)
+			if n.refused.first(last.Error(), n.opts.Now()) {
+				n.log.Warn("the cluster could not be joined yet", "address", address, "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -143,7 +145,7 @@ func (n *Node) joining(conn net.Conn, node string, arg []byte) {
 	_, _ = conn.Write(wire.Marshal(reply))
 }
 
-// onceAMinute keeps what repeats out of the log: a node that is refused asks again every second.
+// onceAMinute keeps what repeats out of the log: a node that is refused, or that reaches nobody, asks again every second.
 type onceAMinute struct {
 	mu   sync.Mutex
 	said map[string]time.Time
@@ -191,7 +193,15 @@ const pingTimeout = 2 * time.Second
 
 // ping answers that this node runs.
 func (n *Node) ping(context.Context, string, nothing) (ticketing.NodeReport, error) {
-	return ticketing.NodeReport{Node: n.name, Incarnation: n.record.Incarnation}, nil
+	return ticketing.NodeReport{Node: n.name, Incarnation: n.incarnation.Load()}, nil
+}
+
+// answers reports whether a node answers a ping in time.
+func (n *Node) answers(ctx context.Context, node string, within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	_, err := call[ticketing.NodeReport](ctx, n, node, callPing, nothing{})
+	return err == nil
 }
 
 // takeIn makes a node a member: it runs on control's leader, which hears of the nodes that are alive.
@@ -200,13 +210,7 @@ func (n *Node) takeIn(ctx context.Context, _ string, c ticketing.JoinCluster) (n
 	if !heard {
 		return none, ticketing.Errorf(ticketing.Unavailable, "The leader has just changed; it will know in a moment which nodes are alive.")
 	}
-	if alive { // a moment ago; it may just have ended, and come back without its disk
-		ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-		_, err := call[ticketing.NodeReport](ctx, n, c.Node, callPing, nothing{})
-		cancel()
-		alive = err == nil
-	}
-	c.Alive = alive
+	c.Alive = alive && n.answers(ctx, c.Node, pingTimeout) // it may just have ended, and come back without its disk
 	c.Meta = ticketing.Meta{}
 	return n.control.Join(ctx, c)
 }

@@ -172,6 +172,9 @@ func (n *Node) useMap(m *ticketing.ClusterMap) {
 		}
 	}
 	n.sys.SetMembers(all)
+	if n.peers != nil {
+		n.peers.Expel()
+	}
 	select {
 	case n.mapChanged <- struct{}{}:
 	default:

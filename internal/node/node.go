@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +65,9 @@ type Node struct {
 	name    string
 	started time.Time
 	founder bool // this process has founded the cluster; others may have joined by now
-	sys     *system.System
+	// incarnation is the record's; other nodes may ask for it while the record is completed.
+	incarnation atomic.Uint64
+	sys         *system.System
 
 	// With other nodes.
 	peers      *peer.Peers  // nil: this node is alone
@@ -208,6 +211,7 @@ func (n *Node) identify(ctx context.Context) error {
 		return err
 	}
 	n.record, n.name, n.cfg.Shards = r, r.Node, r.Shards
+	n.incarnation.Store(r.Incarnation)
 	if err := n.loadMap(); err != nil {
 		return err
 	}
@@ -290,13 +294,16 @@ func (n *Node) closeReplicas() error {
 	return errors.Join(errs...)
 }
 
-// Ready implements gateway.Health: it says whether this node can serve. A shard without a leader is another node's business, unless this one
-// holds its only voter.
+// Ready implements gateway.Health: it says whether this node can serve: it has control, and every replica that it votes with runs. A shard
+// without a leader is another node's business, unless this one holds its only voter.
 func (n *Node) Ready() (bool, any) {
 	m, known := n.members.current()
-	leaderless, own := []string{}, 0
+	leaderless, missing, own := []string{}, []string{}, 0
 	for i := range m.Placements {
 		p := &m.Placements[i]
+		if n.lacks(p) {
+			missing = append(missing, system.Name(p.Service, p.Shard))
+		}
 		sh := n.sys.Shard(p.Service, p.Shard)
 		if sh == nil || sh.Leader() != "" && (sh.Leader() != n.name || sh.Local() != nil && sh.Local().Leading()) {
 			continue
@@ -310,8 +317,14 @@ func (n *Node) Ready() (bool, any) {
 	for _, g := range running {
 		parked += g.actor.Stats.Parked.Load()
 	}
-	ok := known && own == 0 && len(running) > 0 && n.revoked.loaded() && !n.draining()
-	return ok, map[string]any{"leaderless": leaderless, "parkedEvents": parked, "replicas": len(running), "draining": n.draining()}
+	ok := known && own == 0 && len(missing) == 0 && n.sys.Shard(control.Name, 0).Local() != nil && n.revoked.loaded() && !n.draining()
+	return ok, map[string]any{"leaderless": leaderless, "missing": missing, "parkedEvents": parked, "replicas": len(running), "draining": n.draining()}
+}
+
+// lacks reports whether a replica with which this node votes does not run here. Until the map is known to be current it may be an old one.
+func (n *Node) lacks(p *ticketing.Placement) bool {
+	return n.current.Load() && n.replicaOf(shardKey{p.Service, p.Shard}) == nil &&
+		slices.ContainsFunc(p.Replicas, func(r ticketing.ReplicaPlace) bool { return r.Node == n.name && r.Stage == ticketing.StageVoter })
 }
 
 // soleVoter reports whether a shard has no voter but this node's.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"ticketing"
@@ -24,14 +25,20 @@ type group struct {
 	replica *replica.Replica
 	actor   *shard.Actor
 	cancel  context.CancelFunc
+
+	stopping sync.Once
+	stopErr  error
 }
 
-// stop ends the actor and then the replica. On an error the replica may still use the store.
+// stop ends the actor and then the replica. On an error the replica may still use the store; trying again is no use.
 func (g *group) stop() error {
-	g.cancel()
-	g.shard.Stop()
-	g.actor.Stop()
-	return g.replica.Close()
+	g.stopping.Do(func() {
+		g.cancel()
+		g.shard.Stop()
+		g.actor.Stop()
+		g.stopErr = g.replica.Close()
+	})
+	return g.stopErr
 }
 
 // heartbeat is the silence of a leader after which the others elect: between once and twice of it.
@@ -190,6 +197,7 @@ func (n *Node) matchReplica(running context.Context, s serviceSpec, index int, m
 	}
 	if have != nil {
 		if err := n.close(have); err != nil {
+			n.fatal(err) // what takes its place would work on data that it still writes
 			return err
 		}
 	}
@@ -233,11 +241,19 @@ func (n *Node) listed(m *ticketing.ClusterMap, s serviceSpec, index int, id stri
 }
 
 // close ends a group on this node.
+//
+// One that could not be stopped stays known: it may still write, so that its data must not be deleted nor the store closed.
 func (n *Node) close(g *group) error {
 	n.groupsMu.Lock()
 	delete(n.groups, g.key)
 	n.groupsMu.Unlock()
-	return g.stop()
+	err := g.stop()
+	if err != nil {
+		n.groupsMu.Lock()
+		n.groups[g.key] = g
+		n.groupsMu.Unlock()
+	}
+	return err
 }
 
 // openControl starts this node's replica of control.

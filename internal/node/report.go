@@ -112,7 +112,7 @@ func (r *reports) heardOf() map[string]placement.Heard {
 // report is what this node says of itself.
 func (n *Node) report() ticketing.NodeReport {
 	ready, _ := n.Ready()
-	r := ticketing.NodeReport{Node: n.name, Incarnation: n.record.Incarnation, Version: n.opts.Version, Address: n.cfg.Advertised(),
+	r := ticketing.NodeReport{Node: n.name, Incarnation: n.incarnation.Load(), Version: n.opts.Version, Address: n.cfg.Advertised(),
 		StartedAt: n.started, DiskUsed: n.disk.used(n.cfg.Data), DiskFree: diskFree(n.cfg.Data), Draining: n.draining(), Ready: ready}
 	if n.rules != nil {
 		r.Generation, r.RuleError = n.rules.prepared()

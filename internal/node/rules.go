@@ -184,8 +184,12 @@ func (m *ruleManager) prepared() (generation uint64, failure string) {
 	return m.generation, m.failure
 }
 
-// prepareTimeout bounds how long the other nodes may take to prepare a set.
-const prepareTimeout = 15 * time.Second
+const (
+	// prepareTimeout bounds how long the other nodes may take to prepare a set.
+	prepareTimeout = 15 * time.Second
+	// livePatience is how long a node may take to say that it is there. Nobody waits for the others to prepare anything.
+	livePatience = time.Second
+)
 
 // prepareOthers lets all nodes that are alive prepare a set before it is committed. One that cannot does not hold the change up: it says so
 // in its reports, and leads no shard of moderation until it can.
@@ -202,7 +206,9 @@ func (n *Node) prepareOthers(ctx context.Context, set ticketing.RuleSet) {
 			continue
 		}
 		wg.Go(func() {
-			if _, err := call[nothing](ctx, n, member.Node, callPrepare, set); err != nil {
+			if !n.answers(ctx, member.Node, livePatience) {
+				n.log.Info("a node that does not answer was not asked to prepare the new rules; it does when it is back", "node", member.Node)
+			} else if _, err := call[nothing](ctx, n, member.Node, callPrepare, set); err != nil {
 				n.log.Warn("a node could not prepare the new rules", "node", member.Node, "error", err)
 			}
 		})

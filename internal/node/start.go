@@ -52,6 +52,7 @@ func (n *Node) openReplicas(ctx, running context.Context) error {
 	if n.record.Incarnation == 0 {
 		if self := m.Member(n.name); self != nil {
 			n.record.Incarnation = self.Incarnation
+			n.incarnation.Store(self.Incarnation)
 			if err := writeCluster(n.opts.FS, n.cfg.Data, n.record); err != nil {
 				return err
 			}

@@ -92,7 +92,7 @@ func (p *Peers) receive(a *accepted) error {
 	err := p.start(a)
 	if err != nil {
 		var r *refusal
-		if errors.As(err, &r) {
+		if errors.As(err, &r) && err != errClosed { // that this node stops says nothing about the other
 			a.refuse(r.Error())
 		}
 		_ = a.raw.Close()
@@ -109,7 +109,7 @@ func (p *Peers) start(a *accepted) error {
 	if err != nil {
 		return err
 	}
-	s := &stream{a.Conn, p, a.node}
+	s := &stream{a.Conn, p, a.node, purpose}
 	if err := p.keep(s, 1); err != nil {
 		return err
 	}

@@ -14,6 +14,9 @@ type Info struct {
 	Node string // who is at the other end
 }
 
+// PeerNode returns who is at the other end.
+func (i Info) PeerNode() string { return i.Node }
+
 // Credentials returns what gRPC connects and accepts with. A client's target is a node's name, dialed by [Peers.DialContext]. A server's
 // listener is the node's one port: streams are taken out before gRPC sees them.
 func (p *Peers) Credentials() credentials.TransportCredentials { return grpcCredentials{p} }
@@ -48,7 +51,11 @@ func (c grpcCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.Au
 		}
 		return nil, nil, err // gRPC closes the connection, unless it is dispatched
 	}
-	return a.Conn, info(a.Conn, a.node), nil
+	s := &stream{a.Conn, c.p, a.node, Actors}
+	if err := c.p.keep(s, 0); err != nil {
+		return nil, nil, err
+	}
+	return s, info(a.Conn, a.node), nil
 }
 
 func (c grpcCredentials) serve(raw net.Conn) (*accepted, error) {

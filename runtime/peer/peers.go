@@ -3,8 +3,10 @@ package peer
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -106,17 +108,29 @@ func (p *Peers) handle(purpose string, h handler) {
 	p.handlers[purpose] = h
 }
 
-// Close ends all streams and refuses new ones. It returns when all handlers have. gRPC's connections are gRPC's.
+// Expel ends what nodes have open that [Config.Admit] would not let them open any more. It is called when those who are admitted have changed.
+func (p *Peers) Expel() {
+	for _, s := range p.all() {
+		if p.cfg.Admit(s.node, s.purpose) != nil {
+			_ = s.NetConn().Close()
+		}
+	}
+}
+
+// all returns the connections that are open.
+func (p *Peers) all() []*stream {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Keys(p.conns))
+}
+
+// Close ends all connections and refuses new ones. It returns when all handlers have.
 func (p *Peers) Close() error {
 	p.mu.Lock()
 	select {
 	case <-p.closed:
 	default:
 		close(p.closed)
-	}
-	var conns []*stream
-	for s := range p.conns {
-		conns = append(conns, s)
 	}
 	var errs []error
 	for ln := range p.listeners {
@@ -125,7 +139,7 @@ func (p *Peers) Close() error {
 		}
 	}
 	p.mu.Unlock()
-	for _, s := range conns {
+	for _, s := range p.all() { // no more are kept
 		_ = s.NetConn().Close() // without a farewell, for which a peer that does not read would make us wait
 	}
 	p.running.Wait()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -79,7 +80,7 @@ func TestStrangeServer(t *testing.T) {
 				_ = c.Close()
 			}
 		}()
-		if err := try(t.Context(), friend.Peers, "n1"); err == nil || !strings.Contains(err.Error(), want) {
+		if err := try(t.Context(), friend.Peers, "n1"); !errors.Is(err, ErrCertificate) || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 		_ = ln.Close()
@@ -98,7 +99,7 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("expires %v", got)
 	}
 	w.pass(2 * time.Hour)
-	if err := try(t.Context(), friend.Peers, "n1"); err == nil || !strings.Contains(err.Error(), "refuses this node's certificate") {
+	if err := try(t.Context(), friend.Peers, "n1"); !errors.Is(err, ErrCertificate) {
 		t.Errorf("an expired certificate: %v", err)
 	}
 	eventually(t, "it is reported", func() bool { return n.log.having("node n2 has expired") == 1 })
@@ -314,6 +315,55 @@ func TestOnePort(t *testing.T) {
 	}
 	w.admits(nil)
 	check(t, friend.Peers, "n1")
+}
+
+// TestExpel: what a node has open ends when it is not admitted any more, and nothing else does.
+func TestExpel(t *testing.T) {
+	w := newWorld(t)
+	n := w.grpcNode("n1")
+	var streams []net.Conn
+	var actors []*grpc.ClientConn
+	for _, node := range []string{"n2", "n3"} {
+		friend := w.quietNode(node, nil)
+		s, err := friend.Open(t.Context(), "n1", "echo", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := grpc.NewClient("passthrough:///n1", grpc.WithTransportCredentials(friend.Credentials()), grpc.WithContextDialer(friend.DialContext))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := grpc_health_v1.NewHealthClient(c).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		streams, actors = append(streams, s), append(actors, c)
+	}
+	w.admits(func(node, _ string) error {
+		if node == "n3" {
+			return errors.New("it was removed")
+		}
+		return nil
+	})
+	n.Expel()
+	_, _ = io.Copy(io.Discard, streams[1]) // it ends
+	for actors[1].GetState() == connectivity.Ready {
+		if !actors[1].WaitForStateChange(t.Context(), connectivity.Ready) {
+			t.Fatal("a removed node's actors stay connected")
+		}
+	}
+	if _, err := grpc_health_v1.NewHealthClient(actors[1]).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err == nil {
+		t.Error("a removed node's actors are answered")
+	}
+	if actors[0].GetState() != connectivity.Ready {
+		t.Error("a member's actors were cut off")
+	}
+	if _, err := streams[0].Write([]byte("hello")); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadFull(streams[0], make([]byte, len("n2::hello"))); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestGroups: connections find the replica of their shard.

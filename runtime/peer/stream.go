@@ -16,11 +16,12 @@ const (
 	maxReason = 255  // bytes
 )
 
-// stream is an open "ticketing/1" connection. Close ends it and forgets it.
+// stream is an open connection: of "ticketing/1" for a purpose, or one that gRPC accepted. Close ends it and forgets it.
 type stream struct {
 	*tls.Conn
-	p    *Peers
-	node string
+	p       *Peers
+	node    string
+	purpose string
 }
 
 // Close implements net.Conn.
@@ -155,7 +156,7 @@ func (p *Peers) open(ctx context.Context, raw net.Conn, node, purpose string, ar
 	}
 	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
 	m := p.keeper.get()
-	s := &stream{tls.Client(raw, p.client(m, node, protoStream)), p, node}
+	s := &stream{tls.Client(raw, p.client(m, node, protoStream)), p, node, purpose}
 	err = s.request(ctx, header)
 	if err == nil && !stop() {
 		err = ctx.Err()
@@ -185,15 +186,22 @@ func (s *stream) request(ctx context.Context, header []byte) error {
 	return readStatus(s)
 }
 
+// ErrCertificate says that one side does not accept the other's certificate: it is of another cluster or node, or its time is over. Trying
+// again does not help.
+var ErrCertificate = errors.New("a certificate is not accepted")
+
 // explainDial says what went wrong while a stream was opened.
 func (p *Peers) explainDial(s *stream, err error) error {
 	var refused *Refused
+	var bad *refusal // of verify
 	var op *net.OpError
 	switch {
 	case errors.As(err, &refused):
 		refused.Node = s.node
+	case errors.As(err, &bad) && err != errClosed:
+		return fmt.Errorf("%w: %w", ErrCertificate, err)
 	case errors.As(err, &op) && op.Op == "remote error": // an alert of TLS
-		return fmt.Errorf("the other side refuses this node's certificate: %w", err)
+		return fmt.Errorf("%w: the other side refuses this node's: %w", ErrCertificate, err)
 	}
 	return err
 }

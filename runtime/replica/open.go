@@ -237,9 +237,8 @@ func (r *Replica) otherVoters() bool {
 
 // Bounds on the parts of Close.
 const (
-	transferTimeout = 5 * time.Second
-	compactTimeout  = 10 * time.Second
-	stopTimeout     = 10 * time.Second
+	compactTimeout = 10 * time.Second
+	stopTimeout    = 10 * time.Second
 )
 
 // closeCompaction is the number of entries since the last compaction from which on Close compacts: they would be read at the next start.
@@ -249,12 +248,12 @@ const closeCompaction = 256
 // bounded in time; on an error parts of the replica may still run, and the store must not be closed.
 func (r *Replica) Close() error {
 	r.closed.Do(func() {
-		r.closing.Store(true)
 		if r.raft.State() == raft.Leader && r.otherVoters() {
-			if err := within(transferTimeout, func() error { return r.await(r.raft.LeadershipTransfer()) }); err != nil {
+			if err := r.Transfer(""); err != nil {
 				r.cfg.Logger.Warn("leadership was not handed over", "group", r.cfg.Name, "error", err)
 			}
 		}
+		r.closing.Store(true)
 		if r.sinceCompaction() >= closeCompaction && !r.broken.Load() {
 			_ = within(compactTimeout, r.compact) // only speeds up the next start
 		}

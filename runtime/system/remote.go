@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -148,8 +149,13 @@ func (r *remoting) intercept(srv any, ss grpc.ServerStream, info *grpc.StreamSer
 			err = status.Error(codes.InvalidArgument, "this message cannot be read")
 		}
 	}()
-	err = next(srv, &checkedStream{ss, r})
-	return err
+	node := ""
+	if p, ok := peer.FromContext(ss.Context()); ok {
+		if known, ok := p.AuthInfo.(interface{ PeerNode() string }); ok {
+			node = known.PeerNode()
+		}
+	}
+	return next(srv, &checkedStream{ss, r, node})
 }
 
 func refuseUnary(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
@@ -159,7 +165,8 @@ func refuseUnary(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler)
 // checkedStream checks what a peer sends before proto.actor sees it.
 type checkedStream struct {
 	grpc.ServerStream
-	r *remoting
+	r    *remoting
+	node string // whose certificate the connection showed
 }
 
 func (c *checkedStream) RecvMsg(m any) error {
@@ -174,7 +181,7 @@ func (c *checkedStream) RecvMsg(m any) error {
 	if !ok {
 		return status.Error(codes.InvalidArgument, "a message of an unknown type")
 	}
-	if err := checkMessage(msg); err != nil {
+	if err := checkMessage(msg, c.node); err != nil {
 		c.complain(err.Error())
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -187,8 +194,8 @@ func (c *checkedStream) complain(what string) {
 	}
 }
 
-// checkMessage says what is wrong with a message between nodes.
-func checkMessage(msg *remote.RemoteMessage) error {
+// checkMessage says what is wrong with a message from a node.
+func checkMessage(msg *remote.RemoteMessage, node string) error {
 	switch t := msg.MessageType.(type) {
 	case *remote.RemoteMessage_ConnectRequest:
 		if t.ConnectRequest.GetServerConnection() == nil {
@@ -196,12 +203,12 @@ func checkMessage(msg *remote.RemoteMessage) error {
 		}
 		return nil
 	case *remote.RemoteMessage_MessageBatch:
-		return checkBatch(t.MessageBatch)
+		return checkBatch(t.MessageBatch, node)
 	}
 	return errors.New("a message of an unknown kind")
 }
 
-func checkBatch(b *remote.MessageBatch) error {
+func checkBatch(b *remote.MessageBatch, node string) error {
 	if b == nil || len(b.Envelopes) > 4*maxBatch {
 		return errors.New("a batch of too many messages")
 	}
@@ -213,6 +220,11 @@ func checkBatch(b *remote.MessageBatch) error {
 	for _, t := range b.Targets {
 		if id := t.GetId(); id != nodeActor && id != answersActor && !strings.Contains(id, "/shard/") {
 			return fmt.Errorf("a message to %.60q, which takes none from other nodes", id)
+		}
+	}
+	for _, s := range b.Senders {
+		if s.GetAddress() != node {
+			return fmt.Errorf("a message in the name of %.60q, which it is not", s.GetAddress())
 		}
 	}
 	for _, e := range b.Envelopes {

@@ -33,6 +33,7 @@ func TestCheckMessage(t *testing.T) {
 	}{
 		{"well-formed", "", batch(nil)},
 		{"without a sender", "", batch(func(b *remote.MessageBatch) { b.Envelopes[0].Sender = 0 })},
+		{"in another's name", "in the name of \"n3\"", batch(func(b *remote.MessageBatch) { b.Senders[0].Address = "n3" })},
 		{"nothing", "unknown kind", &remote.RemoteMessage{}},
 		{"a disconnect", "unknown kind", &remote.RemoteMessage{MessageType: &remote.RemoteMessage_DisconnectRequest{}}},
 		{"a client", "unknown kind", &remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectRequest{ConnectRequest: &remote.ConnectRequest{}}}},
@@ -49,7 +50,7 @@ func TestCheckMessage(t *testing.T) {
 		{"a hole", "malformed", batch(func(b *remote.MessageBatch) { b.Envelopes[0] = nil })},
 		{"too many", "too many", batch(func(b *remote.MessageBatch) { b.Envelopes = make([]*remote.MessageEnvelope, 4*maxBatch+1) })},
 	} {
-		err := checkMessage(tc.msg)
+		err := checkMessage(tc.msg, "n2")
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.want)
 		}
