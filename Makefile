@@ -6,7 +6,7 @@ SEEDS ?= 1000
 CHAOS ?= 300
 BENCH ?= --duration 15s
 
-.PHONY: run cluster demo test check lint-api bench chaos rules build deps fuzz mutants screenshots
+.PHONY: run cluster demo test check lint-api bench bench-peers chaos rules build deps fuzz mutants screenshots
 
 ## build: the one binary, in bin/
 build:
@@ -35,6 +35,8 @@ check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(GO) -C bench/peers vet ./...
+	cd bench/peers && $$($(GO) -C ../.. tool -n staticcheck) ./...
 
 ## lint-api: the description of the API against an OpenAPI linter; needs Node.js (the rules that need none run with the tests)
 lint-api: build
@@ -49,6 +51,7 @@ rules: deps
 test: deps check rules build
 	$(GO) test -race -p 1 -timeout 12m ./...
 	$(GO) test -count=1 -run '^TestBackupOfCluster$$' ./internal/node # several nodes in one process, which the race detector cannot watch
+	$(GO) -C bench/peers test ./... # no benchmarks: that all engines say the same
 	$(GO) test -run '^TestSpecification$$' ./plugins/meter # one goroutine, for which the race detector would take ten times as long
 
 ## screenshots: pictures of every page, light and dark, narrow and wide, in docs/images, of which git keeps those that the docs show
@@ -59,6 +62,10 @@ screenshots: deps build
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./runtime/... ./plugins/... ./gateway/... ./actors/...
 	./bin/ticketing bench $(BENCH)
+
+## bench-peers: our rule host beside Extism, OPA and plain Go, the same rule in one run, as medians and ratios; ROUNDS=10
+bench-peers:
+	./bench/peers/bench.sh
 
 ## chaos: kills, power losses and plans of placement, SEEDS of them
 chaos: deps build

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"ticketing"
@@ -15,12 +14,9 @@ import (
 	"ticketing/plugins/rules"
 )
 
-// text200 is 200 bytes in which no rule finds anything.
-var text200 = strings.Repeat("The weather was fine and we walked along the river for hours. ", 4)[:200]
-
 func benchmark(b *testing.B, rules []ticketing.Rule, modules ...[]byte) {
 	j := open(b, rules, modules...)
-	item, state := comment(text200), memstate.New()
+	item, state := comment(hosttest.Clean), memstate.New()
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
 		if n%1_000 == 0 { // a rule that counts its author's items should see few
@@ -47,7 +43,7 @@ func BenchmarkBuiltin(b *testing.B) {
 	}
 }
 
-// twentyWords is the configuration of a rule with 20 words that text200 does not have.
+// twentyWords is the configuration of a rule with 20 words that the clean text does not have.
 func twentyWords(seed uint64) string {
 	r := rand.New(rand.NewPCG(seed, 0))
 	words := make([]string, 20)

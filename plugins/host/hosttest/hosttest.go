@@ -50,6 +50,23 @@ var (
 	Hog []byte // takes all the memory there is, and falls over
 )
 
+// TwentyWords is what benchmarks of rules with words look for, in plugins/host and in bench/peers. Most are in the comments of
+// examples/data, and some begin with others.
+func TwentyWords() []string {
+	return []string{
+		"cash", "channel", "check", "click", "earn", "facebook", "follow", "free", "gift", "giveaway",
+		"money", "promote", "sub", "subscribe", "twitter", "visit", "vote", "website", "win", "winner",
+	}
+}
+
+// What they look at, 200 bytes each: Clean has none of the words, and no built-in rule finds anything in it; Spam has a word near its end.
+const (
+	Clean = "The weather was fine and we walked along the river for hours. The weather was fine and we walked along the river for hours. " +
+		"The weather was fine and we walked along the river for hours. The weather wa"
+	Spam = "The weather was fine and we walked along the river for hours. The weather was fine and we walked along the river for hours. " +
+		"The weather was fine and we walked along the river, then for FREE pizza home"
+)
+
 // GoGuest builds the rule in testdata/goguest, which is written in stock Go.
 func GoGuest(t testing.TB) []byte {
 	t.Helper()

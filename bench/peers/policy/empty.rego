@@ -1,0 +1,4 @@
+# A rule with nothing to say.
+package moderation
+
+verdict := {"action": "approve"}

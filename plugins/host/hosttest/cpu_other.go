@@ -1,0 +1,8 @@
+//go:build !unix
+
+package hosttest
+
+import "time"
+
+// CPU returns 0: the processor time of a process cannot be told here.
+func CPU() time.Duration { return 0 }
