@@ -77,6 +77,7 @@ func TestHostileRules(t *testing.T) {
 	for _, tc := range []struct{ policy, status string }{{"hold", "held"}, {"allow", "approved"}, {"reject", "rejected"}} {
 		t.Run(tc.policy, func(t *testing.T) { obeysPolicy(t, op, user, post, tc.policy, tc.status) })
 	}
+	t.Run("stalls", func(t *testing.T) { stalls(t, op, user, post) })
 	t.Run("grows", func(t *testing.T) { grows(t, op, user, post) })
 	lonely.comesBack(t, op, user)
 	legal(t, op)
@@ -150,6 +151,43 @@ func obeysPolicy(t *testing.T, op, user *client, post, policy, status string) {
 	retire(t, op, name)
 }
 
+// stalls lets a version spend all the time that there is on every item, while many wait: it is given up before it has seen most of them.
+func stalls(t *testing.T, op, user *client, post string) {
+	const items = 60
+	push(t, op, "stalls", hosttest.Loop, map[string]any{"limits": map[string]any{"fuel": 200_000_000, "wallMicroseconds": 500_000}})
+	var ids []string
+	for n := range items {
+		ids = append(ids, user.must(t, 201, "POST", "/api/posts/"+post+"/comments", map[string]string{"text": fmt.Sprint("A remark that waits, ", n)}).str("id"))
+	}
+	seen := 0
+	for _, id := range ids {
+		wait(t, "the comment is decided", func() bool {
+			return user.must(t, 200, "GET", "/api/posts/"+post+"/comments/"+id, nil).str("status") != "pending"
+		})
+		if o := ruleOutcome(t, decisionOf(t, user, "comment", id), "stalls"); o.Failure != "quarantined" {
+			seen++
+		}
+	}
+	if seen < 5 || seen > items/2 {
+		t.Errorf("the version was asked about %d of %d items", seen, items)
+	}
+	if rulesOf(t, op)["stalls"].SuspendedUntil.IsZero() {
+		t.Error("the rule is not suspended")
+	}
+	wait(t, "operators find a ticket", func() bool { return openTickets(t, op, "stalls") == 1 })
+	retire(t, op, "stalls")
+}
+
+// decisionOf returns the one decision about an item.
+func decisionOf(t *testing.T, user *client, kind, id string) map[string]any {
+	t.Helper()
+	var ds struct{ Items []map[string]any }
+	if r := user.must(t, 200, "GET", "/api/decisions?subject="+id+"&kind="+kind, nil); json.Unmarshal([]byte(r.raw), &ds) != nil || len(ds.Items) != 1 {
+		t.Fatalf("%s", r.raw)
+	}
+	return ds.Items[0]
+}
+
 // grows lets a version take 4 MiB more with every item: it never fails, as it gets a new memory before the old one is full.
 func grows(t *testing.T, op, user *client, post string) {
 	push(t, op, "grows", hosttest.Grow, map[string]any{"limits": map[string]any{"wallMicroseconds": 500_000}})
@@ -190,11 +228,7 @@ func judgePost(t *testing.T, user *client, text string) (ticketing.RuleOutcome, 
 		p = user.must(t, 200, "GET", "/api/posts/"+id, nil)
 		return p.str("status") != "pending"
 	})
-	var ds struct{ Items []map[string]any }
-	if r := user.must(t, 200, "GET", "/api/decisions?subject="+id+"&kind=post", nil); json.Unmarshal([]byte(r.raw), &ds) != nil || len(ds.Items) != 1 {
-		t.Fatalf("%s", r.raw)
-	}
-	return ruleOutcome(t, ds.Items[0], lonelyName), p.str("status")
+	return ruleOutcome(t, decisionOf(t, user, "post", id), lonelyName), p.str("status")
 }
 
 func newSuspended(t *testing.T, op, user *client) *suspended {
