@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"ticketing"
 	"ticketing/plugins/host/hosttest"
 )
@@ -142,50 +140,6 @@ func TestBadUploads(t *testing.T) {
 	if r := op.must(t, 200, "GET", "/api/plugins", nil); strings.Contains(r.raw, "empty") || strings.Contains(r.raw, "hollow") || strings.Contains(r.raw, "mine") {
 		t.Errorf("a refused module is listed: %s", r.raw)
 	}
-}
-
-// A swap of a rule while comments flow: none is undecided, doubled or judged by two versions; no request fails.
-func TestSwapUnderLoad(t *testing.T) {
-	dir := t.TempDir()
-	s := serve(t, dir)
-	op := s.operator()
-	user, post := thread(t, s, "ada")
-	retireBuiltins(t, op)
-	push(t, op, "judge", hosttest.ApproveAll, nil)
-	reject := map[string]any{"active": ticketing.DigestOf(hosttest.RejectAll).String(), "allowOlder": true}
-	approve := map[string]any{"active": ticketing.DigestOf(hosttest.ApproveAll).String(), "allowOlder": true}
-	op.must(t, 201, "POST", "/api/plugins/judge/versions", hosttest.RejectAll)
-	ctx, cancel := context.WithCancel(t.Context())
-	var sent, failed atomic.Int64
-	var wg sync.WaitGroup
-	for i := range 32 {
-		wg.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				r, err := user.do(context.Background(), "POST", "/api/posts/"+post+"/comments", map[string]string{"text": fmt.Sprintf("Remark %d of %d.", n, i)})
-				if sent.Add(1); err != nil || r.status != 201 {
-					failed.Add(1)
-				}
-			}
-		})
-	}
-	swaps := 0
-	for ; swaps < 40 || sent.Load() < 4000; swaps++ {
-		op.must(t, 200, "PUT", "/api/rules/judge", []map[string]any{reject, approve}[swaps%2], "If-Match", "*")
-	}
-	cancel()
-	wg.Wait()
-	if failed.Load() > 0 {
-		t.Errorf("%d of %d requests failed", failed.Load(), sent.Load())
-	}
-	wait(t, "everything is decided", func() bool { return pending(t, op) == 0 })
-	s.stop()
-	a := auditNode(t, vfs.Default, dir)
-	a.check(t)
-	if len(a.created) != int(sent.Load()) {
-		t.Errorf("%d comments stored, %d sent", len(a.created), sent.Load())
-	}
-	a.oneVersion(t)
-	t.Logf("%d swaps, %d comments, %d generations", swaps, sent.Load(), len(a.generations))
 }
 
 // Two operators who activate at once upon the same reading: one wins, the other gets 412.

@@ -121,11 +121,11 @@ func weigh(c *ticketing.Candidate, age time.Duration, canary, active ticketing.V
 	if canary.Failed >= canaryMinFailures && failed > canaryFailures {
 		return canaryRolledBack, fmt.Sprintf("it failed on %d of %d items", canary.Failed, canary.Judged)
 	}
-	if canary.Judged < items {
+	if canary.Judged < items || active.Judged < enough(items, c.Share) {
 		return canaryWaits, ""
 	}
 	cost, shift := 1.0, 0.0
-	if active.Judged > 0 { // a canary of all authors leaves nothing to compare with
+	if active.Judged > 0 {
 		cost, shift = costRatio(&canary, &active), caught(&canary)-caught(&active)
 	}
 	told := fmt.Sprintf("%d items, %.1f %% failed, %.1f times the cost, %+.1f points caught", canary.Judged, 100*failed, cost, 100*shift)
@@ -140,6 +140,16 @@ func weigh(c *ticketing.Candidate, age time.Duration, canary, active ticketing.V
 		return canaryWaits, ""
 	}
 	return canaryPromoted, told
+}
+
+// enough is how much the active version must have judged beside a canary to be compared with it: as much as the canary, or what a large
+// canary leaves to it; a canary of all authors leaves nothing.
+func enough(items uint64, canary uint32) uint64 {
+	if canary == 0 {
+		return items
+	}
+	left := ticketing.CanaryShares - min(uint64(canary), ticketing.CanaryShares)
+	return min(items, items*left/uint64(canary))
 }
 
 func share(part, all uint64) float64 {

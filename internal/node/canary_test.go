@@ -1,11 +1,17 @@
 package node
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"ticketing"
+	"ticketing/plugins/host/hosttest"
 )
 
 // judged makes statistics: items judged, failures, items caught, fuel of a call.
@@ -41,7 +47,11 @@ func TestWeigh(t *testing.T) {
 		{"5 points more", ticketing.Candidate{}, time.Hour, judged(1_000, 0, 149, 100), active, canaryPromoted, "+4.9 points"},
 		{"over 5 points more", ticketing.Candidate{}, time.Second, judged(1_000, 0, 151, 100), active, canaryRolledBack, "too differently"},
 		{"over 5 points less", ticketing.Candidate{}, time.Second, judged(1_000, 0, 49, 100), active, canaryRolledBack, "too differently"},
-		{"nothing to compare with", ticketing.Candidate{}, time.Hour, judged(500, 0, 300, 100), untouched, canaryPromoted, ""},
+		{"nothing to compare with, ever", ticketing.Candidate{Share: ticketing.CanaryShares}, time.Hour, judged(500, 0, 300, 100), untouched, canaryPromoted, ""},
+		{"nothing to compare with yet", ticketing.Candidate{Share: 1_000}, time.Hour, judged(500, 0, 300, 100), untouched, canaryWaits, ""},
+		{"little to compare with", ticketing.Candidate{Share: 1_000}, time.Hour, judged(500, 0, 300, 100), judged(499, 0, 49, 100), canaryWaits, ""},
+		{"enough to compare with", ticketing.Candidate{Share: 1_000}, time.Hour, judged(500, 0, 300, 100), judged(500, 0, 50, 100), canaryRolledBack, "too differently"},
+		{"as much as its share leaves", ticketing.Candidate{Share: 9_000}, time.Hour, judged(500, 0, 300, 100), judged(55, 0, 5, 100), canaryRolledBack, "too differently"},
 	} {
 		if got, why := weigh(&tc.c, tc.age, tc.canary, tc.active); got != tc.want || !strings.Contains(why, tc.why) {
 			t.Errorf("%s: %d %q, want %d …%s…", tc.name, got, why, tc.want, tc.why)
@@ -72,5 +82,138 @@ func TestCanaryBaseline(t *testing.T) {
 	}
 	if d := minus(judged(9, 3, 2, 1), judged(7, 4, 1, 1)); d.Judged != 2 || d.Failed != 0 || d.Actions[ticketing.ActionReject] != 1 {
 		t.Errorf("%+v", d)
+	}
+}
+
+// say makes everybody say something.
+func (w *town) say(r *rand.Rand, text string) {
+	w.t.Helper()
+	for _, u := range w.users {
+		m, post := meta(r), w.posts[r.IntN(len(w.posts))]
+		c := ticketing.CreateComment{Meta: m, ID: ticketing.NewID(post.Slot(), m.At, r.Uint64()), Post: post, Author: ticketing.Author{ID: u.ID, Name: u.Name}, Text: text}
+		eventually(w.t, "the post is known", func() bool {
+			_, err := w.Services().Comments.CreateComment(w.t.Context(), c)
+			if err != nil && ticketing.KindOf(err) != ticketing.NotFound {
+				w.t.Fatal(err)
+			}
+			return err == nil
+		})
+	}
+}
+
+// half is a canary's share with which it judges half of the people.
+func (w *town) half(rule string) *ticketing.Candidate {
+	w.t.Helper()
+	for c := (ticketing.Candidate{Share: 1}); c.Share < ticketing.CanaryShares; c.Share++ {
+		n := 0
+		for _, u := range w.users {
+			if c.Chosen(rule, u.ID) {
+				n++
+			}
+		}
+		if n == len(w.users)/2 {
+			return &c
+		}
+	}
+	w.t.Fatal("no share chooses half of the people")
+	return nil
+}
+
+// ruleNow returns a rule as it is.
+func ruleNow(t *testing.T, n *Node, name string) ticketing.Rule {
+	t.Helper()
+	set, err := n.rules.RuleSet(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range set.Rules {
+		if r.Name == name {
+			return r
+		}
+	}
+	t.Fatalf("there is no rule %s", name)
+	return ticketing.Rule{}
+}
+
+// stands waits until a version of a plugin is in a state.
+func stands(t *testing.T, n *Node, name string, d ticketing.Digest, want ticketing.VersionState) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s %v is %s", name, d, want), func() bool {
+		all, err := n.rules.Plugins(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(all, func(v ticketing.PluginVersion) bool { return v.Name == name && v.Digest == d && v.State == want })
+	})
+}
+
+// The server itself promotes a canary that did well, and takes away one that decides otherwise, costs too much or fails; the active version
+// then judges everybody again, and what became of the canary is told.
+func TestCanaryEnds(t *testing.T) {
+	n := openShards(t, vfs.NewMem(), 2)
+	w := newTown(t, n)
+	r, said := rand.New(rand.NewPCG(5, 6)), 0
+	for _, tc := range []struct {
+		name, text, why string
+		active, canary  []byte
+		state           ticketing.VersionState
+	}{
+		{"worthy", "a thought", "canary promoted: ", hosttest.ApproveAll, hosttest.Empty, ticketing.VersionActive},
+		{"other", "a thought", "canary rolled back: it decides too differently", hosttest.RejectAll, hosttest.Empty, ticketing.VersionStandby},
+		{"dear", "a thought", "canary rolled back: it costs too much", hosttest.ApproveAll, hosttest.Grow, ticketing.VersionStandby},
+		{"broken", "boom", "trap: unreachable", hosttest.ApproveAll, hosttest.Boom, ticketing.VersionQuarantined},
+	} {
+		old, next := ticketing.DigestOf(tc.active), ticketing.DigestOf(tc.canary)
+		for _, module := range [][]byte{tc.active, tc.canary} {
+			if v, _, err := n.rules.Upload(t.Context(), ticketing.UploadPlugin{By: nobody, Name: tc.name, Module: module}); err != nil || v.State != ticketing.VersionProbed {
+				t.Fatalf("%+v %v", v, err)
+			}
+		}
+		c := ticketing.SetRule{By: nobody, Name: tc.name, Active: old, IfMatch: ticketing.AnyMatch, Limits: ticketing.RuleLimits{WallMicros: 500_000},
+			OnFailure: ticketing.FailReject, Scope: []ticketing.ItemKind{ticketing.KindComment}}
+		c.Canary = w.half(tc.name)
+		c.Canary.Digest, c.Canary.Auto, c.Canary.MinJudged, c.Canary.MinSeconds = next, true, 12, 1
+		if _, err := n.rules.SetRule(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		now := ruleNow(t, n, tc.name)
+		for left := 3_000; now.Canary != nil; now = ruleNow(t, n, tc.name) {
+			if left--; left < 0 {
+				t.Fatalf("%s: the canary does not end: %+v", tc.name, now)
+			}
+			w.say(r, fmt.Sprint(tc.text, " ", left))
+			said += len(w.users)
+			n.pause(t.Context(), 20*time.Millisecond)
+		}
+		want := old
+		if tc.state == ticketing.VersionActive {
+			want = next
+			stands(t, n, tc.name, old, ticketing.VersionStandby)
+		}
+		if now.Active != want || now.OnFailure != c.OnFailure || now.Limits != c.Limits || len(now.Scope) != 1 {
+			t.Errorf("%s: %+v", tc.name, now)
+		}
+		stands(t, n, tc.name, next, tc.state)
+		steps, err := n.rules.History(t.Context(), tc.name, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := false
+		for _, s := range steps {
+			told = told || s.Digest == next && s.From == ticketing.VersionCanary && s.To == tc.state && strings.HasPrefix(s.Why, tc.why) && s.By.IsZero()
+		}
+		if !told {
+			t.Errorf("%s: %+v", tc.name, steps)
+		}
+		if _, err := n.rules.SetRule(t.Context(), ticketing.SetRule{By: nobody, Name: tc.name, IfMatch: ticketing.AnyMatch}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "everything is decided", func() bool {
+		got, err := n.rules.moderation.CountEvidence(t.Context(), time.Time{}, time.Time{})
+		return err == nil && got == uint64(len(w.posts)+said)
+	})
+	for _, u := range w.users {
+		decidedOnce(t, n, u)
 	}
 }

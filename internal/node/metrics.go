@@ -30,6 +30,8 @@ var (
 	expires    = prometheus.NewDesc("ticketing_peer_certificate_expires_seconds", "When this node's certificate in the cluster ends, in seconds since 1970.", nil, nil)
 	leading    = prometheus.NewDesc("ticketing_shards_leading", "Shards that lead here.", []string{"service"}, nil)
 	queue      = prometheus.NewDesc("ticketing_shard_queue", "Requests that wait for evaluation.", []string{"service"}, nil)
+	versions   = prometheus.NewDesc("ticketing_rules_versions", "Versions of rules that are loaded.", nil, nil)
+	instances  = prometheus.NewDesc("ticketing_rules_instances", "Instances of versions of rules, each with a memory of its own.", nil, nil)
 	events     = prometheus.NewDesc("ticketing_shard_log_events", "Events kept in the logs.", []string{"service"}, nil)
 )
 
@@ -90,6 +92,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for desc, bytes := range map[*prometheus.Desc]uint64{diskBytes: m.DiskBytes, memtables: m.MemtableBytes, cacheBytes: m.CacheBytes, debt: m.CompactionDebt} {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(bytes))
 	}
+	loaded, running := c.n.host.Holds()
+	out <- prometheus.MustNewConstMetric(versions, prometheus.GaugeValue, float64(loaded))
+	out <- prometheus.MustNewConstMetric(instances, prometheus.GaugeValue, float64(running))
 	if c.n.peers != nil {
 		out <- prometheus.MustNewConstMetric(expires, prometheus.GaugeValue, float64(c.n.peers.Expires().Unix()))
 	}

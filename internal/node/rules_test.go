@@ -20,13 +20,15 @@ func became(t *testing.T, n *Node, d ticketing.Digest, want ticketing.VersionSta
 		if err != nil {
 			t.Fatal(err)
 		}
+		states := map[string]ticketing.VersionState{}
 		for _, v = range all {
 			if v.Digest == d && v.State == want {
 				return v
 			}
+			states[v.Name+" "+v.Version] = v.State
 		}
 		if time.Now().After(end) {
-			t.Fatalf("never %s: %+v", want, all)
+			t.Fatalf("never %s: %v", want, states)
 		}
 		n.pause(t.Context(), 20*time.Millisecond)
 	}

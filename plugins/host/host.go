@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ticketing"
@@ -43,7 +44,8 @@ type Host struct {
 	logs   *logs
 	books  *books
 
-	loading sync.Mutex // held while rules are loaded, so that nothing is compiled twice at a time
+	live    atomic.Int64 // instances that run
+	loading sync.Mutex   // held while rules are loaded, so that nothing is compiled twice at a time
 
 	mu       sync.Mutex
 	closed   bool                        // held: mu
@@ -133,6 +135,13 @@ func (h *Host) open(ctx context.Context, set ticketing.RuleSet) (*judge, error) 
 		return nil, err
 	}
 	return j, nil
+}
+
+// Holds returns how many versions are loaded, and how many instances of them run.
+func (h *Host) Holds() (versions, instances int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.versions), int(h.live.Load())
 }
 
 // Close frees everything that no judge uses; the rest is freed when the judges are closed. The host is not used again.

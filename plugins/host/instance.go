@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -22,9 +23,15 @@ type instance struct {
 	room   int    // bytes of the buffer
 	begun  uint32 // bytes of memory that it had when it was ready
 	stack  [2]uint64
+	live   *atomic.Int64 // counts it from its start to its end; nil before
 }
 
-func (in *instance) close() { in.module.Close(context.Background()) }
+func (in *instance) close() {
+	in.module.Close(context.Background())
+	if in.live != nil {
+		in.live.Add(-1)
+	}
+}
 
 // start makes an instance and initializes it. Faults are Invalid, and say what the module or the configuration did.
 func (l *loadedRule) start(c *call) (*instance, error) {
@@ -32,7 +39,8 @@ func (l *loadedRule) start(c *call) (*instance, error) {
 	in := &instance{ctx: &callContext{context.Background(), c}}
 	err := in.init(c)
 	if err == nil {
-		in.begun = in.memory.Size()
+		in.begun, in.live = in.memory.Size(), &c.host.live
+		in.live.Add(1)
 		return in, nil
 	}
 	if in.module != nil {

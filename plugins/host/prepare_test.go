@@ -83,14 +83,16 @@ func TestGenerationsSideBySide(t *testing.T) {
 // Versions live as long as one of the two sets prepared last, or a judge, uses them.
 func TestVersionsAreFreed(t *testing.T) {
 	h := newHost(t, hosttest.HoldAll, hosttest.RejectAll, hosttest.ApproveAll, hosttest.Empty)
+	running := 0
 	loaded := func(want int) {
 		t.Helper()
-		if n := h.Loaded(); n != want {
-			t.Errorf("%d versions are loaded, want %d", n, want)
+		if n, instances := h.Holds(); n != want || instances != running {
+			t.Errorf("%d versions are loaded, want %d; %d instances run, want %d", n, want, instances, running)
 		}
 	}
 	first := ruleSet(1, trusted("r", hosttest.HoldAll, ""))
 	j := openIn(t, h, first)
+	running = 1 // the judge's; one of a trial is gone when the trial is over
 	loaded(1)
 	prepare := func(generation uint64, module []byte) {
 		t.Helper()
@@ -103,6 +105,7 @@ func TestVersionsAreFreed(t *testing.T) {
 	prepare(3, hosttest.ApproveAll)
 	loaded(3) // the first one is held by the judge only
 	j.Close()
+	running = 0
 	loaded(2)
 	prepare(3, hosttest.Empty) // the same generation again: what was prepared for it before never came to be
 	loaded(2)

@@ -47,7 +47,7 @@ func (c Cursor) append(b []byte) []byte {
 }
 
 // deliver applies events in order, and moves the cursor in the same batch. It stops before an event whose handler fails, and when the
-// batch is full; more says that the rest is to be delivered with the next batch.
+// batch is full or has taken long enough; more says that the rest is to be delivered with a later batch.
 func (a *Actor) deliver(b *batch, r *Request, d *delivery) (more bool) {
 	a.Stats.Deliveries.Add(1)
 	tx := a.begin(b)
@@ -63,7 +63,7 @@ func (a *Actor) deliver(b *batch, r *Request, d *delivery) (more bool) {
 	var out delivered
 	for i := range d.events {
 		ev := &d.events[i]
-		if i > 0 && (b.size() >= maxBatch || i%checkEvery == 0 && a.cfg.Now().Sub(began) > maxEval) {
+		if i > 0 && (b.size() >= maxBatch || a.cfg.Now().Sub(began) > maxEval) { // an event may be the work of a slow rule
 			reach, more = Cursor{d.upto.Epoch, d.events[i-1].Seq}, true
 			d.events = d.events[i:]
 			break

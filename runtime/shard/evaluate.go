@@ -39,11 +39,12 @@ func (a *Actor) evaluate() {
 		b.format = a.cfg.Format()
 	}
 	done := 0
+	var rest *Request // of a delivery that was cut; it goes behind what has come meanwhile, which must not wait for all of it
 	for done < len(a.pending) {
 		r := a.pending[done]
 		done++
 		if more := a.one(b, r); more {
-			done-- // the rest of a delivery stays in front
+			rest = r
 			break
 		}
 		if b.size() >= maxBatch || done%checkEvery == 0 && a.cfg.Now().Sub(now) > maxEval {
@@ -54,7 +55,10 @@ func (a *Actor) evaluate() {
 	n := copy(a.pending, a.pending[done:])
 	clear(a.pending[n:])
 	a.pending = a.pending[:n]
-	a.Stats.Queue.Store(int64(n))
+	if rest != nil {
+		a.pending = append(a.pending, rest)
+	}
+	a.Stats.Queue.Store(int64(len(a.pending)))
 	a.inflight = true
 	if b.empty() {
 		go func() { a.self.Send(committed{b: b, err: a.log.Verify()}) }()
@@ -73,7 +77,7 @@ func (a *Actor) evaluate() {
 	}()
 }
 
-// one evaluates a request into the batch. more says that a delivery was cut and continues in the next batch.
+// one evaluates a request into the batch. more says that a delivery was cut and continues in a later batch.
 func (a *Actor) one(b *batch, r *Request) (more bool) {
 	if d, ok := r.Cmd.(*delivery); ok {
 		return a.deliver(b, r, d)
