@@ -17,6 +17,8 @@ type judge struct {
 	view   view
 	ledger ledger
 	now    int64 // of the host's clock, when the last call ended
+	// searches is what the view's was when now was read last.
+	searches uint64
 }
 
 // A judgeRule is one rule of a judge. What it does not have is nil.
