@@ -21,6 +21,7 @@ type Manifest struct {
 	Config       json.RawMessage `cbor:"7,keyasint,omitempty" json:"config,omitzero"`       // JSON Schema of the configuration
 	Limits       RuleLimits      `cbor:"8,keyasint,omitzero" json:"limits,omitzero"`        // what it asks for; zero: the server's defaults
 	Golden       int             `cbor:"9,keyasint,omitempty" json:"golden,omitzero"`       // how many golden tests it carries
+	MatchIn      []string        `cbor:"10,keyasint,omitempty" json:"matchIn,omitzero"`     // asked only about items with one of its words in one of these fields
 }
 
 // RuleLimits bound one rule. A zero field sets no bound of its own. The effective limits are the least of the server's,

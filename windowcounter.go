@@ -31,6 +31,12 @@ func (c *WindowCounter) Add(delta int64, window time.Duration, at time.Time) int
 		c.Sums[windowSlot(now)] += delta
 	}
 	var sum int64
+	if now == c.Last { // as nearly always: every part counts
+		for _, s := range c.Sums {
+			sum += s
+		}
+		return sum
+	}
 	for n := max(now, c.Last-windowParts+1) - windowParts + 1; n <= now; n++ {
 		if n > c.Last-windowParts {
 			sum += c.Sums[windowSlot(n)]

@@ -42,6 +42,7 @@ all of them.`}
 	f.IntVar(&o.Users, "users", 64, "authors")
 	f.IntVar(&o.Posts, "posts", 64, "posts that are commented on")
 	f.IntVar(&o.Prefill, "prefill", 0, "comments that are stored before anything is measured")
+	f.IntVar(&o.Rules, "rules", 0, "let so many rules judge, each with 20 words, in the place of the built-in ones")
 	f.IntVar(&o.Runs, "runs", 1, "repetitions; the table shows medians")
 	f.IntVar(&o.Nodes, "nodes", 1, "nodes of a cluster on loopback; 1: a server that is alone")
 	f.BoolVar(&o.Compare, "compare", true, "with several nodes, measure a server that is alone first")

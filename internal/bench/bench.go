@@ -13,7 +13,9 @@ import (
 	"syscall"
 	"time"
 
+	"ticketing"
 	"ticketing/client"
+	"ticketing/plugins/rules"
 )
 
 // Options say what to measure.
@@ -29,6 +31,7 @@ type Options struct {
 	Users       int
 	Posts       int
 	Prefill     int // comments that are stored before anything is measured
+	Rules       int // rules of words that judge in the place of the built-in ones; 0: the built-in ones
 	Runs        int
 	Nodes       int    // of the cluster that is started; 1: a server that is alone
 	Compare     bool   // with several nodes, do the same with a server that is alone, first
@@ -52,6 +55,10 @@ func (o Options) Validate() error {
 		return errors.New("--users is a number from 1 to 10000, --posts one from 1 to 100000")
 	case o.Prefill < 0 || o.Runs < 1:
 		return errors.New("--prefill is not negative, and --runs at least 1")
+	case o.Rules < 0 || o.Rules > ticketing.MaxRules-len(rules.Builtin()):
+		return fmt.Errorf("--rules is a number from 0 to %d", ticketing.MaxRules-len(rules.Builtin()))
+	case o.Rules > 0 && (o.URL != "" || o.Generations > 0):
+		return errors.New("--rules is for servers that are started, and not with --generations, which changes the built-in ones")
 	case o.Nodes < 1 || o.Nodes > 9:
 		return errors.New("--nodes is a number from 1 to 9")
 	case o.URL != "" && (o.Nodes > 1 || o.Profiles != ""):
@@ -158,7 +165,14 @@ func (o Options) runFleet(ctx context.Context, r *Report) (err error) {
 			return err
 		}
 	}
-	if _, err := liftRate(ctx, operator); err != nil {
+	if o.Rules > 0 {
+		fmt.Fprintf(o.Log, "%d rules\n", o.Rules)
+		err = wordRules(ctx, operator, o.Rules)
+		r.Note = fmt.Sprintf("%d rules of %d words that nobody writes judge every comment, in the place of the built-in ones.", o.Rules, wordsOfRule)
+	} else {
+		_, err = liftRate(ctx, operator)
+	}
+	if err != nil {
 		return err
 	}
 	return measure(ctx, o, f.urls(), operator, f, r)

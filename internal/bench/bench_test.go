@@ -189,3 +189,12 @@ func TestReadTexts(t *testing.T) {
 		t.Error("an empty file is no error")
 	}
 }
+
+func TestUnwritten(t *testing.T) {
+	a, err := unwritten(1)
+	b, _ := unwritten(2)
+	again, _ := unwritten(1)
+	if err != nil || string(a) == string(b) || string(a) != string(again) || strings.Count(string(a), ",") != wordsOfRule-1 {
+		t.Errorf("%s, %s, %v", a, b, err)
+	}
+}

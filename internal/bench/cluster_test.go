@@ -126,7 +126,8 @@ func TestClusterOptions(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"no nodes": func(o *Options) { o.Nodes = 0 }, "many nodes": func(o *Options) { o.Nodes = 10 }, "elsewhere": func(o *Options) { o.URL = "http://x" },
 		"a join alone": func(o *Options) { o.Nodes, o.Generations = 1, 0 }, "changes alone": func(o *Options) { o.Nodes, o.Join = 1, false },
-		"negative": func(o *Options) { o.Generations = -1 },
+		"negative": func(o *Options) { o.Generations = -1 }, "rules and changes": func(o *Options) { o.Rules = 1 },
+		"too many rules": func(o *Options) { o.Generations, o.Rules = 0, ticketing.MaxRules }, "no rules": func(o *Options) { o.Generations, o.Rules = 0, -1 },
 	} {
 		o := good
 		if change(&o); o.Validate() == nil {

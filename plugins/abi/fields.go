@@ -12,6 +12,9 @@ type Fields uint32
 // AllFields is every field that there is.
 const AllFields Fields = 1<<FieldEnd - 2
 
+// SearchedFields are those in which words can be found.
+const SearchedFields Fields = 1<<FieldTitle | 1<<FieldText | 1<<FieldLocale | 1<<FieldAuthorName
+
 // fieldWords are the manifest's words for fields, by number.
 var fieldWords = [FieldEnd]string{
 	FieldKind: "kind", FieldItem: "id", FieldPost: "post", FieldParent: "parent", FieldTitle: "title", FieldText: "text",

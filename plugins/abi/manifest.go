@@ -62,11 +62,24 @@ func checkManifest(m *ticketing.Manifest) error {
 	case len(m.Config) > 0 && !isObject(m.Config):
 		return fault("config is not a JSON Schema, which is an object")
 	}
-	if _, err := FieldsOf(m.Fields); err != nil {
+	fields, err := FieldsOf(m.Fields)
+	if err != nil {
 		return err
 	}
-	_, err := CapabilitiesOf(m.Capabilities)
-	return err
+	can, err := CapabilitiesOf(m.Capabilities)
+	if err != nil {
+		return err
+	}
+	in, err := FieldsOf(m.MatchIn)
+	switch {
+	case err != nil:
+		return err
+	case in&^(fields&SearchedFields) != 0:
+		return fault("matchIn names %q, which is no text that the module may see", (in &^ (fields & SearchedFields)).Words()[0])
+	case in != 0 && !can.Has(CanMatch):
+		return fault("matchIn needs the capability match")
+	}
+	return nil
 }
 
 func checkGolden(cases []ticketing.GoldenCase) error {

@@ -18,6 +18,7 @@ type admitted struct {
 	golden   []ticketing.GoldenCase
 	fields   abi.Fields
 	can      abi.Capabilities
+	wakes    abi.Fields         // a hit in one of them is needed for the rule to be asked; none: it always is
 	schema   *jsonschema.Schema // of configurations; nil: any
 }
 
@@ -70,6 +71,9 @@ func (a *admitted) read(section []byte) (err error) {
 		return err
 	}
 	if a.can, err = abi.CapabilitiesOf(a.manifest.Capabilities); err != nil {
+		return err
+	}
+	if a.wakes, err = abi.FieldsOf(a.manifest.MatchIn); err != nil {
 		return err
 	}
 	for _, i := range a.module.Imports {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"ticketing"
@@ -37,36 +36,61 @@ type account struct {
 	breaker breaker             // held: books.mu
 }
 
-// A tally counts for one judge, whose goroutine alone writes it.
+// A tally counts for one seat of one judge, whose goroutine alone uses sums. What others may see of it is in the judge's ledger.
 type tally struct {
 	account *account // nil: nobody wants to know
 	books   *books
-	calls   atomic.Uint64
-	failed  atomic.Uint64
-	fuel    atomic.Uint64
-	nanos   atomic.Uint64
+	ledger  *ledger
+	sums    sums
+	shown   sums // held: ledger.mu
+}
+
+// A ledger is where a judge shows its tallies, all at once after each item: one lock for an item costs less than an atomic count for
+// each of its rules.
+type ledger struct {
+	mu    sync.Mutex
+	fresh []*tally // that have counted something since; the judge's own
 }
 
 type sums struct{ calls, failed, fuel, nanos uint64 }
 
-func (s *sums) add(t *tally) {
-	s.calls += t.calls.Load()
-	s.failed += t.failed.Load()
-	s.fuel += t.fuel.Load()
-	s.nanos += t.nanos.Load()
+func (s *sums) add(o sums) {
+	s.calls += o.calls
+	s.failed += o.failed
+	s.fuel += o.fuel
+	s.nanos += o.nanos
+}
+
+// show shows what the tallies of a judge have counted.
+func (l *ledger) show() {
+	if len(l.fresh) == 0 {
+		return
+	}
+	l.mu.Lock()
+	for _, t := range l.fresh {
+		t.shown = t.sums
+	}
+	l.mu.Unlock()
+	l.fresh = l.fresh[:0]
+}
+
+func (t *tally) total() sums {
+	t.ledger.mu.Lock()
+	defer t.ledger.mu.Unlock()
+	return t.shown
 }
 
 func (a *account) sums() sums {
 	all := a.closed
 	for t := range a.open {
-		all.add(t)
+		all.add(t.total())
 	}
 	return all
 }
 
 // open opens a tally for a seat of a rule set. Generation 0 is nobody's: what its judges do is a trial, and not counted.
-func (b *books) open(rule *ticketing.Rule, s seat, generation uint64) *tally {
-	t := &tally{books: b}
+func (b *books) open(rule *ticketing.Rule, s seat, generation uint64, l *ledger) *tally {
+	t := &tally{books: b, ledger: l}
 	if s.loaded == nil || generation == 0 {
 		return t
 	}
@@ -108,25 +132,26 @@ func (b *books) close(t *tally) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, ok := t.account.open[t]; ok {
-		t.account.closed.add(t)
+		t.account.closed.add(t.sums)
 		delete(t.account.open, t)
 	}
 }
 
-// count counts one judgement. A failure may trip the breaker.
+// count counts one judgement, which the ledger shows when the item is done. A failure may trip the breaker.
 func (t *tally) count(o *ticketing.RuleOutcome, nanos int64) {
 	if t.account == nil {
 		return
 	}
-	// One goroutine writes, so that a load and a store do.
-	t.calls.Store(t.calls.Load() + 1)
-	t.fuel.Store(t.fuel.Load() + o.Fuel)
-	t.nanos.Store(t.nanos.Load() + uint64(max(nanos, 0)))
+	t.sums.calls++
+	t.sums.fuel += o.Fuel
+	t.sums.nanos += uint64(max(nanos, 0))
+	t.ledger.fresh = append(t.ledger.fresh, t)
 	if o.Failure == "" {
 		return
 	}
-	t.failed.Store(t.failed.Load() + 1)
+	t.sums.failed++
 	if o.Failure != failedHost {
+		t.ledger.show()
 		t.books.failed(t.account, o.Failure)
 	}
 }

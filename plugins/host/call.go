@@ -52,6 +52,7 @@ type call struct {
 	scanner int                 // of the view, that knows the rule's words
 	base    int32               // the number of its first set there
 	scanned [len(searched)]bool // what the call has paid for
+	prepaid int                 // units, before it began
 	rate    rate                // of lines
 }
 

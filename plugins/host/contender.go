@@ -68,12 +68,17 @@ func (c *contender) start(v *view) (err error) {
 	return err
 }
 
-// judge asks the version about the view's item. j is where the time comes from and where what was read goes. The outcome has the
+// judge asks the version about the view's item, if the item wakes it. j is where the time comes from and where what was read goes. The outcome has the
 // action of the failure policy if the version failed.
 func (c *contender) judge(j *judge, state ticketing.RuleState, o *ticketing.RuleOutcome) (reads []byte) {
+	awake, units := c.wakes(&j.view)
+	if !awake {
+		c.rest(j, units, o)
+		return nil
+	}
 	began := j.now
 	*o = c.outcome
-	verdict, failure := c.ask(j, state)
+	verdict, failure := c.ask(j, state, units)
 	reads = c.call.evidence()
 	o.Fuel = min(c.call.used(), c.call.limits.Fuel)
 	if failure != "" {
@@ -87,7 +92,7 @@ func (c *contender) judge(j *judge, state ticketing.RuleState, o *ticketing.Rule
 			c.close()
 		}
 	}
-	j.now = c.host.clock()
+	j.now, j.searches = c.host.clock(), j.view.searches
 	o.Micros = micros(j.now - began)
 	c.tally.count(o, j.now-began)
 	return reads
@@ -108,19 +113,19 @@ func onFailure(p ticketing.FailurePolicy) ticketing.Action {
 
 // ask runs the rule on an item. failure says in a few words what went wrong. A busy machine may lose the time of a whole
 // call, so one that hits the deadline is tried once more, unless the item before had the same trouble.
-func (c *contender) ask(j *judge, state ticketing.RuleState) (verdict abi.Verdict, failure string) {
-	verdict, failure = c.attempt(j, state)
+func (c *contender) ask(j *judge, state ticketing.RuleState, prepaid int) (verdict abi.Verdict, failure string) {
+	verdict, failure = c.attempt(j, state, prepaid)
 	if failure == failedLate && !c.late {
 		c.close()
 		j.now = c.host.clock()
-		verdict, failure = c.attempt(j, state)
+		verdict, failure = c.attempt(j, state, prepaid)
 	}
 	c.late = failure == failedLate
 	return verdict, failure
 }
 
 // attempt runs one call, with a fresh instance if the last one failed. What a failed call wrote is taken back.
-func (c *contender) attempt(j *judge, state ticketing.RuleState) (verdict abi.Verdict, failure string) {
+func (c *contender) attempt(j *judge, state ticketing.RuleState, prepaid int) (verdict abi.Verdict, failure string) {
 	defer func() {
 		if p := recover(); p != nil { // a fault of ours or of the state: the item is decided, the node lives
 			c.host.opts.Log.Error("a rule's call failed in the host", "rule", c.outcome.Rule, "panic", p)
@@ -135,6 +140,7 @@ func (c *contender) attempt(j *judge, state ticketing.RuleState) (verdict abi.Ve
 		j.now = c.host.clock()
 	}
 	c.call.begin(&j.view, state)
+	c.call.prepay(prepaid)
 	if verdict, failure = c.eval(j); failure != "" {
 		c.call.undo()
 	}
@@ -147,7 +153,7 @@ func (c *contender) eval(j *judge) (abi.Verdict, string) {
 	if !in.memory.Write(in.buffer, frame) {
 		return abi.Verdict{}, "bad pointer"
 	}
-	c.call.tank.start(c.call.limits.Fuel, j.now, wall(&c.call.limits))
+	c.call.tank.start(c.call.limits.Fuel, c.call.prepaid, j.now, wall(&c.call.limits))
 	in.stack[0], in.stack[1] = uint64(in.buffer), uint64(len(frame))
 	if err := in.eval.CallWithStack(in.ctx, in.stack[:]); err != nil {
 		return abi.Verdict{}, c.call.reason(err, in.full(c.loaded))

@@ -38,12 +38,13 @@ func (t *tank) open(m api.Module, depth uint32) {
 	t.depth.Set(uint64(callDepth - depth))
 }
 
-// start readies the tank for a call that may take so many units and so much time from now on.
-func (t *tank) start(units uint64, now int64, d time.Duration) {
+// start readies the tank for a call that may take so many units and so much time from now on. What it has taken already may be more than
+// it has: then it hears so when it first asks for more, or at the end.
+func (t *tank) start(units uint64, taken int, now int64, d time.Duration) {
 	t.until = now + int64(d)
 	t.given = min(units, meter.Slice)
 	t.reserve = units - t.given
-	t.gauge.Set(t.given)
+	t.gauge.Set(uint64(int64(t.given) - int64(taken)))
 }
 
 // left is what the gauge shows; it is below zero when a guest has taken more than it had, until the next slice.

@@ -75,7 +75,7 @@ func (in *instance) init(c *call) (err error) {
 	}
 	in.memory, in.eval = in.module.Memory(), in.module.ExportedFunction(abi.ExportEval)
 	c.tank.open(in.module, c.limits.CallDepth)
-	c.tank.start(c.limits.InitFuel, c.clock(), initTime(&c.limits))
+	c.tank.start(c.limits.InitFuel, 0, c.clock(), initTime(&c.limits))
 	for _, name := range []string{meter.StartExport, abi.ExportInitialize} {
 		if f := in.module.ExportedFunction(name); f != nil {
 			if _, err := f.Call(in.ctx); err != nil {

@@ -66,6 +66,7 @@ func (h *Host) joint(casts []cast) *joint {
 type scanner struct {
 	words *words
 	hits  [len(searched)][]hit // by place in searched; the first hit of every set
+	hit   [len(searched)]int   // how many sets have a hit
 	done  [len(searched)]bool  // for the present item
 }
 
@@ -103,10 +104,11 @@ func (v *view) firstHits(scanner, i int, f *abi.Field) []hit {
 	s := &v.scanners[scanner]
 	if !s.done[i] {
 		s.done[i] = true
+		v.searches++
 		if fold := v.fold(f); fold.state == foldASCII {
-			scan(s.words, f.Text, s.hits[i])
+			s.hit[i] = scan(s.words, f.Text, s.hits[i])
 		} else {
-			scan(s.words, fold.text, s.hits[i])
+			s.hit[i] = scan(s.words, fold.text, s.hits[i])
 		}
 	}
 	return s.hits[i]

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"slices"
+
 	"ticketing"
 )
 
@@ -9,20 +11,27 @@ const failedQuarantine = "quarantined"
 
 // A judge is one goroutine's instances of a rule set.
 type judge struct {
-	host  *Host
-	rules []judgeRule
-	casts []cast
-	view  view
-	now   int64 // of the host's clock, when the last call ended
+	host   *Host
+	rules  []judgeRule
+	casts  []cast
+	view   view
+	ledger ledger
+	now    int64 // of the host's clock, when the last call ended
+	// searches is what the view's was when now was read last.
+	searches uint64
 }
 
 // A judgeRule is one rule of a judge. What it does not have is nil.
 type judgeRule struct {
 	rule           ticketing.Rule
-	active, canary *contender // one of them judges
-	previous       *contender // judges what active failed on; started when it is first needed
+	kinds          [kinds]bool // of items that it judges
+	active, canary *contender  // one of them judges
+	previous       *contender  // judges what active failed on; started when it is first needed
 	shadow         *contender
 }
+
+// kinds is one more than the last kind of item.
+const kinds = ticketing.KindTicket + 1
 
 // newJudge starts an instance of every rule. The judge takes over the references of acquire, unless there is an error.
 func newJudge(h *Host, set ticketing.RuleSet, casts []cast) (*judge, error) {
@@ -34,6 +43,9 @@ func newJudge(h *Host, set ticketing.RuleSet, casts []cast) (*judge, error) {
 		}
 		j.rules = append(j.rules, judgeRule{rule: set.Rules[i]})
 		r, c := &j.rules[len(j.rules)-1], &casts[i]
+		for k := range kinds {
+			r.kinds[k] = r.rule.Applies(k)
+		}
 		for _, s := range []struct {
 			seat
 			to **contender
@@ -43,7 +55,7 @@ func newJudge(h *Host, set ticketing.RuleSet, casts []cast) (*judge, error) {
 			{seat{roleCanary, candidateVersion(r.rule.Canary), c.canary}, &r.canary},
 			{seat{roleShadow, candidateVersion(r.rule.Shadow), c.shadow}, &r.shadow},
 		} {
-			*s.to = h.contender(&j.view, &r.rule, s.seat, h.books.open(&r.rule, s.seat, set.Generation))
+			*s.to = h.contender(&j.view, &r.rule, s.seat, h.books.open(&r.rule, s.seat, set.Generation, &j.ledger))
 			if *s.to == nil || s.to == &r.previous {
 				continue
 			}
@@ -76,12 +88,12 @@ func (j *judge) judge(item *ticketing.Item, state ticketing.RuleState, out *tick
 	j.now = j.host.clock()
 	for i := range j.rules {
 		r := &j.rules[i]
-		if !r.rule.Applies(item.Kind) {
+		if item.Kind >= kinds || !r.kinds[item.Kind] {
 			continue
 		}
 		n := len(out.Outcomes)
-		out.Outcomes = append(out.Outcomes, ticketing.RuleOutcome{})
-		o := &out.Outcomes[n]
+		out.Outcomes = slices.Grow(out.Outcomes, 1)[:n+1]
+		o := &out.Outcomes[n] // which is written as a whole
 		// The shadow comes first, on a state that is then put back: so neither sees what the other writes.
 		shadows := len(out.Shadows)
 		if r.shadow != nil {
@@ -101,6 +113,7 @@ func (j *judge) judge(item *ticketing.Item, state ticketing.RuleState, out *tick
 	for len(out.Reads) > 0 && len(out.Reads) < len(out.Outcomes) {
 		out.Reads = append(out.Reads, nil)
 	}
+	j.ledger.show()
 }
 
 // rehearse judges on a state that is put back as it was.

@@ -21,6 +21,7 @@ type view struct {
 
 	joint    *joint // of the judge's rules
 	scanners []scanner
+	searches uint64 // that were made, of any item
 }
 
 // A shape is what a rule may see of an item.

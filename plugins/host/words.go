@@ -172,8 +172,8 @@ type hit int64
 
 const noHit hit = -1
 
-// scan finds the first hit of every set. hits has one element per set and is overwritten.
-func scan[T string | []byte](w *words, text T, hits []hit) {
+// scan finds the first hit of every set, and returns how many sets have one. hits has one element per set and is overwritten.
+func scan[T string | []byte](w *words, text T, hits []hit) (sets int) {
 	for i := range hits {
 		hits[i] = noHit
 	}
@@ -184,9 +184,10 @@ func scan[T string | []byte](w *words, text T, hits []hit) {
 		}
 		state &^= found
 		if open -= collect(w, text, i+1, state, hits); open == 0 {
-			return
+			break
 		}
 	}
+	return len(hits) - open
 }
 
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }

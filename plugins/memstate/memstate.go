@@ -12,10 +12,24 @@ import (
 
 // State is a ticketing.RuleState in memory. It is for one goroutine. Use New.
 type State struct {
-	counters map[string]ticketing.WindowCounter
+	counters map[string]*counter
 	values   map[string]value
-	undo     []func()
+	undo     []change
 	key      []byte // scratch
+}
+
+type counter struct {
+	key string // in the map
+	ticketing.WindowCounter
+}
+
+// A change is what was there before something was written.
+type change struct {
+	key     string // of the value, if counter is nil
+	had     bool   // there was something
+	value   value
+	counter *counter
+	before  ticketing.WindowCounter
 }
 
 type value struct {
@@ -27,7 +41,7 @@ var _ ticketing.RuleState = (*State)(nil)
 
 // New returns an empty state.
 func New() *State {
-	return &State{counters: map[string]ticketing.WindowCounter{}, values: map[string]value{}}
+	return &State{counters: map[string]*counter{}, values: map[string]value{}}
 }
 
 // Reset forgets everything.
@@ -47,19 +61,13 @@ func (s *State) Settle() {
 func (s *State) AddCounter(rule string, ns uint32, key []byte, delta int64, window time.Duration, at time.Time) int64 {
 	s.key = append(append(s.key[:0], rule...), 0)
 	s.key = append(binary.BigEndian.AppendUint32(s.key, ns), key...)
-	k := string(s.key)
-	old, ok := s.counters[k]
-	c := old
-	sum := c.Add(delta, window, at)
-	s.counters[k] = c
-	s.undo = append(s.undo, func() {
-		if ok {
-			s.counters[k] = old
-		} else {
-			delete(s.counters, k)
-		}
-	})
-	return sum
+	c, ok := s.counters[string(s.key)]
+	if !ok {
+		c = &counter{key: string(s.key)}
+		s.counters[c.key] = c
+	}
+	s.undo = append(s.undo, change{had: ok, counter: c, before: c.WindowCounter})
+	return c.Add(delta, window, at)
 }
 
 func valueKey(rule string, key []byte) string { return rule + "\x00" + string(key) }
@@ -86,13 +94,7 @@ func (s *State) SetValue(rule string, key, val []byte, ttl time.Duration, at tim
 		}
 		s.values[k] = v
 	}
-	s.undo = append(s.undo, func() {
-		if ok {
-			s.values[k] = old
-		} else {
-			delete(s.values, k)
-		}
-	})
+	s.undo = append(s.undo, change{key: k, had: ok, value: old})
 }
 
 // Len is how many counters and values there are.
@@ -104,8 +106,21 @@ func (s *State) Mark() int { return len(s.undo) }
 // Rewind implements ticketing.RuleState.
 func (s *State) Rewind(mark int) {
 	for i := len(s.undo) - 1; i >= mark; i-- {
-		s.undo[i]()
+		s.takeBack(&s.undo[i])
 	}
 	clear(s.undo[mark:])
 	s.undo = s.undo[:mark]
+}
+
+func (s *State) takeBack(c *change) {
+	switch {
+	case c.counter != nil && c.had:
+		c.counter.WindowCounter = c.before
+	case c.counter != nil:
+		delete(s.counters, c.counter.key)
+	case c.had:
+		s.values[c.key] = c.value
+	default:
+		delete(s.values, c.key)
+	}
 }

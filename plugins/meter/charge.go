@@ -62,6 +62,9 @@ func (o *rewriter) instructions(w *walker) {
 			o.spill()
 		case editReload:
 			o.reload()
+		case editCopy, editFill:
+			o.chargeLength(editBulk)
+			o.inChunks(e.kind, w.r.b[e.from:e.to])
 		default:
 			o.chargeLength(e.kind)
 		}

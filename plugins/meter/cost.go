@@ -2,7 +2,7 @@ package meter
 
 // Version of the cost table and of the form of rewritten modules. It belongs to the key of every cache of rewritten or compiled
 // modules and to the evidence of a decision: with another version the same call costs another amount.
-const Version = 1
+const Version = 2
 
 // The cost of instructions, in units. A unit stands for about a nanosecond of a slow case: what matters is that no instruction
 // takes unboundedly longer than its units, so that a slice has an end. The reasons are in the package comment.
@@ -27,6 +27,7 @@ const (
 	costGrow        = 1_000
 
 	bytesPerUnitLog2 = 4     // memory.copy, fill and init: 16 bytes for a unit
+	pageLog2         = 16    // bytes of a page
 	unitsPerPageLog2 = 12    // memory.grow: 4,096 units for a page of 64 KiB, which is 16 bytes for a unit again
 	maxGrowPages     = 1_024 // more than 64 MiB at once no host grants: it costs costGrow alone
 

@@ -21,6 +21,8 @@
 //   - two mutable globals behind the others, exported as ticketing_meter.fuel (i64) and ticketing_meter.depth (i32), which begin at 0;
 //   - the start function exported as ticketing_meter.start and no start section: instantiating runs nothing, and the host can have fuel ready;
 //   - no custom sections: names and debugging information would speak of code that has moved, and cost memory. [Module.Custom] finds the old ones;
+//   - if it copies or fills memory, functions behind all others that do so in chunks of 256 KiB, for which memory.copy and memory.fill of more are
+//     calls; between two chunks they call refill;
 //   - types of functions at the end of the list, as far as they are needed.
 //
 // A guest may neither import from ticketing_meter nor export a name that begins with it.
@@ -33,6 +35,10 @@
 // A function that calls others counts them: depth is the number of such calls inside each other. At more than [Limits].CallDepth it traps
 // (unreachable) and leaves depth above the limit, by which the host knows the reason. After a trap neither global is reset, and the fuel is the
 // amount that was left at the last call, refill or end of a function: an instance that trapped is to be thrown away.
+//
+// A long copy is charged as a whole before it begins, so that in its chunks refill is called with fuel left: the host then looks at the deadline
+// and need not give anything. What is in the memory afterwards, whichever way source and destination overlap, is what the instruction would have
+// left; and one that would leave the memory traps before anything is written, as the specification says.
 //
 // # What is charged, and where
 //

@@ -158,6 +158,9 @@ func (w *walker) branch() {
 // it and a place where they meet, and engines write bulk instructions as loops.
 const checkBranches = 4
 
+// chunkBranches is what an instruction that goes in chunks counts besides: a choice between two ways and the place where they meet.
+const chunkBranches = 3
+
 // countBranches counts blocks of machine code that begin here, and all that lives across them: locals and the values on the stack.
 // That is what the compiler's time and memory grow with.
 func (w *walker) countBranches(n int) {

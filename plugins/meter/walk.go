@@ -36,8 +36,10 @@ const (
 	editSpill                    // insert what a call needs before it
 	editReload                   // …and after it
 	editBulk                     // insert the charge for as many bytes as the stack says
-	editEntries                  // …as many entries of a table
-	editGrow                     // …as many pages
+	editCopy                     // …and replace the instruction by one that goes in chunks
+	editFill
+	editEntries // …as many entries of a table
+	editGrow    // …as many pages
 )
 
 // A walker reads the code of one function after the other. What it has found out is valid until the next one.
@@ -240,10 +242,10 @@ func (w *walker) misc(sub uint32, at int) {
 	case miscMemoryCopy:
 		w.memory()
 		w.memory()
-		w.length(editBulk, at, costBulk)
+		w.chunks(editCopy, at)
 	case miscMemoryFill:
 		w.memory()
-		w.length(editBulk, at, costBulk)
+		w.chunks(editFill, at)
 	case miscTableInit:
 		r.index(w.p.elements, "element segment")
 		r.index(w.p.tables, "table")
@@ -269,6 +271,16 @@ func (w *walker) misc(sub uint32, at int) {
 	if sub < 256 {
 		w.stack(int(miscHeight[sub]))
 	}
+}
+
+// chunks notes that the instruction which began at a position, and has been read, is charged by its length and goes in chunks.
+func (w *walker) chunks(kind editKind, at int) {
+	if w.dead {
+		return
+	}
+	w.length(kind, at, costBulk)
+	w.edits[len(w.edits)-1].to = w.r.pos
+	w.countBranches(chunkBranches)
 }
 
 // length notes that the instruction which began at a position is charged by the length on top of the stack, besides a
