@@ -65,7 +65,8 @@ type VersionStats struct {
 	Fuel     uint64            `cbor:"9,keyasint,omitempty" json:"fuel"`              // sum of units
 	Micros   uint64            `cbor:"10,keyasint,omitempty" json:"micros"`           // sum of wall time
 	MaxFuel  uint64            `cbor:"11,keyasint,omitempty" json:"maxFuel"`
-	// Matrix counts a shadow's action (second index) by what the rule itself answered (first index).
+	// Matrix counts a shadow's action (second index) by what the rule itself answered (first index). Where nothing of the rule judges it
+	// counts the action of all rules together, with the shadow (second) and without it (first).
 	Matrix  [5][5]uint64  `cbor:"12,keyasint" json:"-"`
 	Samples []StatsSample `cbor:"13,keyasint,omitempty" json:"samples,omitzero"` // the newest disagreements; at most 50
 	Since   time.Time     `cbor:"14,keyasint" json:"since"`

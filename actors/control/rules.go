@@ -121,7 +121,7 @@ func changed(set *ticketing.RuleSet, c *ticketing.SetRule, at time.Time, version
 		next.Shadow, next.Canary = unless(old.Shadow, &next), unless(old.Canary, &next)
 		next.SuspendedUntil = time.Time{}
 	}
-	if r == nil && (c.Rollback || next.Active.IsZero()) {
+	if r == nil && (c.Rollback || next.Idle()) {
 		return old, ticketing.Errorf(ticketing.NotFound, "There is no rule %q.", c.Name)
 	}
 	if r == nil && len(set.Rules) >= ticketing.MaxRules {
@@ -161,8 +161,8 @@ func check(c *ticketing.SetRule) error {
 			f.Add("canary", "This version judges with this config already.")
 		}
 	}
-	if c.Active.IsZero() && !c.Rollback && (c.Shadow != nil || c.Canary != nil) {
-		f.Add("active", "Candidates stand beside a version that judges; there is none.")
+	if c.Active.IsZero() && !c.Rollback && c.Canary != nil {
+		f.Add("active", "A canary stands beside a version that judges; there is none. Let it be a shadow first.")
 	}
 	return f.Err()
 }

@@ -13,9 +13,9 @@ import (
 	"ticketing/client"
 )
 
-// errNotActive is for candidates of rules that do not judge.
+// errNotActive is for canaries of rules that do not judge.
 func errNotActive(name string) error {
-	return fmt.Errorf("no version of %s judges, and candidates stand beside one that does; see ticketing plugin activate", name)
+	return fmt.Errorf("no version of %s judges, and a canary stands beside one that does; see ticketing plugin shadow and activate", name)
 }
 
 // candidate is a version that shall be a shadow or a canary, with a config of its own if there is a file.
@@ -34,16 +34,21 @@ func candidate(ctx context.Context, api *client.Client, name, version, config st
 func (a *app) pluginShadow() *cobra.Command {
 	var config, why string
 	var off bool
-	c := a.pluginCommand("shadow NAME [DIGEST|VERSION]", "Let a version judge beside the active one, without any effect", between(1, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+	c := a.pluginCommand("shadow NAME [DIGEST|VERSION]", "Let a version judge without any effect, beside the active one or as a new rule", between(1, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
 		if off == (len(args) == 2) {
 			return errors.New("name the version that shall be the shadow, or say --off")
 		}
-		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, there bool) (err error) {
+		if off {
+			if r, err := api.Rule(ctx, args[0]); err != nil || r.Active == "" { // nothing is left of a rule that was only watched
+				if err == nil {
+					r, err = api.Retire(ctx, args[0], r.ETag)
+				}
+				return a.printRule(r, err, asJSON)
+			}
+		}
+		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, _ bool) (err error) {
 			change.Why, change.Shadow = why, nil
-			switch {
-			case !there:
-				return errNotActive(args[0])
-			case off:
+			if off {
 				return nil
 			}
 			change.Shadow, err = candidate(ctx, api, args[0], args[1], config)

@@ -232,6 +232,8 @@ func (a *app) printRule(r client.Rule, err error, asJSON bool) error {
 	}
 	state := "is retired"
 	switch {
+	case r.Active == "" && r.Shadow != nil:
+		state = "judges nothing, its shadow is compared with what the other rules decide"
 	case r.Active != "" && !r.SuspendedUntil.IsZero():
 		state = r.Version + " is in quarantine until " + short(r.SuspendedUntil) + "; every item: " + r.OnFailure
 	case r.Active != "":
