@@ -24,6 +24,11 @@ var operator = ticketing.Principal{Name: "op", Roles: ticketing.RoleUser | ticke
 // open runs the service on a replica of its own.
 func open(t testing.TB) (control.Client, *shard.Actor) {
 	t.Helper()
+	return openSpec(t, control.New)
+}
+
+func openSpec(t testing.TB, spec func() shard.Spec) (control.Client, *shard.Actor) {
+	t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	fatal := func(err error) { t.Error(err) }
 	node, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "data", Services: []string{control.Name}, Fatal: fatal, Logger: quiet})
@@ -38,7 +43,7 @@ func open(t testing.TB) (control.Client, *shard.Actor) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := shard.NewActor(shard.Config{Shards: 1, Log: r, Machine: m, Spec: control.New, Retention: time.Hour, MaxQueue: 64, Now: time.Now, Fatal: fatal, Logger: quiet})
+	a := shard.NewActor(shard.Config{Shards: 1, Log: r, Machine: m, Spec: spec, Retention: time.Hour, MaxQueue: 64, Now: time.Now, Fatal: fatal, Logger: quiet})
 	sys := system.New(quiet)
 	sys.Define(control.Name, 1)
 	ref, err := sys.Shard(control.Name, 0).Spawn(a)

@@ -146,6 +146,7 @@ func (m *ruleManager) lead(ctx context.Context, first bool) {
 	}{
 		{"the rule set could not be brought to every shard", m.reconcile},
 		{"canaries could not be watched", m.watchCanaries},
+		{"parts of uploads that were given up could not be taken away", func(ctx context.Context) error { return m.sweepUploads(ctx, first) }},
 		{"interrupted uploads could not be brought to their end", func(ctx context.Context) error { return m.takeUp(ctx, first) }},
 	} {
 		if err := job.do(ctx); err != nil && ctx.Err() == nil {

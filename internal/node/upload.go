@@ -153,3 +153,12 @@ func (m *ruleManager) takeUp(ctx context.Context, all bool) error {
 	}
 	return err
 }
+
+// sweepUploads takes parts of modules away that were never registered.
+func (m *ruleManager) sweepUploads(ctx context.Context, first bool) error {
+	gone, err := m.control.SweepUploads(ctx, m.now(), first)
+	if gone > 0 {
+		m.log.Info("parts of modules that were never registered are gone", "modules", gone)
+	}
+	return err
+}
