@@ -62,6 +62,9 @@ func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 	if !pluginName.MatchString(c.Name) {
 		return registered{}, ticketing.InvalidField("name", "A plugin's name has 1 to 40 of a-z, 0-9 and -, and begins with a letter.")
 	}
+	if err := platform(tx); err != nil {
+		return registered{}, err
+	}
 	var have uint32
 	if tx.Get(digestKey(c.Name, c.Digest), &have) {
 		set := present(&tx.View)

@@ -39,6 +39,9 @@ func (s *service) setRule(tx *shard.Tx, c *ticketing.SetRule) (ticketing.RuleSet
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return ticketing.RuleSet{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may change the rules.")
 	}
+	if err := Needs(tx.Format(), c); err != nil {
+		return ticketing.RuleSet{}, err
+	}
 	set := present(&tx.View)
 	next, err := changed(&set, c, tx.At(), func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool) {
 		v, _, ok := lookup(&tx.View, &set, name, d)
@@ -67,7 +70,19 @@ func commit(tx *shard.Tx, set ticketing.RuleSet, rule ticketing.Rule, s step) (t
 		tx.Delete(at(tablePast, binary.BigEndian.AppendUint64(nil, next.Generation-keepPast)))
 	}
 	tx.Emit(&ticketing.RuleSetChanged{Set: next})
+	if tx.Format() < ticketing.PlatformFormat { // records without a state: the rule set tells, see stateOf
+		return next, nil
+	}
 	return next, follow(tx, &set, &old, &rule, s)
+}
+
+// Needs returns why a change cannot be made in a cluster of a format: programs of the first one would judge by the rule as if it had no candidates and
+// no limits, and take these away with their next change of it.
+func Needs(format int, c *ticketing.SetRule) error {
+	if c.Shadow == nil && c.Canary == nil && c.Limits == (ticketing.RuleLimits{}) && !c.Signed {
+		return nil
+	}
+	return ticketing.NeedsFormat(format, ticketing.PlatformFormat)
 }
 
 // with returns the generation after a set, in which a rule reads as given. The set itself is not touched.

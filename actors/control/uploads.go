@@ -42,6 +42,9 @@ func (s *service) putChunk(tx *shard.Tx, c *putChunk) (struct{}, error) {
 	if len(c.Bytes) > chunkSize || c.Number >= ticketing.MaxModule/chunkSize+1 {
 		return struct{}{}, ticketing.Errorf(ticketing.TooLarge, "A module has at most %d bytes.", ticketing.MaxModule)
 	}
+	if err := platform(tx); err != nil {
+		return struct{}{}, err
+	}
 	var u storedUpload
 	if !tx.Get(uploadKey(c.Digest), &u) {
 		if isRegistered(&tx.View, c.Digest) {
@@ -113,6 +116,9 @@ type sweepUploads struct {
 
 // sweepUploads takes old parts away. Parts of which there is no record are from before records were kept: they get one, and go in their turn.
 func (s *service) sweepUploads(tx *shard.Tx, _ *sweepUploads) (int, error) {
+	if err := platform(tx); err != nil {
+		return 0, err
+	}
 	parts := map[ticketing.Digest]uint32{}
 	var order []ticketing.Digest
 	tx.Scan(at(tableChunk), func(k shard.Key, _ func(any)) bool {

@@ -12,7 +12,7 @@ import (
 type parts struct{ *registry }
 
 func newParts(t *testing.T) parts {
-	c, a := openSpec(t, control.Older)
+	c, a := openSpec(t, control.Older, func() int { return ticketing.PlatformFormat })
 	return parts{&registry{c, t, a, time.Now().UTC().Truncate(time.Millisecond)}}
 }
 

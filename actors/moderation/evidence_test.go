@@ -100,3 +100,34 @@ func TestStoredEvidence(t *testing.T) {
 		t.Error("configurations are every shard's, evidence is not")
 	}
 }
+
+// While programs of the first format may be among the cluster's nodes no evidence, no configuration and no statistics are stored: such a program would
+// keep the text of an item that is deleted. As soon as the format is raised they are.
+func TestNothingNewBeforeTheFormat(t *testing.T) {
+	w := newWorld(t, hosttest.HoldAll)
+	w.format.Store(ticketing.FirstFormat)
+	w.rules(rule("hold", hosttest.HoldAll, `{"a": 1}`))
+	ann := w.author(0)
+	early := w.comment(ann, "early")
+	w.later(2 * flushEvery)
+	w.comment(ann, "early, too")
+	if _, _, looked, _ := w.all(Query{Slot: ann.ID.Slot()}); looked != 0 || len(w.stored(0, "hold")) != 0 {
+		t.Errorf("%d pieces of evidence, statistics %+v", looked, w.stored(0, "hold"))
+	}
+	if r := w.replay(early.ID); r.Same || !strings.Contains(r.Note, "from before the server kept what the rules saw") {
+		t.Errorf("%+v", r)
+	}
+	w.format.Store(ticketing.PlatformFormat)
+	w.later(2 * flushEvery)
+	late := w.comment(ann, "late")
+	if r := w.replay(late.ID); !r.Same {
+		t.Errorf("%+v", r)
+	}
+	if rows := w.stored(0, "hold"); len(rows) != 1 || rows[0].Judged != 3 {
+		t.Errorf("%+v", rows)
+	}
+	w.rules(rule("hold", hosttest.HoldAll, `{"a": 2}`))
+	if r := w.replay(late.ID); !r.Same { // by the configuration of then
+		t.Errorf("%+v", r)
+	}
+}

@@ -92,7 +92,7 @@ func (t *tally) count(tx *shard.Tx, key shard.Key, item *ticketing.Item, j *tick
 	t.last = key
 	if now := tx.Now(); t.at.IsZero() {
 		t.at = now
-	} else if now.Sub(t.at) >= flushEvery {
+	} else if now.Sub(t.at) >= flushEvery && tx.Format() >= ticketing.PlatformFormat {
 		t.flush(tx, item.Author.ID.Slot())
 		t.at = now
 	}
