@@ -131,3 +131,44 @@ func TestNothingNewBeforeTheFormat(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// With an account its names go from all evidence, and what was written stays, as everywhere else. What is judged later keeps none either. Other
+// authors keep theirs, and other changes of an account change nothing.
+func TestRemovedAccount(t *testing.T) {
+	w := newWorld(t, hosttest.Ask)
+	w.rules(rule("ask", hosttest.Ask, ""))
+	zoltan, bela := w.author(0), w.author(0)
+	zoltan.Name, bela.Name = "zoltan the third", "bela"
+	first := w.post(zoltan, "name", "one")
+	other := w.post(bela, "name", "two")
+	w.emit("users", &ticketing.UserChanged{User: ticketing.User{ID: zoltan.ID, Name: "zoltan"}})
+	zoltan.Name = "zoltan the fourth"
+	second := w.post(zoltan, "name", "three")
+	if first.Rules[0].Code != 16 || other.Rules[0].Code != 4 || !w.stores("zoltan the third") || !w.stores("zoltan the fourth") || !w.replay(first.ID).Same {
+		t.Fatalf("this proves nothing: %+v, %+v", first.Rules, other.Rules)
+	}
+	w.emit("users", &ticketing.UserChanged{User: ticketing.User{ID: zoltan.ID, Name: ticketing.RemovedName, Removed: true}})
+	eventually(t, "the names are gone", func() bool { return !w.stores("zoltan the third") && !w.stores("zoltan the fourth") })
+	w.post(zoltan, "name", "late")
+	if w.stores("zoltan the fourth") || !w.stores("bela") {
+		t.Error("a name that came late is kept, or another author's is not")
+	}
+	cases, _, _, _ := w.all(Query{Slot: zoltan.ID.Slot()})
+	for _, c := range cases {
+		want := ticketing.RemovedName
+		if c.Was.Author == bela.ID {
+			want = "bela"
+		}
+		if c.Evidence.Item.Author.Name != want || c.Evidence.Item.Text == "" {
+			t.Errorf("%+v", c.Evidence.Item)
+		}
+	}
+	for _, d := range []ticketing.Decision{first, second} {
+		if r := w.replay(d.ID); r.Same || !strings.Contains(r.Rules[0].Note, "account was removed") {
+			t.Errorf("%+v", r)
+		}
+	}
+	if r := w.replay(other.ID); !r.Same || len(cases) != 4 {
+		t.Errorf("%d cases, %+v", len(cases), r)
+	}
+}

@@ -1,6 +1,7 @@
 package moderation
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ticketing"
@@ -48,6 +50,7 @@ type world struct {
 	Client
 	t      *testing.T
 	host   *host.Host
+	db     *pebble.DB // the service's state
 	sys    *system.System
 	at     time.Time
 	now    atomic.Int64 // of the entries, ms
@@ -80,12 +83,13 @@ func newWorld(t *testing.T, modules ...[]byte) *world {
 	w := &world{t: t, host: host.New(hosttest.NewSource(modules...), host.Options{}), sys: system.New(quiet), at: noon}
 	w.now.Store(noon.UnixMilli())
 	w.format.Store(int64(wire.Formats().Newest))
-	names := []string{"posts", "comments", "tickets", Name}
-	specs := []func() shard.Spec{producer("posts"), producer("comments"), producer("tickets"), func() shard.Spec { return New(w.host, worldShards, quiet) }}
+	names := []string{"users", "posts", "comments", "tickets", Name}
+	specs := []func() shard.Spec{producer("users"), producer("posts"), producer("comments"), producer("tickets"), func() shard.Spec { return New(w.host, worldShards, quiet) }}
 	node, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "data", Services: names, Fatal: fatal, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.db = node.State(Name)
 	ctx, cancel := context.WithCancel(context.Background())
 	var stops []func()
 	for number, spec := range specs {
@@ -233,4 +237,18 @@ func eventually(t testing.TB, what string, cond func() bool) {
 			t.Fatalf("never: %s", what)
 		}
 	}
+}
+
+// stores reports whether a text is anywhere in the service's state.
+func (w *world) stores(text string) (found bool) {
+	w.t.Helper()
+	it, err := w.db.NewIter(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		found = found || bytes.Contains(it.Value(), []byte(text))
+	}
+	return found
 }

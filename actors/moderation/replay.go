@@ -29,6 +29,9 @@ func (c Client) Replay(ctx context.Context, id ticketing.ID) (ticketing.Replay, 
 		if err != nil {
 			return out, ticketing.Wrap(op, err)
 		}
+		if r.Nameless && !again.Same && again.Note != "" {
+			again.Note += " The author's account was removed, and with it the name that the rule saw."
+		}
 		out.Same, out.SameFuel = out.Same && again.Same, out.SameFuel && again.SameFuel
 		out.Rules = append(out.Rules, again)
 	}
