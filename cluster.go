@@ -18,6 +18,18 @@ const MaxControlVoters = 5
 // FirstFormat is the cluster format of everything that was stored before there were numbers for it.
 const FirstFormat = 1
 
+// PlatformFormat is the format that the lives of plugin versions, candidates, signatures, evidence, statistics and backtests came with. Programs of
+// the first one know no such event, and would leave such values behind where they change what these rest on.
+const PlatformFormat = 2
+
+// NeedsFormat returns why something cannot be done as long as a cluster is of an older format, nil if it can.
+func NeedsFormat(have, want int) error {
+	if have >= want {
+		return nil
+	}
+	return Errorf(Conflict, "The cluster is of format %d, and this needs format %d: its nodes may still run a program that does not know it. When all run the new one, raise it: ticketing cluster upgrade.", have, want)
+}
+
 var nodeName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
 // ValidNode reports whether a node may have the name: 1 to 32 of a-z, 0-9 and -, a letter first. It has no dot, so that a replica's ID

@@ -89,11 +89,20 @@ type Judgement struct {
 // A ShadowOutcome is what a shadow answered beside the rule's own outcome. It has no effect but to be counted.
 type ShadowOutcome struct {
 	RuleOutcome
-	Actual Action // of the rule itself
+	Actual Action // of the rule itself; of all rules together if Alone
+	Alone  bool   // nothing of its rule judges
+}
+
+// Would is what would stand in the place of Actual if the shadow judged. Beside other rules the strictest counts.
+func (o *ShadowOutcome) Would() Action {
+	if o.Alone {
+		return max(o.Actual, o.Action)
+	}
+	return o.Action
 }
 
 // RuleState is what rules may remember between items of one author's shard. What they write commits with the verdict. A
-// rule reads and writes under its own name alone; a shadow writes nothing that stays.
+// rule reads and writes under its own name alone; a shadow beside a version that judges writes nothing that stays.
 type RuleState interface {
 	// AddCounter adds delta to the counter of a rule, namespace and key, and returns its sum over the window that ends at
 	// the item's time. Windows are kept in twelve parts: the sum covers between 11/12 and 12/12 of the window.

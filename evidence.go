@@ -16,18 +16,23 @@ type Evidence struct {
 // A Replay is a decision's outcomes, recomputed.
 type Replay struct {
 	Decision Decision     `json:"decision"`
-	Same     bool         `json:"same"` // every outcome came out as it is stored
+	Same     bool         `json:"same"`     // every outcome came out as it is stored
+	SameFuel bool         `json:"sameFuel"` // and took the same fuel
 	Rules    []RuleReplay `json:"rules"`
 	Note     string       `json:"note,omitzero"` // why there is nothing to recompute: Rules is empty then, and Same false
 }
 
 // A RuleReplay compares one outcome with its recomputation.
 type RuleReplay struct {
-	Rule   string      `json:"rule"`
-	Same   bool        `json:"same"`
-	Stored RuleOutcome `json:"stored"`
-	Now    RuleOutcome `json:"now"`
-	Note   string      `json:"note,omitzero"` // why it could not be recomputed, or what differs
+	Rule string `json:"rule"`
+	Same bool   `json:"same"`
+	// SameFuel says that the fuel is the same as well. A rule that keeps something between items, such as a heap that is collected now and then, takes
+	// another amount on an instance that has seen other items before; its verdict does not depend on that.
+	SameFuel bool        `json:"sameFuel"`
+	Outside  bool        `json:"outside,omitzero"` // the stored outcome does not follow from the item: Now is what the rule says, and nothing is compared
+	Stored   RuleOutcome `json:"stored"`
+	Now      RuleOutcome `json:"now"`
+	Note     string      `json:"note,omitzero"` // why it could not be recomputed, or what differs
 }
 
 // Replayer recomputes outcomes. The host in plugins/host is the one there is.
@@ -65,7 +70,8 @@ type VersionStats struct {
 	Fuel     uint64            `cbor:"9,keyasint,omitempty" json:"fuel"`              // sum of units
 	Micros   uint64            `cbor:"10,keyasint,omitempty" json:"micros"`           // sum of wall time
 	MaxFuel  uint64            `cbor:"11,keyasint,omitempty" json:"maxFuel"`
-	// Matrix counts a shadow's action (second index) by what the rule itself answered (first index).
+	// Matrix counts a shadow's action (second index) by what the rule itself answered (first index). Where nothing of the rule judges it
+	// counts the action of all rules together, with the shadow (second) and without it (first).
 	Matrix  [5][5]uint64  `cbor:"12,keyasint" json:"-"`
 	Samples []StatsSample `cbor:"13,keyasint,omitempty" json:"samples,omitzero"` // the newest disagreements; at most 50
 	Since   time.Time     `cbor:"14,keyasint" json:"since"`

@@ -37,7 +37,7 @@ func (p *FailurePolicy) UnmarshalText(text []byte) error {
 // Rule is an entry of the rule set. A rule is named as its plugin is.
 type Rule struct {
 	Name      string        `cbor:"1,keyasint"`
-	Active    Digest        `cbor:"2,keyasint"`           // zero: retired
+	Active    Digest        `cbor:"2,keyasint"`           // zero: retired, or only watched by its shadow
 	Version   string        `cbor:"3,keyasint,omitempty"` // of Active
 	Trusted   bool          `cbor:"4,keyasint,omitempty"` // built-in: its source is ours
 	Config    []byte        `cbor:"5,keyasint,omitempty"` // JSON object for tk_init
@@ -48,7 +48,7 @@ type Rule struct {
 	Changed   uint64        `cbor:"10,keyasint"`          // the generation of the last change; the rule's ETag
 
 	PrevVersion string     `cbor:"11,keyasint,omitempty"` // of Previous
-	Shadow      *Candidate `cbor:"12,keyasint,omitempty"` // judged after the rule on a copy of the state, and counted only
+	Shadow      *Candidate `cbor:"12,keyasint,omitempty"` // judged beside the rule on a copy of the state, and counted only
 	Canary      *Candidate `cbor:"13,keyasint,omitempty"` // judges its share of the authors in the place of Active
 	Limits      RuleLimits `cbor:"14,keyasint,omitzero"`  // the operator's bounds for this rule
 	Signed      bool       `cbor:"15,keyasint,omitempty"` // only signed versions may judge
@@ -88,10 +88,16 @@ func (c *Candidate) Chosen(rule string, author ID) bool {
 }
 
 // Applies reports whether the rule judges items of a kind.
-func (r Rule) Applies(k ItemKind) bool {
-	if r.Active.IsZero() {
-		return false
-	}
+func (r Rule) Applies(k ItemKind) bool { return !r.Active.IsZero() && r.covers(k) }
+
+// Watches reports whether nothing of the rule judges items of a kind, but its shadow looks at them: a new rule, whose operator wants to know
+// beforehand what it would do.
+func (r Rule) Watches(k ItemKind) bool { return r.Active.IsZero() && r.Shadow != nil && r.covers(k) }
+
+// Idle reports whether the rule has neither a version that judges nor one that watches.
+func (r Rule) Idle() bool { return r.Active.IsZero() && r.Shadow == nil }
+
+func (r Rule) covers(k ItemKind) bool {
 	for _, s := range r.Scope {
 		if s == k {
 			return true
@@ -114,7 +120,7 @@ type SetRule struct {
 	Meta      `cbor:"1,keyasint"`
 	By        Principal     `cbor:"2,keyasint"`
 	Name      string        `cbor:"3,keyasint"`
-	Active    Digest        `cbor:"4,keyasint"` // zero retires the rule
+	Active    Digest        `cbor:"4,keyasint"` // zero retires the rule, unless it has a shadow
 	Config    []byte        `cbor:"5,keyasint,omitempty"`
 	OnFailure FailurePolicy `cbor:"6,keyasint,omitempty"`
 	Scope     []ItemKind    `cbor:"7,keyasint,omitempty"`

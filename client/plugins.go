@@ -66,7 +66,7 @@ func (c *Candidate) asked() *Candidate {
 
 // RuleChange is what a rule shall become.
 type RuleChange struct {
-	Active     string                `json:"active"`
+	Active     string                `json:"active,omitempty"` // empty: only its Shadow looks at items
 	Config     json.RawMessage       `json:"config,omitempty"`
 	OnFailure  string                `json:"onFailure,omitempty"`
 	Scope      []string              `json:"scope,omitempty"`

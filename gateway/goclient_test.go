@@ -316,6 +316,14 @@ func (w *world) useRules(p *goProgram) {
 	shadow := &goclient.Candidate{Digest: v.Digest.String()}
 	_, err = p.SetRule(p.ctx, "lives", "", goclient.RuleChange{Active: v.Digest.String(), Shadow: shadow})
 	p.ok(err)
+	watched, err := p.SetRule(p.ctx, "watched", "", goclient.RuleChange{Shadow: shadow})
+	if p.ok(err); watched.Active != "" || watched.Shadow == nil {
+		p.t.Errorf("%+v", watched)
+	}
+	watched, err = p.Promote(p.ctx, "watched", goclient.Promotion{}) // there is nothing beside which it could be a canary
+	if p.ok(err); watched.Active != v.Digest.String() || watched.Shadow != nil {
+		p.t.Errorf("%+v", watched)
+	}
 	_, err1 := p.Promote(p.ctx, "lives", goclient.Promotion{To: "canary", Share: 100})
 	_, err2 := p.RuleLogs(p.ctx, "lives", 10)
 	_, err3 := p.PluginHistory(p.ctx, "lives", 10)

@@ -92,9 +92,9 @@ func (m *memory) Replay(ctx context.Context, id ticketing.ID) (ticketing.Replay,
 		if d.ID != id {
 			continue
 		}
-		r := ticketing.Replay{Decision: d, Same: true, Rules: []ticketing.RuleReplay{}}
+		r := ticketing.Replay{Decision: d, Same: true, SameFuel: true, Rules: []ticketing.RuleReplay{}}
 		for _, o := range d.Rules {
-			r.Rules = append(r.Rules, ticketing.RuleReplay{Rule: o.Rule, Same: true, Stored: o, Now: o})
+			r.Rules = append(r.Rules, ticketing.RuleReplay{Rule: o.Rule, Same: true, SameFuel: true, Stored: o, Now: o})
 		}
 		return r, nil
 	}

@@ -219,8 +219,8 @@ func (g *Gateway) putRule(c *call) error {
 }
 
 func (in *ruleInput) check() error {
-	if in.Active.IsZero() {
-		return ticketing.InvalidField("active", "Name the version by its digest. DELETE retires a rule.")
+	if in.Active.IsZero() && in.Shadow == nil {
+		return ticketing.InvalidField("active", "Name the version by its digest, or a shadow for a new rule. DELETE retires a rule.")
 	}
 	if slices.Contains(in.Scope, 0) { // null is no kind
 		return ticketing.InvalidField("scope", "The kinds are post, comment and ticket.")
@@ -365,7 +365,7 @@ func promoted(r *ticketing.Rule, in *promoteInput) (ticketing.SetRule, error) {
 	to := in.To
 	if to == "" {
 		to = "active"
-		if r.Canary == nil {
+		if r.Canary == nil && !r.Active.IsZero() {
 			to = "canary"
 		}
 	}

@@ -125,6 +125,9 @@ func (s *service) startBacktest(tx *shard.Tx, c *ticketing.StartBacktest) (ticke
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return ticketing.Backtest{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may backtest a rule.")
 	}
+	if err := platform(tx); err != nil {
+		return ticketing.Backtest{}, err
+	}
 	if err := checkBacktest(c); err != nil {
 		return ticketing.Backtest{}, err
 	}

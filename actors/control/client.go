@@ -21,7 +21,7 @@ func (c Client) Register(ctx context.Context, u ticketing.UploadPlugin) (v ticke
 	d := ticketing.DigestOf(u.Module)
 	for n := 0; n*chunkSize < len(u.Module); n++ {
 		part := u.Module[n*chunkSize : min((n+1)*chunkSize, len(u.Module))]
-		if _, _, err := system.Command[struct{}](ctx, c.sys, Name, 0, opPutChunk, &putChunk{Digest: d, Number: uint32(n), Bytes: part}); err != nil {
+		if _, _, err := system.Command[struct{}](ctx, c.sys, Name, 0, opPutChunk, &putChunk{Meta: ticketing.Meta{At: u.At}, By: u.By.ID, Digest: d, Number: uint32(n), Bytes: part}); err != nil {
 			return v, false, err
 		}
 	}

@@ -31,6 +31,11 @@ func (s *service) raise(tx *shard.Tx, c *ticketing.RaiseFormat) (int, error) {
 	return h.Format, nil
 }
 
+// platform refuses what programs of the first format do not know.
+func platform(tx *shard.Tx) error {
+	return ticketing.NeedsFormat(tx.Format(), ticketing.PlatformFormat)
+}
+
 // behind names the members that keep the others from a newer format.
 func behind(m *ticketing.ClusterMap) (nodes []string) {
 	for _, member := range m.Members {

@@ -1,9 +1,14 @@
 package control_test
 
 import (
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"ticketing"
+	"ticketing/actors/control"
+	"ticketing/runtime/shard"
 )
 
 // The cluster's format rises when the last member runs a program that knows a newer one, and not before. Afterwards a program that does not know
@@ -47,6 +52,92 @@ func TestFormatThatIsTheNewest(t *testing.T) {
 	for range 2 {
 		if format, err := c.RaiseFormat(t.Context(), ticketing.RaiseFormat{By: operator}); err != nil || format != 2 {
 			t.Errorf("%d, %v", format, err)
+		}
+	}
+}
+
+// firstTables is what programs of the first format know of the tables of control's state, and firstEvents of its events.
+const firstTables = "kpdmrgfcnstx"
+
+func firstEvents(t ticketing.EventType) bool {
+	return t == ticketing.EvPluginUploaded || t == ticketing.EvRuleSetChanged || t == ticketing.EvClusterChanged
+}
+
+// TestPlatformWaitsForTheFormat: while programs of the first format may be among the cluster's nodes nothing is written that they do not know. What they
+// know goes on; the rest is refused with the words that say what to do, and works as soon as the format is raised.
+func TestPlatformWaitsForTheFormat(t *testing.T) {
+	var format atomic.Int64
+	format.Store(ticketing.FirstFormat)
+	c, a := openSpec(t, control.Older, func() int { return int(format.Load()) })
+	r := &registry{c, t, a, time.Now().UTC().Truncate(time.Millisecond)}
+	ctx := t.Context()
+	v1, v2 := ticketing.DigestOf([]byte("one")), ticketing.DigestOf([]byte("two"))
+	must(t, r.Legacy(ctx, "spam", v1, v2))
+
+	shadow := &ticketing.Candidate{Digest: v1}
+	later := map[string]func() error{
+		"an upload": func() error {
+			_, _, err := r.Register(ctx, ticketing.UploadPlugin{Meta: r.meta(), By: operator, Name: "links", Module: []byte("m")})
+			return err
+		},
+		"an empty one": func() error {
+			_, _, err := r.Register(ctx, ticketing.UploadPlugin{Meta: r.meta(), By: operator, Name: "links"})
+			return err
+		},
+		"a shadow": func() error { _, err := r.set(ticketing.SetRule{Name: "spam", Active: v2, Shadow: shadow}); return err },
+		"a limit": func() error {
+			_, err := r.set(ticketing.SetRule{Name: "spam", Active: v2, Limits: ticketing.RuleLimits{Fuel: 1000}})
+			return err
+		},
+		"a step": func() error {
+			_, err := r.Step(ctx, control.Step{Meta: r.meta(), Name: "spam", Digest: v2, From: ticketing.VersionActive, To: ticketing.VersionActive})
+			return err
+		},
+		"a key": func() error {
+			_, err := r.SetSigner(ctx, ticketing.SetSigner{Meta: r.meta(), By: operator, Key: ticketing.SignerKey{Name: "k", Public: make([]byte, 32)}})
+			return err
+		},
+		"a sweep": func() error { _, err := r.SweepUploads(ctx, r.at, true); return err },
+		"a backtest": func() error {
+			_, err := r.StartBacktest(ctx, ticketing.StartBacktest{Meta: r.meta(), By: operator, Rule: "spam", Digest: v2})
+			return err
+		},
+		"a settlement": func() error { _, err := r.Settle(ctx, control.Settle{Meta: r.meta(), Generation: 100}); return err },
+		"a trip": func() error {
+			_, err := r.Quarantine(ctx, control.Quarantine{Meta: r.meta(), Trip: ticketing.RuleTrip{Rule: "spam", Digest: v2, Role: "active"}})
+			return err
+		},
+	}
+	for what, do := range later {
+		if err := do(); ticketing.KindOf(err) != ticketing.Conflict || !strings.Contains(err.Error(), "needs format 2") || !strings.Contains(err.Error(), "ticketing cluster upgrade") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	r.done(ticketing.SetRule{Name: "spam", Active: v2, Config: []byte("{}"), OnFailure: ticketing.FailAllow})
+	if rule := r.done(ticketing.SetRule{Name: "spam", Rollback: true}); rule.Active != v2 || rule.Previous != v2 {
+		t.Errorf("%+v", rule)
+	}
+	r.done(ticketing.SetRule{Name: "spam"})
+	r.done(ticketing.SetRule{Name: "spam", Active: v2, Older: true})
+
+	evs, _, err := a.Feed().Poll(ctx, shard.Consumer{Service: "node"}, shard.Cursor{Epoch: 1}, 0, time.Second)
+	must(t, err)
+	for _, ev := range evs {
+		if !firstEvents(ev.Type) {
+			t.Errorf("the event %v is none of the first format", ev.Type)
+		}
+	}
+	tables, err := r.Tables(ctx)
+	must(t, err)
+	if s := strings.Trim(tables, firstTables); s != "" || len(evs) < 5 {
+		t.Errorf("tables that the first format does not have: %q; %d events", s, len(evs))
+	}
+
+	format.Store(ticketing.PlatformFormat)
+	delete(later, "a backtest") // of a version that has left its rule; and the trip comes to nothing
+	for what, do := range later {
+		if err := do(); err != nil && strings.Contains(err.Error(), "format") {
+			t.Errorf("afterwards, %s: %v", what, err)
 		}
 	}
 }

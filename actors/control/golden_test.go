@@ -41,7 +41,7 @@ func TestStoredMap(t *testing.T) {
 	}
 	codes := []int{opPutKeys, opKeys, opPutChunk, opRegister, opVersions, opChunk, opSetRule, opRuleSet, opMark, opMarked, opRotateKeys,
 		opFound, opMap, opJoin, opAnnounce, opSetMember, opFinishMember, opAssign, opStage, opDrop, opRaise,
-		opStep, opSettle, opQuarantine, opHistory, opSign, opSigners, opSetSigner}
+		opStep, opSettle, opQuarantine, opHistory, opSign, opSigners, opSetSigner, opOldestUpload, opSweepUploads}
 	for i, code := range codes {
 		if code != i+1 {
 			t.Errorf("the operation %d has become %d", i+1, code)

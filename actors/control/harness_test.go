@@ -15,6 +15,7 @@ import (
 	"ticketing/runtime/shard"
 	"ticketing/runtime/store"
 	"ticketing/runtime/system"
+	"ticketing/runtime/wire"
 )
 
 var began = time.UnixMilli(1_700_000_000_000).UTC()
@@ -23,6 +24,12 @@ var operator = ticketing.Principal{Name: "op", Roles: ticketing.RoleUser | ticke
 
 // open runs the service on a replica of its own.
 func open(t testing.TB) (control.Client, *shard.Actor) {
+	t.Helper()
+	return openSpec(t, control.New, func() int { return wire.Formats().Newest })
+}
+
+// openSpec runs a service like control in a cluster of a format.
+func openSpec(t testing.TB, spec func() shard.Spec, format func() int) (control.Client, *shard.Actor) {
 	t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	fatal := func(err error) { t.Error(err) }
@@ -38,7 +45,7 @@ func open(t testing.TB) (control.Client, *shard.Actor) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := shard.NewActor(shard.Config{Shards: 1, Log: r, Machine: m, Spec: control.New, Retention: time.Hour, MaxQueue: 64, Now: time.Now, Fatal: fatal, Logger: quiet})
+	a := shard.NewActor(shard.Config{Shards: 1, Log: r, Machine: m, Spec: spec, Retention: time.Hour, MaxQueue: 64, Format: format, Now: time.Now, Fatal: fatal, Logger: quiet})
 	sys := system.New(quiet)
 	sys.Define(control.Name, 1)
 	ref, err := sys.Shard(control.Name, 0).Spawn(a)

@@ -30,6 +30,9 @@ type Step struct {
 
 // step moves a version on its way to a rule. One that somebody else has moved meanwhile stays as it is.
 func (s *service) step(tx *shard.Tx, c *Step) (ticketing.PluginVersion, error) {
+	if err := platform(tx); err != nil {
+		return ticketing.PluginVersion{}, err
+	}
 	set := present(&tx.View)
 	p, n, ok := lookup(&tx.View, &set, c.Name, c.Digest)
 	if !ok {
@@ -70,6 +73,9 @@ const clockSkew = 10 * time.Second
 // and word of failures from before the version came to its present state is too late.
 func (s *service) quarantine(tx *shard.Tx, c *Quarantine) (ticketing.RuleSet, error) {
 	set := present(&tx.View)
+	if err := platform(tx); err != nil {
+		return set, err
+	}
 	r := find(&set, c.Trip.Rule)
 	if r == nil || !uses(r, &c.Trip) {
 		return set, nil
@@ -192,6 +198,9 @@ func settles(p *ticketing.PluginVersion, generation uint64, now time.Time) bool 
 // settle returns the rule set, in which suspended rules may judge again.
 func (s *service) settle(tx *shard.Tx, c *Settle) (ticketing.RuleSet, error) {
 	set := present(&tx.View)
+	if err := platform(tx); err != nil {
+		return set, err
+	}
 	all, err := s.versions(&tx.View, nil)
 	if err != nil {
 		return set, err

@@ -254,7 +254,7 @@ func TestRuleRefusals(t *testing.T) {
 		"shadow": {Active: v2, Shadow: &ticketing.Candidate{Digest: v1, Share: 1}},
 		"canary": {Active: v2, Canary: &ticketing.Candidate{Digest: v2, Share: 1}},
 		"share":  {Active: v2, Canary: &ticketing.Candidate{Digest: v1}},
-		"active": {Shadow: &ticketing.Candidate{Digest: v1}},
+		"active": {Canary: &ticketing.Candidate{Digest: v1, Share: 1}},
 		"reason": {Active: v2, Why: strings.Repeat("x", ticketing.MaxWhy+1)},
 	} {
 		c.Name = "links"
@@ -271,6 +271,32 @@ func fieldsOf(err error) []ticketing.FieldError {
 		return e.Fields
 	}
 	return nil
+}
+
+// A rule may begin with a shadow alone. It judges nothing until it is promoted, trips like any other, and leaves no rule behind that judges.
+func TestNewRuleAsShadow(t *testing.T) {
+	r := newRegistry(t)
+	v1 := r.probed("links", "one")
+	shadow := &ticketing.Candidate{Digest: v1}
+	if rule := r.done(ticketing.SetRule{Name: "links", Shadow: shadow}); !rule.Active.IsZero() || rule.Shadow == nil || rule.Shadow.Version != "v1" {
+		t.Fatalf("%+v", rule)
+	}
+	r.is("links", map[ticketing.Digest]ticketing.VersionState{v1: ticketing.VersionShadow})
+	if rule := ruleOf(t, r.trip("links", v1, "shadow"), "links"); rule.Shadow != nil {
+		t.Errorf("%+v", rule)
+	}
+	r.is("links", map[ticketing.Digest]ticketing.VersionState{v1: ticketing.VersionQuarantined})
+	r.at = r.at.Add(time.Minute)
+	r.settle(100)
+	r.done(ticketing.SetRule{Name: "links", Shadow: shadow})
+	r.done(ticketing.SetRule{Name: "links"})
+	r.is("links", map[ticketing.Digest]ticketing.VersionState{v1: ticketing.VersionRetired})
+	r.done(ticketing.SetRule{Name: "links", Shadow: shadow})
+	if rule := r.done(ticketing.SetRule{Name: "links", Active: v1}); rule.Active != v1 || !rule.Previous.IsZero() {
+		t.Errorf("%+v", rule)
+	}
+	r.is("links", map[ticketing.Digest]ticketing.VersionState{v1: ticketing.VersionActive})
+	r.lawful("links")
 }
 
 // Of two operators who read the same rule one wins, and the other is told so, also if both prepared upon the same set.

@@ -22,6 +22,7 @@ type putChunk struct {
 	Digest         ticketing.Digest `cbor:"2,keyasint"`
 	Number         uint32           `cbor:"3,keyasint"`
 	Bytes          []byte           `cbor:"4,keyasint"`
+	By             ticketing.ID     `cbor:"5,keyasint,omitzero"`
 }
 
 type register struct {
@@ -53,15 +54,6 @@ func digestKey(name string, d ticketing.Digest) shard.Key {
 	return at(tableDigest, []byte(name), []byte{0}, d[:])
 }
 
-// putChunk stores a part of a module. A module without a registration is not used by anything; sending it again overwrites it.
-func (s *service) putChunk(tx *shard.Tx, c *putChunk) (struct{}, error) {
-	if len(c.Bytes) > chunkSize || c.Number >= ticketing.MaxModule/chunkSize+1 {
-		return struct{}{}, ticketing.Errorf(ticketing.TooLarge, "A module has at most %d bytes.", ticketing.MaxModule)
-	}
-	tx.Put(at(tableChunk, c.Digest[:], number(c.Number)), c.Bytes)
-	return struct{}{}, nil
-}
-
 // register names a module whose parts are stored. The same bytes under the same name are the version that is there.
 func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
@@ -70,6 +62,9 @@ func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 	if !pluginName.MatchString(c.Name) {
 		return registered{}, ticketing.InvalidField("name", "A plugin's name has 1 to 40 of a-z, 0-9 and -, and begins with a letter.")
 	}
+	if err := platform(tx); err != nil {
+		return registered{}, err
+	}
 	var have uint32
 	if tx.Get(digestKey(c.Name, c.Digest), &have) {
 		set := present(&tx.View)
@@ -77,7 +72,7 @@ func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 		return registered{v, true}, nil
 	}
 	for n := range uint32((c.Size + chunkSize - 1) / chunkSize) {
-		if !tx.Has(at(tableChunk, c.Digest[:], number(n))) {
+		if !tx.Has(chunkKey(c.Digest, n)) {
 			return registered{}, ticketing.Errorf(ticketing.Conflict, "A part of the module is missing; upload it again.")
 		}
 	}
@@ -94,13 +89,14 @@ func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 		return registered{}, err
 	}
 	tx.Put(digestKey(c.Name, c.Digest), next)
+	tx.Delete(uploadKey(c.Digest))
 	tx.Emit(&ticketing.PluginUploaded{Version: v})
 	return registered{v, false}, nil
 }
 
 func (s *service) chunk(v *shard.View, q *whichChunk) ([]byte, error) {
 	var b []byte
-	if !v.Get(at(tableChunk, q.Digest[:], number(q.Number)), &b) {
+	if !v.Get(chunkKey(q.Digest, q.Number), &b) {
 		return nil, ticketing.Errorf(ticketing.NotFound, "There is no such part of a module.")
 	}
 	return b, nil

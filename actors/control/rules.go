@@ -39,6 +39,9 @@ func (s *service) setRule(tx *shard.Tx, c *ticketing.SetRule) (ticketing.RuleSet
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return ticketing.RuleSet{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may change the rules.")
 	}
+	if err := Needs(tx.Format(), c); err != nil {
+		return ticketing.RuleSet{}, err
+	}
 	set := present(&tx.View)
 	next, err := changed(&set, c, tx.At(), func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool) {
 		v, _, ok := lookup(&tx.View, &set, name, d)
@@ -67,7 +70,19 @@ func commit(tx *shard.Tx, set ticketing.RuleSet, rule ticketing.Rule, s step) (t
 		tx.Delete(at(tablePast, binary.BigEndian.AppendUint64(nil, next.Generation-keepPast)))
 	}
 	tx.Emit(&ticketing.RuleSetChanged{Set: next})
+	if tx.Format() < ticketing.PlatformFormat { // records without a state: the rule set tells, see stateOf
+		return next, nil
+	}
 	return next, follow(tx, &set, &old, &rule, s)
+}
+
+// Needs returns why a change cannot be made in a cluster of a format: programs of the first one would judge by the rule as if it had no candidates and
+// no limits, and take these away with their next change of it.
+func Needs(format int, c *ticketing.SetRule) error {
+	if c.Shadow == nil && c.Canary == nil && c.Limits == (ticketing.RuleLimits{}) && !c.Signed {
+		return nil
+	}
+	return ticketing.NeedsFormat(format, ticketing.PlatformFormat)
 }
 
 // with returns the generation after a set, in which a rule reads as given. The set itself is not touched.
@@ -121,7 +136,7 @@ func changed(set *ticketing.RuleSet, c *ticketing.SetRule, at time.Time, version
 		next.Shadow, next.Canary = unless(old.Shadow, &next), unless(old.Canary, &next)
 		next.SuspendedUntil = time.Time{}
 	}
-	if r == nil && (c.Rollback || next.Active.IsZero()) {
+	if r == nil && (c.Rollback || next.Idle()) {
 		return old, ticketing.Errorf(ticketing.NotFound, "There is no rule %q.", c.Name)
 	}
 	if r == nil && len(set.Rules) >= ticketing.MaxRules {
@@ -161,8 +176,8 @@ func check(c *ticketing.SetRule) error {
 			f.Add("canary", "This version judges with this config already.")
 		}
 	}
-	if c.Active.IsZero() && !c.Rollback && (c.Shadow != nil || c.Canary != nil) {
-		f.Add("active", "Candidates stand beside a version that judges; there is none.")
+	if c.Active.IsZero() && !c.Rollback && c.Canary != nil {
+		f.Add("active", "A canary stands beside a version that judges; there is none. Let it be a shadow first.")
 	}
 	return f.Err()
 }

@@ -43,6 +43,8 @@ const (
 	opSign
 	opSigners
 	opSetSigner
+	opOldestUpload
+	opSweepUploads
 )
 
 // New returns what the service answers to.
@@ -79,6 +81,8 @@ func New() shard.Spec {
 			shard.Command(opSign, s.sign),
 			shard.Query(opSigners, s.signers),
 			shard.Command(opSetSigner, s.setSigner),
+			shard.Query(opOldestUpload, s.oldestUpload),
+			shard.Command(opSweepUploads, s.sweepUploads),
 		}...),
 		Redact: redact,
 	}
@@ -90,6 +94,7 @@ const (
 	tableVersion = 'p' // plugin name, 0, number(4) → PluginVersion
 	tableDigest  = 'd' // plugin name, 0, digest → number
 	tableChunk   = 'm' // digest, number(4) → bytes of the module
+	tableUpload  = 'u' // digest → storedUpload, until the module is registered
 	tableRuleSet = 'r' // → the present RuleSet
 	tablePast    = 'g' // generation(8) → the RuleSet of that generation
 	tableHistory = 'h' // plugin name → history: which of its steps are kept

@@ -35,6 +35,9 @@ func (s *service) setSigner(tx *shard.Tx, c *ticketing.SetSigner) ([]ticketing.S
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return nil, ticketing.Errorf(ticketing.Forbidden, "Only an operator may say whose signatures count.")
 	}
+	if err := platform(tx); err != nil {
+		return nil, err
+	}
 	if len(c.Key.Public) != ed25519.PublicKeySize {
 		return nil, ticketing.InvalidField("publicKey", "A key has %d bytes.", ed25519.PublicKeySize)
 	}
@@ -82,6 +85,9 @@ func unsign(tx *shard.Tx, id string) {
 func (s *service) sign(tx *shard.Tx, c *ticketing.SignVersion) (ticketing.PluginVersion, error) {
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return ticketing.PluginVersion{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may attach a signature.")
+	}
+	if err := platform(tx); err != nil {
+		return ticketing.PluginVersion{}, err
 	}
 	set := present(&tx.View)
 	p, n, ok := lookup(&tx.View, &set, c.Name, c.Digest)

@@ -11,6 +11,9 @@ func configKey(d ticketing.Digest) shard.Key { return shard.KeyAt(tableConfig, 0
 // keepConfigs stores the configurations of a rule set's versions for ever, each once: decisions name them by digest, and are replayed with
 // them long after control has forgotten the generation.
 func keepConfigs(tx *shard.Tx, set *ticketing.RuleSet) {
+	if tx.Format() < ticketing.PlatformFormat {
+		return
+	}
 	eachConfig(set, func(config []byte) bool {
 		if k := configKey(ticketing.DigestOf(config)); !tx.Has(k) {
 			tx.Put(k, config)

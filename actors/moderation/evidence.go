@@ -11,11 +11,13 @@ import (
 	"ticketing/runtime/system"
 )
 
-// storedEvidence is what the rules saw when they made a decision. Of an item that was withdrawn only what names it is left.
+// storedEvidence is what the rules saw when they made a decision. Of an item that was withdrawn only what names it is left. The author's name
+// stands elsewhere, once for all items, so that it can be taken away.
 type storedEvidence struct {
 	Item  ticketing.Item `cbor:"1,keyasint"`
 	Reads [][]byte       `cbor:"2,keyasint,omitempty"`
 	Gone  bool           `cbor:"3,keyasint,omitempty"`
+	Name  uint32         `cbor:"4,keyasint,omitempty"` // which of the author's storedNames, from 1; 0: the one in Item, or none is kept
 }
 
 // evidenceKey sorts by slot, and within it by the time of the decision, as ids do.
@@ -23,7 +25,9 @@ func evidenceKey(decision ticketing.ID) shard.Key { return shard.KeyOf(tableEvid
 
 // keep stores what the rules saw.
 func keep(tx *shard.Tx, decision ticketing.ID, item *ticketing.Item, reads [][]byte) {
-	tx.Put(evidenceKey(decision), &storedEvidence{Item: *item, Reads: reads})
+	e := storedEvidence{Item: *item, Reads: reads, Name: nameOf(tx, &item.Author)}
+	e.Item.Author.Name = ""
+	tx.Put(evidenceKey(decision), &e)
 }
 
 // withdraw takes the evidence of all decisions about an item away, and says that the item is gone.
@@ -53,6 +57,7 @@ type Record struct {
 	Decision ticketing.Decision  `cbor:"1,keyasint"`
 	Evidence *ticketing.Evidence `cbor:"2,keyasint,omitempty"` // nil: there is none
 	Gone     bool                `cbor:"3,keyasint,omitempty"` // there was, but the item was withdrawn
+	Nameless bool                `cbor:"4,keyasint,omitempty"` // the author's account was removed, and with it the name that the rules saw
 }
 
 // decision finds a decision by its id.
@@ -63,6 +68,7 @@ func (s *service) decision(v *shard.View, q *byID) (Record, error) {
 	if v.Get(evidenceKey(q.ID), &e) {
 		key = decisionKey(e.Item.Author.ID, e.Item.ID, e.Item.Rev, 0)
 		if r.Gone = e.Gone; !e.Gone {
+			r.Nameless = !named(v, &e)
 			r.Evidence = &ticketing.Evidence{Item: e.Item, Reads: e.Reads}
 		}
 	} else {
@@ -159,6 +165,7 @@ func (s *service) evidence(v *shard.View, q *Query) (p Page, err error) {
 
 // caseOf finds what was decided about the revision, first and last.
 func caseOf(v *shard.View, e *storedEvidence) Case {
+	named(v, e)
 	c := Case{Evidence: ticketing.Evidence{Item: e.Item, Reads: e.Reads}}
 	all := decisionKey(e.Item.Author.ID, e.Item.ID, e.Item.Rev, 0)
 	v.Scan(all[:len(all)-2], func(k shard.Key, decode func(any)) bool {

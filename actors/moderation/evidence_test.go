@@ -100,3 +100,75 @@ func TestStoredEvidence(t *testing.T) {
 		t.Error("configurations are every shard's, evidence is not")
 	}
 }
+
+// While programs of the first format may be among the cluster's nodes no evidence, no configuration and no statistics are stored: such a program would
+// keep the text of an item that is deleted. As soon as the format is raised they are.
+func TestNothingNewBeforeTheFormat(t *testing.T) {
+	w := newWorld(t, hosttest.HoldAll)
+	w.format.Store(ticketing.FirstFormat)
+	w.rules(rule("hold", hosttest.HoldAll, `{"a": 1}`))
+	ann := w.author(0)
+	early := w.comment(ann, "early")
+	w.later(2 * flushEvery)
+	w.comment(ann, "early, too")
+	if _, _, looked, _ := w.all(Query{Slot: ann.ID.Slot()}); looked != 0 || len(w.stored(0, "hold")) != 0 {
+		t.Errorf("%d pieces of evidence, statistics %+v", looked, w.stored(0, "hold"))
+	}
+	if r := w.replay(early.ID); r.Same || !strings.Contains(r.Note, "from before the server kept what the rules saw") {
+		t.Errorf("%+v", r)
+	}
+	w.format.Store(ticketing.PlatformFormat)
+	w.later(2 * flushEvery)
+	late := w.comment(ann, "late")
+	if r := w.replay(late.ID); !r.Same {
+		t.Errorf("%+v", r)
+	}
+	if rows := w.stored(0, "hold"); len(rows) != 1 || rows[0].Judged != 3 {
+		t.Errorf("%+v", rows)
+	}
+	w.rules(rule("hold", hosttest.HoldAll, `{"a": 2}`))
+	if r := w.replay(late.ID); !r.Same { // by the configuration of then
+		t.Errorf("%+v", r)
+	}
+}
+
+// With an account its names go from all evidence, and what was written stays, as everywhere else. What is judged later keeps none either. Other
+// authors keep theirs, and other changes of an account change nothing.
+func TestRemovedAccount(t *testing.T) {
+	w := newWorld(t, hosttest.Ask)
+	w.rules(rule("ask", hosttest.Ask, ""))
+	zoltan, bela := w.author(0), w.author(0)
+	zoltan.Name, bela.Name = "zoltan the third", "bela"
+	first := w.post(zoltan, "name", "one")
+	other := w.post(bela, "name", "two")
+	w.emit("users", &ticketing.UserChanged{User: ticketing.User{ID: zoltan.ID, Name: "zoltan"}})
+	zoltan.Name = "zoltan the fourth"
+	second := w.post(zoltan, "name", "three")
+	if first.Rules[0].Code != 16 || other.Rules[0].Code != 4 || !w.stores("zoltan the third") || !w.stores("zoltan the fourth") || !w.replay(first.ID).Same {
+		t.Fatalf("this proves nothing: %+v, %+v", first.Rules, other.Rules)
+	}
+	w.emit("users", &ticketing.UserChanged{User: ticketing.User{ID: zoltan.ID, Name: ticketing.RemovedName, Removed: true}})
+	eventually(t, "the names are gone", func() bool { return !w.stores("zoltan the third") && !w.stores("zoltan the fourth") })
+	w.post(zoltan, "name", "late")
+	if w.stores("zoltan the fourth") || !w.stores("bela") {
+		t.Error("a name that came late is kept, or another author's is not")
+	}
+	cases, _, _, _ := w.all(Query{Slot: zoltan.ID.Slot()})
+	for _, c := range cases {
+		want := ticketing.RemovedName
+		if c.Was.Author == bela.ID {
+			want = "bela"
+		}
+		if c.Evidence.Item.Author.Name != want || c.Evidence.Item.Text == "" {
+			t.Errorf("%+v", c.Evidence.Item)
+		}
+	}
+	for _, d := range []ticketing.Decision{first, second} {
+		if r := w.replay(d.ID); r.Same || !strings.Contains(r.Rules[0].Note, "account was removed") {
+			t.Errorf("%+v", r)
+		}
+	}
+	if r := w.replay(other.ID); !r.Same || len(cases) != 4 {
+		t.Errorf("%d cases, %+v", len(cases), r)
+	}
+}

@@ -1,6 +1,7 @@
 package moderation
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ticketing"
@@ -19,6 +21,7 @@ import (
 	"ticketing/runtime/shard"
 	"ticketing/runtime/store"
 	"ticketing/runtime/system"
+	"ticketing/runtime/wire"
 )
 
 // tell makes a producer tell of something, in another service's name.
@@ -45,14 +48,16 @@ var noon = time.UnixMilli(1_700_000_000_000).UTC()
 // world is the service on two shards, on a file system in memory, with what it listens to beside it. Everything happens at its time.
 type world struct {
 	Client
-	t    *testing.T
-	host *host.Host
-	sys  *system.System
-	at   time.Time
-	now  atomic.Int64 // of the entries, ms
-	n    uint64
-	gen  uint64
-	lost atomic.Int32 // how many of the service's next entries are to be lost
+	t      *testing.T
+	host   *host.Host
+	db     *pebble.DB // the service's state
+	sys    *system.System
+	at     time.Time
+	now    atomic.Int64 // of the entries, ms
+	n      uint64
+	gen    uint64
+	format atomic.Int64 // of the cluster
+	lost   atomic.Int32 // how many of the service's next entries are to be lost
 }
 
 // lossy is a log that loses entries, as when a leader is replaced while it proposes.
@@ -77,12 +82,14 @@ func newWorld(t *testing.T, modules ...[]byte) *world {
 	}
 	w := &world{t: t, host: host.New(hosttest.NewSource(modules...), host.Options{}), sys: system.New(quiet), at: noon}
 	w.now.Store(noon.UnixMilli())
-	names := []string{"posts", "comments", "tickets", Name}
-	specs := []func() shard.Spec{producer("posts"), producer("comments"), producer("tickets"), func() shard.Spec { return New(w.host, worldShards, quiet) }}
+	w.format.Store(int64(wire.Formats().Newest))
+	names := []string{"users", "posts", "comments", "tickets", Name}
+	specs := []func() shard.Spec{producer("users"), producer("posts"), producer("comments"), producer("tickets"), func() shard.Spec { return New(w.host, worldShards, quiet) }}
 	node, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "data", Services: names, Fatal: fatal, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.db = node.State(Name)
 	ctx, cancel := context.WithCancel(context.Background())
 	var stops []func()
 	for number, spec := range specs {
@@ -102,7 +109,7 @@ func newWorld(t *testing.T, modules ...[]byte) *world {
 			if name == Name {
 				log = lossy{r, &w.lost}
 			}
-			a := shard.NewActor(shard.Config{Shard: id, Index: i, Shards: worldShards, Log: log, Machine: m, Spec: spec, Source: w, Retention: time.Hour, MaxQueue: 64,
+			a := shard.NewActor(shard.Config{Shard: id, Index: i, Shards: worldShards, Log: log, Machine: m, Spec: spec, Source: w, Retention: time.Hour, MaxQueue: 64, Format: func() int { return int(w.format.Load()) },
 				Now: func() time.Time { return time.UnixMilli(w.now.Load()) }, Fatal: fatal, Logger: quiet})
 			ref, err := w.sys.Shard(name, i).Spawn(a)
 			if err != nil {
@@ -230,4 +237,18 @@ func eventually(t testing.TB, what string, cond func() bool) {
 			t.Fatalf("never: %s", what)
 		}
 	}
+}
+
+// stores reports whether a text is anywhere in the service's state.
+func (w *world) stores(text string) (found bool) {
+	w.t.Helper()
+	it, err := w.db.NewIter(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		found = found || bytes.Contains(it.Value(), []byte(text))
+	}
+	return found
 }

@@ -71,7 +71,9 @@ func (s *service) judge(tx *shard.Tx, item *ticketing.Item) error {
 	count(&counts, d.Status)
 	tx.Put(countsKey, &counts)
 	tx.Put(key, d)
-	keep(tx, d.ID, item, judged.Reads)
+	if tx.Format() >= ticketing.PlatformFormat { // an older program would keep it when the item is deleted
+		keep(tx, d.ID, item, judged.Reads)
+	}
 	s.stats.count(tx, key, item, &judged)
 	tx.Emit(&ticketing.Moderated{Decision: *d})
 	return nil

@@ -19,7 +19,7 @@ func (c Client) Replay(ctx context.Context, id ticketing.ID) (ticketing.Replay, 
 	if out.Note = why(&r); out.Note != "" {
 		return out, nil
 	}
-	out.Same = true
+	out.Same, out.SameFuel = true, true
 	for i := range r.Decision.Rules {
 		stored, reads := r.Decision.Rules[i], []byte(nil)
 		if i < len(r.Evidence.Reads) {
@@ -29,7 +29,10 @@ func (c Client) Replay(ctx context.Context, id ticketing.ID) (ticketing.Replay, 
 		if err != nil {
 			return out, ticketing.Wrap(op, err)
 		}
-		out.Same = out.Same && again.Same
+		if r.Nameless && !again.Same && again.Note != "" {
+			again.Note += " The author's account was removed, and with it the name that the rule saw."
+		}
+		out.Same, out.SameFuel = out.Same && again.Same, out.SameFuel && again.SameFuel
 		out.Rules = append(out.Rules, again)
 	}
 	return out, nil

@@ -26,7 +26,7 @@ func TestReplay(t *testing.T) {
 	codes := map[uint32]bool{}
 	for _, d := range decisions {
 		r := w.replay(d.ID)
-		if !r.Same || r.Note != "" || len(r.Rules) != len(d.Rules) || r.Decision.ID != d.ID {
+		if !r.Same || !r.SameFuel || r.Note != "" || len(r.Rules) != len(d.Rules) || r.Decision.ID != d.ID {
 			t.Errorf("%+v", r)
 		}
 		codes[d.Rules[0].Code] = true

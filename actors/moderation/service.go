@@ -60,6 +60,11 @@ func New(engine ticketing.RuleEngine, shards int, log *slog.Logger) shard.Spec {
 				ticketing.EvCommentDeleted: shard.On(s.commentDeleted),
 			},
 		}, {
+			Producer: "users", Route: shard.ByAuthor,
+			On: map[ticketing.EventType]shard.EventHandler{
+				ticketing.EvUserChanged: shard.On(s.userChanged),
+			},
+		}, {
 			Producer: "tickets", Route: shard.ByAuthor,
 			On: map[ticketing.EventType]shard.EventHandler{
 				ticketing.EvTicketOpened:  shard.On(s.ticketOpened),
@@ -85,6 +90,7 @@ const (
 	tableGeneration = 'g' // slot 0 → generation
 	tableRuleSet    = 'r' // slot 0 → RuleSet of the generation
 	tableEvidence   = 'e' // decision id → storedEvidence
+	tableNames      = 'n' // author id → storedNames
 	tableConfig     = 'f' // slot 0, sha256 → the configuration of a rule
 	tableStats      = 's' // first slot of the shard (of those there were when it was written), rule, 0, digest, role → storedStats
 )

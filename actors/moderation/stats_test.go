@@ -181,6 +181,32 @@ func TestStatsOfCandidates(t *testing.T) {
 	}
 }
 
+// The shadow of a rule of which nothing judges is compared with the item's decision: a matter of what would change.
+func TestStatsOfANewRule(t *testing.T) {
+	w := newWorld(t, hosttest.HoldAll, hosttest.ApproveAll, hosttest.RejectAll)
+	fresh := ticketing.Rule{Name: "new", Shadow: &ticketing.Candidate{Digest: ticketing.DigestOf(hosttest.HoldAll), Version: "v1"}}
+	for _, others := range []struct {
+		module []byte
+		items  int
+	}{{hosttest.ApproveAll, 3}, {hosttest.RejectAll, 2}} {
+		w.rules(fresh, rule("b", others.module, ""))
+		for i := range others.items {
+			if d := w.comment(w.author(i%worldShards), "fine"); len(d.Rules) != 1 || d.Status == ticketing.Held {
+				t.Fatalf("it decides: %+v", d)
+			}
+		}
+	}
+	stats, err := w.Stats(t.Context(), "new")
+	if err != nil || len(stats) != 1 {
+		t.Fatalf("%+v %v", stats, err)
+	}
+	s := stats[0]
+	if s.Role != "shadow" || s.Judged != 5 || s.Actions[ticketing.ActionHold] != 5 || s.Matrix[ticketing.ActionAllow][ticketing.ActionHold] != 3 ||
+		s.Matrix[ticketing.ActionReject][ticketing.ActionReject] != 2 || s.Agreement() != 0.4 || len(s.Samples) != 3 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A shadow is compared with the rule's own answers; one that failed has not answered. Samples and causes are bounded, the newest stay.
 func TestShadowsAreCounted(t *testing.T) {
 	s := &ticketing.VersionStats{}

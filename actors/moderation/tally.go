@@ -92,7 +92,7 @@ func (t *tally) count(tx *shard.Tx, key shard.Key, item *ticketing.Item, j *tick
 	t.last = key
 	if now := tx.Now(); t.at.IsZero() {
 		t.at = now
-	} else if now.Sub(t.at) >= flushEvery {
+	} else if now.Sub(t.at) >= flushEvery && tx.Format() >= ticketing.PlatformFormat {
 		t.flush(tx, item.Author.ID.Slot())
 		t.at = now
 	}
@@ -141,17 +141,19 @@ func blame(s *ticketing.VersionStats, cause string, n uint64) {
 	s.Failures[cause] += n
 }
 
-// countShadow compares a shadow's answer with the rule's own. A shadow that failed has not answered.
+// countShadow compares a shadow's answer with the rule's own, or with what all rules came to, if nothing of its rule judges. A shadow that
+// failed has not answered.
 func countShadow(s *ticketing.VersionStats, o *ticketing.ShadowOutcome, item *ticketing.Item) {
-	if o.Failure != "" || int(o.Actual) >= len(s.Matrix) || int(o.Action) >= len(s.Matrix) {
+	would := o.Would()
+	if o.Failure != "" || int(o.Actual) >= len(s.Matrix) || int(would) >= len(s.Matrix) {
 		return
 	}
-	s.Matrix[o.Actual][o.Action]++
-	if o.Actual == o.Action {
+	s.Matrix[o.Actual][would]++
+	if o.Actual == would {
 		return
 	}
 	s.Samples = newest(s.Samples, ticketing.StatsSample{Kind: item.Kind, Subject: item.ID, Author: item.Author.ID,
-		Actual: o.Actual, Shadow: o.Action, Text: item.Excerpt(sampleBytes), At: item.At})
+		Actual: o.Actual, Shadow: would, Text: item.Excerpt(sampleBytes), At: item.At})
 }
 
 // newest appends samples and keeps the last ones.

@@ -11,46 +11,52 @@ import (
 
 	"ticketing"
 	"ticketing/client"
+	"ticketing/internal/authoring"
 )
 
-// errNotActive is for candidates of rules that do not judge.
+// errNotActive is for canaries of rules that do not judge.
 func errNotActive(name string) error {
-	return fmt.Errorf("no version of %s judges, and candidates stand beside one that does; see ticketing plugin activate", name)
+	return fmt.Errorf("no version of %s judges, and a canary stands beside one that does; see ticketing plugin shadow and activate", name)
 }
 
-// candidate is a version that shall be a shadow or a canary, with a config of its own if there is a file.
-func candidate(ctx context.Context, api *client.Client, name, version, config string) (*client.Candidate, error) {
-	digest, err := findVersion(ctx, api, name, version)
+// candidate is a version that shall be a shadow or a canary of a rule.
+func candidate(ctx context.Context, api *client.Client, args []string, config string, of *client.RuleChange) (*client.Candidate, authoring.Chosen, error) {
+	v, err := versionNamed(ctx, api, args[0], args[1])
 	if err != nil {
-		return nil, err
+		return nil, authoring.Chosen{}, err
 	}
-	c := &client.Candidate{Digest: digest}
-	if config != "" {
-		c.Config, err = readConfig(config)
-	}
-	return c, err
+	c := &client.Candidate{Digest: v.Digest.String()}
+	chosen, err := configFor(&v, config, configsOf(of, c.Digest)...)
+	c.Config = chosen.Config
+	return c, chosen, err
 }
 
 func (a *app) pluginShadow() *cobra.Command {
 	var config, why string
 	var off bool
-	c := a.pluginCommand("shadow NAME [DIGEST|VERSION]", "Let a version judge beside the active one, without any effect", between(1, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+	c := a.pluginCommand("shadow NAME [DIGEST|VERSION]", "Let a version judge without any effect, beside the active one or as a new rule", between(1, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
 		if off == (len(args) == 2) {
 			return errors.New("name the version that shall be the shadow, or say --off")
 		}
-		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, there bool) (err error) {
-			change.Why, change.Shadow = why, nil
-			switch {
-			case !there:
-				return errNotActive(args[0])
-			case off:
-				return nil
+		if off {
+			if r, err := api.Rule(ctx, args[0]); err != nil || r.Active == "" { // nothing is left of a rule that was only watched
+				if err == nil {
+					r, err = api.Retire(ctx, args[0], r.ETag)
+				}
+				return a.printRule(r, err, asJSON)
 			}
-			change.Shadow, err = candidate(ctx, api, args[0], args[1], config)
-			return err
+		}
+		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, _ bool) (chosen authoring.Chosen, err error) {
+			change.Why = why
+			if off {
+				change.Shadow = nil
+				return chosen, nil
+			}
+			change.Shadow, chosen, err = candidate(ctx, api, args, config, change)
+			return chosen, err
 		})
 	})
-	c.Flags().StringVar(&config, "config", "", "JSON file with the shadow's config; default: the rule's")
+	c.Flags().StringVar(&config, "config", "", configUsage)
 	c.Flags().BoolVar(&off, "off", false, "take the shadow away")
 	c.Flags().StringVar(&why, "why", "", "a reason, for the history")
 	return c
@@ -71,24 +77,25 @@ func (a *app) pluginCanary() *cobra.Command {
 		case wait < 0 || wait > 30*24*time.Hour:
 			return errors.New("--for is a time of up to 30 days, such as 10m")
 		}
-		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, there bool) (err error) {
-			change.Why, change.Canary, change.AllowOlder = why, nil, older
+		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, there bool) (chosen authoring.Chosen, err error) {
+			change.Why, change.AllowOlder = why, older
 			switch {
 			case !there:
-				return errNotActive(args[0])
+				return chosen, errNotActive(args[0])
 			case off:
-				return nil
+				change.Canary = nil
+				return chosen, nil
 			}
-			if change.Canary, err = candidate(ctx, api, args[0], args[1], config); err != nil {
-				return err
+			if change.Canary, chosen, err = candidate(ctx, api, args, config, change); err != nil {
+				return chosen, err
 			}
 			change.Canary.Share, change.Canary.Auto = uint32(percent*100+0.5), !manual
 			change.Canary.MinJudged, change.Canary.MinSeconds = items, uint32(wait/time.Second)
-			return nil
+			return chosen, nil
 		})
 	})
 	f := c.Flags()
-	f.StringVar(&config, "config", "", "JSON file with the canary's config; default: the rule's")
+	f.StringVar(&config, "config", "", configUsage)
 	f.Float64Var(&percent, "percent", 10, "of the authors")
 	f.BoolVar(&manual, "manual", false, "the server neither promotes it nor takes it away by itself")
 	f.Uint32Var(&items, "items", 0, "that it must judge before the server promotes it; default 500")

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +16,7 @@ import (
 
 	"ticketing"
 	"ticketing/client"
+	"ticketing/internal/authoring"
 )
 
 func (a *app) plugin() *cobra.Command {
@@ -129,22 +132,23 @@ func (a *app) pluginActivate() *cobra.Command {
 	var older, signed bool
 	var c *cobra.Command
 	c = a.pluginCommand("activate NAME DIGEST|VERSION", "Let a version judge from now on", between(2, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
-		digest, err := findVersion(ctx, api, args[0], args[1])
+		v, err := versionNamed(ctx, api, args[0], args[1])
 		if err != nil {
 			return err
 		}
-		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, _ bool) (err error) {
+		digest := v.Digest.String()
+		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, _ bool) (authoring.Chosen, error) {
+			chosen, err := configFor(&v, config, configsOf(change, digest)...)
+			if err != nil {
+				return chosen, err
+			}
+			change.Config = chosen.Config
 			change.Active, change.Why, change.AllowOlder = digest, why, older
 			if onFailure != "" {
 				change.OnFailure = onFailure
 			}
 			if c.Flags().Changed("signed") {
 				change.Signed = signed
-			}
-			if config != "" {
-				if change.Config, err = readConfig(config); err != nil {
-					return err
-				}
 			}
 			// A candidate that judges from now on is none any more.
 			if change.Canary != nil && change.Canary.Digest == digest {
@@ -153,10 +157,10 @@ func (a *app) pluginActivate() *cobra.Command {
 			if change.Shadow != nil && change.Shadow.Digest == digest {
 				change.Shadow = nil
 			}
-			return nil
+			return chosen, nil
 		})
 	})
-	c.Flags().StringVar(&config, "config", "", "JSON file with the rule's config; default: as it is")
+	c.Flags().StringVar(&config, "config", "", configUsage)
 	c.Flags().StringVar(&onFailure, "on-failure", "", "what becomes of an item when the rule fails: hold, allow or reject; default: as it is, or hold")
 	c.Flags().BoolVar(&older, "older", false, "a version that was uploaded before the active one is meant")
 	c.Flags().BoolVar(&signed, "signed", false, "only signed versions may judge; default: as it is")
@@ -164,8 +168,8 @@ func (a *app) pluginActivate() *cobra.Command {
 	return c
 }
 
-// changeRule changes what is given of a rule, and leaves the rest as it is. The change is refused if somebody else changes the rule meanwhile.
-func (a *app) changeRule(ctx context.Context, api *client.Client, name string, asJSON bool, change func(c *client.RuleChange, there bool) error) error {
+// changeRule changes what is given of a rule, and leaves the rest as it is. Which config was taken where none was given is said when it is done. The change is refused if somebody else changes the rule meanwhile.
+func (a *app) changeRule(ctx context.Context, api *client.Client, name string, asJSON bool, change func(c *client.RuleChange, there bool) (authoring.Chosen, error)) error {
 	rules, err := api.Rules(ctx)
 	if err != nil {
 		return err
@@ -175,17 +179,61 @@ func (a *app) changeRule(ctx context.Context, api *client.Client, name string, a
 	if r != nil {
 		etag, next = r.ETag, r.Change()
 	}
-	if err := change(&next, r != nil && r.Active != ""); err != nil {
+	config, err := change(&next, r != nil && r.Active != "")
+	if err != nil {
 		return err
 	}
 	changed, err := api.SetRule(ctx, name, etag, next)
+	if err == nil && config.From != "" {
+		fmt.Fprintf(a.err, "config: %s: %s\n", config.From, excerpt(config.Config))
+	}
 	return a.printRule(changed, err, asJSON)
 }
 
+// configUsage says what becomes of a rule's config.
+const configUsage = "the config: a JSON file, or an object like {}; default: the rule's present one if the version takes it, else the defaults of the version's schema"
+
+// configsOf are the configs that a version may be meant to go on with: the one that it has as a candidate, then the rule's.
+func configsOf(r *client.RuleChange, digest string) (all []authoring.Chosen) {
+	if c := r.Canary; c != nil && c.Digest == digest {
+		all = append(all, authoring.Chosen{Config: c.Config, From: "the canary's"})
+	}
+	if c := r.Shadow; c != nil && c.Digest == digest {
+		all = append(all, authoring.Chosen{Config: c.Config, From: "the shadow's"})
+	}
+	if r.Active != "" {
+		all = append(all, authoring.Chosen{Config: r.Config, From: "the rule's present one"})
+	}
+	return all
+}
+
+// configFor is the config that somebody gave, or else the one that fits.
+func configFor(v *ticketing.PluginVersion, given string, present ...authoring.Chosen) (authoring.Chosen, error) {
+	if given != "" {
+		config, err := readConfig(given)
+		return authoring.Chosen{Config: config}, err
+	}
+	return authoring.Choose(v, present...)
+}
+
+// excerpt is the beginning of a config, on one line.
+func excerpt(config json.RawMessage) string {
+	const most = 200
+	var b bytes.Buffer
+	if json.Compact(&b, config) != nil || b.Len() <= most {
+		return b.String()
+	}
+	return strings.ToValidUTF8(b.String()[:most], "") + "…"
+}
+
+// readConfig reads a file, or takes an object as it is.
 func readConfig(path string) (json.RawMessage, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, cause(err))
+	b := []byte(path)
+	if !strings.HasPrefix(path, "{") {
+		var err error
+		if b, err = os.ReadFile(path); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, cause(err))
+		}
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(b, &object); err != nil {
@@ -196,24 +244,30 @@ func readConfig(path string) (json.RawMessage, error) {
 
 // findVersion returns the digest of a version that is named by "v2", by its digest, or by a beginning of that which names one only.
 func findVersion(ctx context.Context, api *client.Client, name, which string) (string, error) {
-	versions, err := api.Plugins(ctx)
+	v, err := versionNamed(ctx, api, name, which)
 	if err != nil {
 		return "", err
 	}
+	return v.Digest.String(), nil
+}
+
+// versionNamed returns the version that findVersion finds.
+func versionNamed(ctx context.Context, api *client.Client, name, which string) (ticketing.PluginVersion, error) {
+	versions, err := api.Plugins(ctx)
+	if err != nil {
+		return ticketing.PluginVersion{}, err
+	}
 	prefix := "sha256:" + strings.TrimPrefix(which, "sha256:")
-	var found []string
-	for _, v := range versions {
-		if d := v.Digest.String(); v.Name == name && (v.Version == which || len(prefix) >= 7+6 && strings.HasPrefix(d, prefix)) {
-			found = append(found, d)
-		}
-	}
-	switch len(found) {
+	versions = slices.DeleteFunc(versions, func(v ticketing.PluginVersion) bool {
+		return v.Name != name || v.Version != which && (len(prefix) < 7+6 || !strings.HasPrefix(v.Digest.String(), prefix))
+	})
+	switch len(versions) {
 	case 0:
-		return "", fmt.Errorf("the server has no version %s of %s; see ticketing plugin list", which, name)
+		return ticketing.PluginVersion{}, fmt.Errorf("the server has no version %s of %s; see ticketing plugin list", which, name)
 	case 1:
-		return found[0], nil
+		return versions[0], nil
 	}
-	return "", fmt.Errorf("%s names %d versions of %s", which, len(found), name)
+	return ticketing.PluginVersion{}, fmt.Errorf("%s names %d versions of %s", which, len(versions), name)
 }
 
 func (a *app) pluginRollback() *cobra.Command {
@@ -232,6 +286,8 @@ func (a *app) printRule(r client.Rule, err error, asJSON bool) error {
 	}
 	state := "is retired"
 	switch {
+	case r.Active == "" && r.Shadow != nil:
+		state = "judges nothing, its shadow is compared with what the other rules decide"
 	case r.Active != "" && !r.SuspendedUntil.IsZero():
 		state = r.Version + " is in quarantine until " + short(r.SuspendedUntil) + "; every item: " + r.OnFailure
 	case r.Active != "":

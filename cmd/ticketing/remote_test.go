@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -115,6 +116,12 @@ func TestPlugins(t *testing.T) {
 	if line := fail(t, "", "plugin", "push", "mine", write(t, "x.wasm", "not wasm")); !strings.Contains(line, "(400)") {
 		t.Errorf("%q", line)
 	}
+	if out := succeed(t, "", "plugin", "shadow", "mine", "v1"); !strings.HasPrefix(out, "mine judges nothing") || !strings.Contains(out, "shadow: v1") {
+		t.Errorf("%q", out)
+	}
+	if out := succeed(t, "", "plugin", "shadow", "mine", "--off"); !strings.HasPrefix(out, "mine is retired") {
+		t.Errorf("%q", out)
+	}
 	if line := fail(t, "", "plugin", "activate", "mine", "v9"); !strings.Contains(line, "has no version v9 of mine") {
 		t.Errorf("%q", line)
 	}
@@ -124,6 +131,23 @@ func TestPlugins(t *testing.T) {
 	config := write(t, "config.json", `{}`)
 	if out := succeed(t, "", "plugin", "activate", "mine", "v1", "--config", config, "--on-failure", "allow"); !strings.HasPrefix(out, "mine judges by v1 (sha256:") {
 		t.Errorf("%q", out)
+	}
+	configOf := func(args ...string) string {
+		var b bytes.Buffer
+		rule := decode[struct{ Config json.RawMessage }](t, succeed(t, "", append([]string{"plugin", "activate", "--json"}, args...)...))
+		if err := json.Compact(&b, rule.Config); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	succeed(t, "", "plugin", "push", "counts", filepath.Join("..", "..", "plugins", "rules", "velocity", "velocity.wasm"))
+	const some = `{"author":[{"items":2,"seconds":60}]}`
+	for _, tc := range []struct{ args, want string }{
+		{"counts v1", "{}"}, {"counts v1 --config " + some, some}, {"counts v1", some}, {"counts v1 --config {}", "{}"},
+	} {
+		if got := configOf(strings.Fields(tc.args)...); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.args, got, tc.want)
+		}
 	}
 	list := succeed(t, "", "plugin", "list")
 	for line := range strings.Lines(list) {

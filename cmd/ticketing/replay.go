@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -31,13 +32,14 @@ func (a *app) decisionReplay() *cobra.Command {
 		if err := a.printReplay(&r, asJSON); err != nil {
 			return err
 		}
-		if !r.Same && r.Note == "" {
+		if slices.ContainsFunc(r.Rules, func(o ticketing.RuleReplay) bool { return !o.Same && !o.Outside }) {
 			return errNotSame
 		}
 		return nil
 	})
 	c.Long = "Recompute a decision of rules by what they saw then, the same modules and the same configuration, and say whether every outcome is the\n" +
-		"same. It fails if one is not. Decisions of people, and those whose item was deleted, cannot be recomputed, which it says, too.\n" +
+		"same. It fails if one is not. A failure by a deadline, a quarantine or the server does not follow from the item: it is explained, and the rule says\n" +
+		"what it says now. Decisions of people, and those whose item was deleted, cannot be recomputed, which it says, too.\n" +
 		"ticketing plugin decisions --json has the ids."
 	return c
 }
@@ -56,19 +58,27 @@ func (a *app) printReplay(r *ticketing.Replay, asJSON bool) error {
 	for i := range r.Rules {
 		o := &r.Rules[i]
 		same := "same"
-		if !o.Same {
+		switch {
+		case o.Outside:
+			same = "not compared: " + o.Note
+		case !o.Same:
 			same = "differs: " + o.Note
+		case !o.SameFuel:
+			same = "same, other fuel: " + o.Note
 		}
 		rows = append(rows, []string{o.Rule, o.Stored.Version, answer(&o.Stored), answer(&o.Now), number(o.Stored.Fuel), same})
 	}
 	if err := a.table([]string{"RULE", "VERSION", "STORED", "NOW", "FUEL", ""}, rows); err != nil {
 		return err
 	}
-	if r.Same {
-		_, err := fmt.Fprintln(a.out, "Every outcome comes out as it is stored, bit for bit.")
-		return err
+	var err error
+	switch {
+	case r.Same && r.SameFuel:
+		_, err = fmt.Fprintln(a.out, "Every outcome comes out as it is stored, bit for bit, with the same fuel.")
+	case r.Same:
+		_, err = fmt.Fprintln(a.out, "Every outcome comes out as it is stored, bit for bit; the fuel differs.")
 	}
-	return nil
+	return err
 }
 
 // answer is an outcome in short.

@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"ticketing"
+	"ticketing/runtime/wire"
 )
 
 // TestRollingUpgrade replaces the program of every node in turn, at half load, and back again in the middle. The new program knows a cluster
@@ -17,7 +19,8 @@ func TestRollingUpgrade(t *testing.T) {
 	before, next := os.Getenv("TICKETING_OLD_BINARY"), Next(t)
 	c := startWith(t, before)
 	l := c.NewLoad("upgrade")
-	rollUpgrade(t, c, l, before, next)
+	from, to := c.WaitSettled().Format, wire.Formats().Newest+1
+	rollUpgrade(t, c, l, before, next, from, to)
 	if t.Failed() {
 		return
 	}
@@ -25,11 +28,11 @@ func TestRollingUpgrade(t *testing.T) {
 	away.Stop()
 	c.raiseFormat(t, http.StatusOK)
 	l.during(t, 4, func() *Node { return c.anyBut(away) }, func() {
-		oldProgramIsRefused(t, c, away, before, next) // it hears of the new format only when it is here again
+		oldProgramIsRefused(t, c, away, before, next, to) // it hears of the new format only when it is here again
 	})
 	away.Stop()
-	oldProgramIsRefused(t, c, away, before, next) // its data know it
-	if s := c.WaitSettled(); s.Format != 2 {
+	oldProgramIsRefused(t, c, away, before, next, to) // its data know it
+	if s := c.WaitSettled(); s.Format != to {
 		t.Errorf("the cluster is of format %d", s.Format)
 	}
 	l.Finish(t)
@@ -48,7 +51,7 @@ func startWith(t *testing.T, program string) *Cluster {
 }
 
 // rollUpgrade gives every node the next program while clients write, and takes the first one back once.
-func rollUpgrade(t *testing.T, c *Cluster, l *Load, before, next string) {
+func rollUpgrade(t *testing.T, c *Cluster, l *Load, before, next string, from, to int) {
 	full := l.saturation(t, 16)
 	l.Rate, l.Retries = full/2, 1
 	defer func() { l.Rate, l.Retries = 0, -1 }()
@@ -64,19 +67,22 @@ func rollUpgrade(t *testing.T, c *Cluster, l *Load, before, next string) {
 			c.exchange(t, step.node, step.program)
 			steps = append(steps, step.node.Name)
 			if step.node != nodes[2] && before == "" {
-				if s := c.WaitSettled(); s.Format != 1 || s.Common != 1 {
+				if s := c.WaitSettled(); s.Format != from || s.Common != from {
 					t.Errorf("after %v: format %d, and all know %d", steps, s.Format, s.Common)
 				}
 			}
 			if step.program == next && step.node != nodes[2] {
 				c.raiseFormat(t, http.StatusConflict)
+				if from < ticketing.PlatformFormat {
+					c.platformWaits(t, step.node)
+				}
 			}
 		}
 	})
 	for _, f := range l.failures() {
 		t.Error(f)
 	}
-	if s := c.WaitSettled(); s.Format != 1 || s.Common != 2 {
+	if s := c.WaitSettled(); s.Format != from || s.Common != to {
 		t.Errorf("all have the next program: format %d, and all know %d", s.Format, s.Common)
 	}
 	t.Logf("exchanged %v in %v at %.0f writes/s of %.0f: %d writes, p50 %v, p99 %v, longest %v", steps, time.Since(began).Round(time.Millisecond), full/2, full,
@@ -122,11 +128,20 @@ func (c *Cluster) raiseFormat(t *testing.T, want int) {
 	}
 }
 
+// platformWaits asks a node of the new program for what the old one does not know. It says what is to be done first.
+func (c *Cluster) platformWaits(t *testing.T, n *Node) {
+	t.Helper()
+	r, err := c.Operator().Do(t.Context(), n, http.MethodPost, "/api/backtests", map[string]any{"rule": "spam", "digest": ticketing.Digest{1}})
+	if err != nil || r.Status != http.StatusConflict || !strings.Contains(string(r.Raw), "ticketing cluster upgrade") {
+		t.Errorf("a backtest in a cluster of an older format: %d %s, %v", r.Status, r.Raw, err)
+	}
+}
+
 // oldProgramIsRefused starts a node with the old program in a cluster that has left its format behind, and then with the next one.
-func oldProgramIsRefused(t *testing.T, c *Cluster, n *Node, before, next string) {
+func oldProgramIsRefused(t *testing.T, c *Cluster, n *Node, before, next string, format int) {
 	n.Program = before
 	n.Start()
-	if code := n.Ended(time.Minute); code == 0 || !strings.Contains(n.Log(), "format 2") {
+	if code := n.Ended(time.Minute); code == 0 || !strings.Contains(n.Log(), fmt.Sprintf("format %d", format)) {
 		t.Errorf("the old program ends with %d:\n%s", code, tail(n.Log(), 10))
 	}
 	t.Logf("the old program says: %s", tail(n.Log(), 1))

@@ -31,6 +31,7 @@ type backtests struct {
 	engine     ticketing.RuleEngine
 	rules      ticketing.PluginService
 	leads      func() bool // whether this node leads control
+	format     func() int  // the cluster's
 	log        *slog.Logger
 	now        func() time.Time
 	pause      func(context.Context, time.Duration)
@@ -41,7 +42,7 @@ type backtests struct {
 var _ ticketing.BacktestService = (*backtests)(nil)
 
 func newBacktests(n *Node) *backtests {
-	return &backtests{control: n.control, moderation: n.rules.moderation, engine: n.host, rules: n.rules, leads: n.leadsControl, log: n.log,
+	return &backtests{control: n.control, moderation: n.rules.moderation, engine: n.host, rules: n.rules, leads: n.leadsControl, format: n.members.format, log: n.log,
 		now: n.opts.Now, pause: n.opts.rest, name: n.name + " " + rand.Text(), asked: make(chan struct{}, 1)}
 }
 
@@ -51,6 +52,9 @@ func (b *backtests) StartBacktest(ctx context.Context, c ticketing.StartBacktest
 	const op = "node.StartBacktest"
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return ticketing.Backtest{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may backtest a rule.")
+	}
+	if err := ticketing.NeedsFormat(b.format(), ticketing.PlatformFormat); err != nil {
+		return ticketing.Backtest{}, ticketing.Wrap(op, err)
 	}
 	set, err := b.rules.RuleSet(ctx)
 	if err != nil {
@@ -81,6 +85,9 @@ func (b *backtests) StartBacktest(ctx context.Context, c ticketing.StartBacktest
 
 // Backtests implements ticketing.BacktestService.
 func (b *backtests) Backtests(ctx context.Context, limit int) ([]ticketing.Backtest, error) {
+	if b.format() < ticketing.PlatformFormat {
+		return nil, nil
+	}
 	return b.control.Backtests(ctx, limit)
 }
 

@@ -25,12 +25,18 @@ func (m *ruleManager) RuleSet(ctx context.Context) (ticketing.RuleSet, error) {
 
 // History implements ticketing.PluginService.
 func (m *ruleManager) History(ctx context.Context, name string, limit int) ([]ticketing.VersionChange, error) {
+	if m.platform() != nil {
+		return nil, nil
+	}
 	return m.control.History(ctx, name, limit)
 }
 
 // SetRule implements ticketing.PluginService.
 func (m *ruleManager) SetRule(ctx context.Context, c ticketing.SetRule) (ticketing.RuleSet, error) {
 	const op = "node.SetRule"
+	if err := control.Needs(m.format(), &c); err != nil {
+		return ticketing.RuleSet{}, ticketing.Wrap(op, err)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for n := 1; ; n++ {
@@ -79,21 +85,33 @@ func (m *ruleManager) trySet(ctx context.Context, c ticketing.SetRule) (next tic
 
 // Sign implements ticketing.PluginService.
 func (m *ruleManager) Sign(ctx context.Context, c ticketing.SignVersion) (ticketing.PluginVersion, error) {
+	if err := m.platform(); err != nil {
+		return ticketing.PluginVersion{}, ticketing.Wrap("node.Sign", err)
+	}
 	return m.control.Sign(ctx, c)
 }
 
 // Signers implements ticketing.PluginService.
 func (m *ruleManager) Signers(ctx context.Context) ([]ticketing.SignerKey, error) {
+	if m.platform() != nil {
+		return nil, nil
+	}
 	return m.control.Signers(ctx)
 }
 
 // SetSigner implements ticketing.PluginService.
 func (m *ruleManager) SetSigner(ctx context.Context, c ticketing.SetSigner) ([]ticketing.SignerKey, error) {
+	if err := m.platform(); err != nil {
+		return nil, ticketing.Wrap("node.SetSigner", err)
+	}
 	return m.control.SetSigner(ctx, c)
 }
 
 // Stats implements ticketing.PluginService.
 func (m *ruleManager) Stats(ctx context.Context, rule string) ([]ticketing.VersionStats, error) {
+	if m.platform() != nil {
+		return nil, nil
+	}
 	return m.moderation.Stats(ctx, rule)
 }
 

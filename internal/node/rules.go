@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ticketing"
@@ -28,6 +29,7 @@ type ruleManager struct {
 	log        *slog.Logger
 	others     func(ctx context.Context, set ticketing.RuleSet) // lets the other nodes prepare a set; returns when they have, or after a while
 	leads      func() bool                                      // whether this node leads control
+	format     func() int                                       // the cluster's, as far as this node knows
 	now        func() time.Time
 	console    ticketing.RuleConsole // of this node
 	usage      func(ctx context.Context) []ticketing.RuleUsage
@@ -36,6 +38,7 @@ type ruleManager struct {
 	uploads    uploads
 	trips      trips
 	canaries   canaries
+	seeded     atomic.Bool // the built-in rules are there
 
 	readyMu    sync.Mutex
 	generation uint64 // of the newest committed set that is prepared here
@@ -74,6 +77,9 @@ func (m *ruleManager) reconcile(ctx context.Context) error {
 	}
 	if err := m.spread(ctx, set); err != nil {
 		return err
+	}
+	if m.platform() != nil {
+		return nil
 	}
 	versions, err := m.control.Versions(ctx)
 	if err != nil || !control.Due(&set, versions, set.Generation, m.now()) {
@@ -145,7 +151,9 @@ func (m *ruleManager) lead(ctx context.Context, first bool) {
 		do   func(context.Context) error
 	}{
 		{"the rule set could not be brought to every shard", m.reconcile},
+		{"the built-in rules could not be registered", m.seed},
 		{"canaries could not be watched", m.watchCanaries},
+		{"parts of uploads that were given up could not be taken away", func(ctx context.Context) error { return m.sweepUploads(ctx, first) }},
 		{"interrupted uploads could not be brought to their end", func(ctx context.Context) error { return m.takeUp(ctx, first) }},
 	} {
 		if err := job.do(ctx); err != nil && ctx.Err() == nil {
@@ -221,8 +229,17 @@ func (n *Node) prepare(ctx context.Context, _ string, set ticketing.RuleSet) (no
 	return nothing{}, n.host.Prepare(ctx, set)
 }
 
-// seed registers the built-in rules, and activates those that judge from the start in a cluster that never had rules.
+// platform returns why nothing can be done yet that programs of the first format do not know, nil if it can.
+func (m *ruleManager) platform() error {
+	return ticketing.NeedsFormat(m.format(), ticketing.PlatformFormat)
+}
+
+// seed registers the built-in rules, and activates those that judge from the start in a cluster that never had rules. In a cluster that is being upgraded
+// it waits, until the format is raised.
 func (m *ruleManager) seed(ctx context.Context) error {
+	if m.seeded.Load() || m.platform() != nil {
+		return nil
+	}
 	builtin := rules.Builtin()
 	for _, b := range builtin {
 		if _, _, err := m.Upload(ctx, ticketing.UploadPlugin{By: nobody, Name: b.Name, Module: b.Module, Builtin: true}); err != nil {
@@ -230,7 +247,7 @@ func (m *ruleManager) seed(ctx context.Context) error {
 		}
 	}
 	builtin = slices.DeleteFunc(builtin, func(b rules.Rule) bool { return !b.Active })
-	return m.control.Once(ctx, "rules", func(ctx context.Context) error {
+	err := m.control.Once(ctx, "rules", func(ctx context.Context) error {
 		set, err := m.control.RuleSet(ctx)
 		if err != nil {
 			return err
@@ -243,4 +260,8 @@ func (m *ruleManager) seed(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err == nil {
+		m.seeded.Store(true)
+	}
+	return err
 }

@@ -101,6 +101,11 @@ func (m *ruleManager) runTrips(ctx context.Context) {
 // giveUp puts a version into quarantine. It does not wait for a change that an operator is about: that one is prepared again upon this. What
 // does not reach a shard now is brought to it by the leader.
 func (m *ruleManager) giveUp(ctx context.Context, q control.Quarantine) error {
+	if m.platform() != nil { // items still get the last good version's verdict, or the failure policy's
+		m.log.Warn("a version of a rule failed too often, and cannot be put into quarantine before the cluster's format is raised", "rule", q.Trip.Rule,
+			"digest", q.Trip.Digest, "cause", q.Trip.Cause)
+		return nil
+	}
 	set, err := m.control.Quarantine(ctx, q)
 	if err != nil {
 		return err

@@ -49,6 +49,9 @@ func (m *ruleManager) Upload(ctx context.Context, c ticketing.UploadPlugin) (tic
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return ticketing.PluginVersion{}, false, ticketing.Errorf(ticketing.Forbidden, "Only an operator may upload a plugin.")
 	}
+	if err := m.platform(); err != nil {
+		return ticketing.PluginVersion{}, false, ticketing.Wrap(op, err)
+	}
 	if _, err := m.engine.Check(c.Module); err != nil {
 		return ticketing.PluginVersion{}, false, ticketing.Wrap(op, err)
 	}
@@ -131,6 +134,9 @@ func because(err error) string {
 // takeUp takes the versions up whose way somebody began and did not end, because a node was stopped or the operator lost patience. A new
 // leader takes up all: whoever was at it may be gone. Two that are at the same version do no harm.
 func (m *ruleManager) takeUp(ctx context.Context, all bool) error {
+	if m.platform() != nil {
+		return nil
+	}
 	versions, err := m.control.Versions(ctx)
 	if err != nil {
 		return err
@@ -150,6 +156,18 @@ func (m *ruleManager) takeUp(ctx context.Context, all bool) error {
 			continue
 		}
 		m.log.Info("an interrupted upload was taken up", "plugin", now.Name, "version", now.Version, "state", now.State)
+	}
+	return err
+}
+
+// sweepUploads takes parts of modules away that were never registered.
+func (m *ruleManager) sweepUploads(ctx context.Context, first bool) error {
+	if m.platform() != nil {
+		return nil
+	}
+	gone, err := m.control.SweepUploads(ctx, m.now(), first)
+	if gone > 0 {
+		m.log.Info("parts of modules that were never registered are gone", "modules", gone)
 	}
 	return err
 }

@@ -38,7 +38,7 @@ func newJudge(h *Host, set ticketing.RuleSet, casts []cast) (*judge, error) {
 	j := &judge{host: h, casts: casts}
 	j.view.joint = h.joint(casts)
 	for i := range set.Rules {
-		if set.Rules[i].Active.IsZero() {
+		if set.Rules[i].Idle() {
 			continue
 		}
 		j.rules = append(j.rules, judgeRule{rule: set.Rules[i]})
@@ -87,33 +87,53 @@ func (j *judge) judge(item *ticketing.Item, state ticketing.RuleState, out *tick
 	j.view.show(item)
 	j.now = j.host.clock()
 	for i := range j.rules {
-		r := &j.rules[i]
-		if item.Kind >= kinds || !r.kinds[item.Kind] {
-			continue
-		}
-		n := len(out.Outcomes)
-		out.Outcomes = slices.Grow(out.Outcomes, 1)[:n+1]
-		o := &out.Outcomes[n] // which is written as a whole
-		// The shadow comes first, on a state that is then put back: so neither sees what the other writes.
-		shadows := len(out.Shadows)
-		if r.shadow != nil {
-			out.Shadows = append(out.Shadows, ticketing.ShadowOutcome{})
-			r.shadow.rehearse(j, state, &out.Shadows[shadows].RuleOutcome)
-		}
-		if reads := r.judge(j, state, o); reads != nil {
-			for len(out.Reads) < n {
-				out.Reads = append(out.Reads, nil)
-			}
-			out.Reads = append(out.Reads, reads)
-		}
-		if r.shadow != nil {
-			out.Shadows[shadows].Actual = o.Action
+		switch r := &j.rules[i]; {
+		case item.Kind < kinds && r.kinds[item.Kind]:
+			j.apply(r, state, out)
+		case r.rule.Watches(item.Kind):
+			out.Shadows = append(out.Shadows, ticketing.ShadowOutcome{Alone: true})
+			// Nothing of the rule judges, so its memory is the shadow's: without one, a rule that counts would find nothing.
+			r.shadow.judge(j, state, &out.Shadows[len(out.Shadows)-1].RuleOutcome)
 		}
 	}
 	for len(out.Reads) > 0 && len(out.Reads) < len(out.Outcomes) {
 		out.Reads = append(out.Reads, nil)
 	}
 	j.ledger.show()
+	for i := range out.Shadows {
+		if s := &out.Shadows[i]; s.Alone {
+			s.Actual = strictest(out.Outcomes)
+		}
+	}
+}
+
+// strictest is the action of all rules together.
+func strictest(outcomes []ticketing.RuleOutcome) (a ticketing.Action) {
+	for i := range outcomes {
+		a = max(a, outcomes[i].Action)
+	}
+	return a
+}
+
+// apply judges by a rule. Its shadow comes first, on a state that is then put back: so neither sees what the other writes.
+func (j *judge) apply(r *judgeRule, state ticketing.RuleState, out *ticketing.Judgement) {
+	n := len(out.Outcomes)
+	out.Outcomes = slices.Grow(out.Outcomes, 1)[:n+1]
+	o := &out.Outcomes[n] // which is written as a whole
+	shadows := len(out.Shadows)
+	if r.shadow != nil {
+		out.Shadows = append(out.Shadows, ticketing.ShadowOutcome{})
+		r.shadow.rehearse(j, state, &out.Shadows[shadows].RuleOutcome)
+	}
+	if reads := r.judge(j, state, o); reads != nil {
+		for len(out.Reads) < n {
+			out.Reads = append(out.Reads, nil)
+		}
+		out.Reads = append(out.Reads, reads)
+	}
+	if r.shadow != nil {
+		out.Shadows[shadows].Actual = o.Action
+	}
 }
 
 // rehearse judges on a state that is put back as it was.

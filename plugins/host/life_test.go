@@ -113,6 +113,34 @@ func TestShadow(t *testing.T) {
 	}
 }
 
+// A new rule's shadow is compared with what all other rules came to, wherever it stands among them, and its memory stays: a rule that counts would find
+// nothing otherwise. Nothing of it decides.
+func TestShadowOfANewRule(t *testing.T) {
+	fresh := ticketing.Rule{Name: "new", Shadow: candidate(hosttest.Ask, 0), Previous: ticketing.DigestOf(hosttest.RejectAll)}
+	posts := ticketing.Rule{Name: "posts", Shadow: candidate(hosttest.RejectAll, 0), Scope: []ticketing.ItemKind{ticketing.KindPost}}
+	j := open(t, []ticketing.Rule{fresh, posts, uploaded("first", hosttest.HoldAll, "")}, hosttest.Ask, hosttest.HoldAll, hosttest.RejectAll)
+	state := memstate.New()
+	for n := uint32(1); n <= 3; n++ {
+		got := j.Judge(titled("count", "x"), state)
+		if len(got.Outcomes) != 1 || got.Outcomes[0].Rule != "first" || len(got.Shadows) != 1 {
+			t.Fatalf("item %d: %+v", n, got)
+		}
+		s := got.Shadows[0]
+		if s.Rule != "new" || s.Version != "v2" || s.Code != n || !s.Alone || s.Actual != ticketing.ActionHold || s.Would() != ticketing.ActionHold {
+			t.Errorf("item %d: %+v", n, s)
+		}
+	}
+	if state.Len() != 1 {
+		t.Errorf("%d counters", state.Len())
+	}
+	post := comment("x")
+	post.Kind = ticketing.KindPost
+	got := open(t, []ticketing.Rule{posts}, hosttest.RejectAll).Judge(post, state)
+	if len(got.Outcomes) != 0 || len(got.Shadows) != 1 || got.Shadows[0].Actual != ticketing.ActionNone || got.Shadows[0].Would() != ticketing.ActionReject {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A rule in quarantine without a good version decides by its policy. Its module is not even loaded.
 func TestSuspendedRule(t *testing.T) {
 	rule := uploaded("r", hosttest.ApproveAll, "")

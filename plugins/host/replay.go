@@ -11,23 +11,25 @@ import (
 
 // Replay implements ticketing.Replayer. The version is asked on a fresh instance and under the module's own limits, and gets from its
 // memory what it got then. Same means the same verdict or failure; the fuel may be another for a guest that keeps something between
-// items, and the note says so then. What depends on the machine's speed (a deadline) or on the operators (a quarantine) is not
-// recomputed.
+// items, and the note says so then. What depends on the machine (a deadline) or on the operators (a quarantine) does not follow from the item:
+// then the rule is asked as well, and nothing is compared.
 func (h *Host) Replay(ctx context.Context, item *ticketing.Item, stored ticketing.RuleOutcome, config, reads []byte) (ticketing.RuleReplay, error) {
 	const op = "host.Replay"
-	r := ticketing.RuleReplay{Rule: stored.Rule, Stored: stored}
-	switch {
-	case stored.Failure == failedQuarantine, stored.Failure == failedLate, stored.Failure == failedHost, stored.Failure == failedStart:
-		r.Note = "A failure by " + stored.Failure + " cannot be recomputed: it does not follow from the item."
-		return r, nil
-	case !stored.Config.IsZero() && stored.Config != ticketing.DigestOf(config):
+	r := ticketing.RuleReplay{Rule: stored.Rule, Stored: stored, Outside: outside[stored.Failure] != ""}
+	if !stored.Config.IsZero() && stored.Config != ticketing.DigestOf(config) {
 		r.Note = "The configuration is not the one by which the decision was made."
 		return r, nil
 	}
 	rule := ticketing.Rule{Name: stored.Rule, Version: stored.Version, Active: stored.Digest, Config: config}
 	j, err := h.alone(ctx, rule)
-	if ticketing.KindOf(err) == ticketing.Invalid && h.gone(ctx, stored.Digest) {
-		err = ticketing.Errorf(ticketing.NotFound, "The module %v is gone.", stored.Digest)
+	if ticketing.KindOf(err) == ticketing.Invalid {
+		switch {
+		case h.gone(ctx, stored.Digest):
+			err = ticketing.Errorf(ticketing.NotFound, "The module %v is gone.", stored.Digest)
+		case r.Outside:
+			r.Note = outside[stored.Failure] + " Now it does not start either: " + err.Error()
+			return r, nil
+		}
 	}
 	if err != nil {
 		return r, ticketing.Wrap(op, err)
@@ -37,15 +39,31 @@ func (h *Host) Replay(ctx context.Context, item *ticketing.Item, stored ticketin
 	j.rules[0].active.call.log = func(ticketing.RuleLog) {} // it has been logged
 	state := &recorded{rest: reads}
 	r.Now = j.Judge(item, state).Outcomes[0]
+	r.Now.Canary, r.Now.FellBack = stored.Canary, stored.FellBack
+	if r.Outside {
+		r.Note = outside[stored.Failure]
+		if state.wrong {
+			r.Note += " What it would have found in its memory beyond that is not known; it gets nothing."
+		}
+		return r, nil
+	}
 	if r.Now.Failure != "" && r.Now.Failure == stored.Failure {
 		r.Now.Action = stored.Action // of the failure policy, which the replay does not know
 	}
-	r.Now.Canary, r.Now.FellBack = stored.Canary, stored.FellBack
 	r.Same, r.Note = sameOutcome(&stored, &r.Now)
 	if err := state.fault(); err != nil && (r.Now.Failure == "" || state.wrong) {
 		r.Same, r.Note = false, err.Error()
 	}
+	r.SameFuel = r.Same && stored.Meter == meter.Version && stored.Fuel == r.Now.Fuel
 	return r, nil
+}
+
+// outside are the failures that do not follow from the item, and why.
+var outside = map[string]string{
+	failedLate:       "It took too long then, which depends on the machine and what else it did. This is what it says when it has time.",
+	failedQuarantine: "The version was in quarantine then and not asked. This is what it would have said.",
+	failedHost:       "The server failed then, and not the rule. This is what it says.",
+	failedStart:      "It did not start then, which depends on the machine as well. This is what it says.",
 }
 
 // gone reports whether there is no module of a digest.
@@ -63,8 +81,10 @@ func sameOutcome(a, b *ticketing.RuleOutcome) (same bool, note string) {
 		return false, "The verdicts differ."
 	case !slices.Equal(a.Labels, b.Labels), a.Detail != b.Detail:
 		return false, "The verdict is the same, its labels or its sentence are not."
-	case a.Meter == meter.Version && a.Fuel != b.Fuel:
-		return true, fmt.Sprintf("It took %d units of fuel then and %d now.", a.Fuel, b.Fuel)
+	case a.Meter != meter.Version:
+		return true, fmt.Sprintf("Its fuel was counted by another meter (%d) than today's (%d).", a.Meter, meter.Version)
+	case a.Fuel != b.Fuel:
+		return true, fmt.Sprintf("It took %d units of fuel then and %d on a fresh instance: it keeps something between items.", a.Fuel, b.Fuel)
 	}
 	return true, ""
 }

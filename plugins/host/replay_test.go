@@ -28,7 +28,7 @@ func TestReplay(t *testing.T) {
 				reads = got.Reads[i]
 			}
 			r, err := h.Replay(t.Context(), item, o, rules[i].Config, reads)
-			if err != nil || !r.Same || r.Note != "" || r.Now.Fuel != o.Fuel {
+			if err != nil || !r.Same || !r.SameFuel || r.Outside || r.Note != "" || r.Now.Fuel != o.Fuel {
 				t.Errorf("%s, %s: %+v, %v", title, o.Rule, r, err)
 			}
 		}
@@ -64,8 +64,6 @@ func TestReplayNotices(t *testing.T) {
 		{"no reads", item, stored, "", nil, "asks its memory otherwise"},
 		{"more reads", item, stored, "", append(reads, reads...), "asks its memory otherwise"},
 		{"broken reads", item, stored, "", reads[:1], "asks its memory otherwise"},
-		{"deadline", item, changed(func(o *ticketing.RuleOutcome) { o.Failure = "deadline" }), "", reads, "cannot be recomputed"},
-		{"quarantine", item, changed(func(o *ticketing.RuleOutcome) { o.Failure = "quarantined" }), "", reads, "cannot be recomputed"},
 	} {
 		r, err := h.Replay(t.Context(), tc.item, tc.stored, []byte(tc.config), tc.reads)
 		if err != nil || r.Same || !strings.Contains(r.Note, tc.note) {
@@ -77,8 +75,38 @@ func TestReplayNotices(t *testing.T) {
 		t.Errorf("a module that is gone: %v", err)
 	}
 	other := changed(func(o *ticketing.RuleOutcome) { o.Fuel++ })
-	if r, err := h.Replay(t.Context(), item, other, nil, reads); err != nil || !r.Same || !strings.Contains(r.Note, "fuel") {
+	if r, err := h.Replay(t.Context(), item, other, nil, reads); err != nil || !r.Same || r.SameFuel || !strings.Contains(r.Note, "fuel") {
 		t.Errorf("other fuel: %+v, %v", r, err)
+	}
+	older := changed(func(o *ticketing.RuleOutcome) { o.Meter = 0 })
+	if r, err := h.Replay(t.Context(), item, older, nil, reads); err != nil || !r.Same || r.SameFuel || !strings.Contains(r.Note, "another meter") {
+		t.Errorf("another meter: %+v, %v", r, err)
+	}
+}
+
+// A failure that does not follow from the item is explained, and the rule says what it says now; with the memory that is known.
+func TestReplayOfWhatDoesNotFollow(t *testing.T) {
+	h := newHost(t, hosttest.Ask, hosttest.Picky)
+	rule := uploaded("ask", hosttest.Ask, "")
+	item, state := titled("count", "x"), memstate.New()
+	j := openIn(t, h, ruleSet(7, rule))
+	j.Judge(item, state)
+	got := j.Judge(item, state)
+	for failure, note := range map[string]string{"deadline": "too long", "quarantined": "quarantine", "host error": "server failed", "cannot start": "did not start"} {
+		stored := got.Outcomes[0]
+		stored.Failure, stored.Action = failure, ticketing.ActionHold
+		r, err := h.Replay(t.Context(), item, stored, nil, got.Reads[0])
+		if err != nil || r.Same || !r.Outside || r.Now.Failure != "" || r.Now.Code != 2 || !strings.Contains(r.Note, note) || strings.Contains(r.Note, "not known") {
+			t.Errorf("%s: %+v, %v", failure, r, err)
+		}
+		r, err = h.Replay(t.Context(), item, stored, nil, nil)
+		if err != nil || r.Now.Failure != "" || r.Now.Code != 0 || !strings.Contains(r.Note, "not known") {
+			t.Errorf("%s without a memory: %+v, %v", failure, r, err)
+		}
+		stored.Digest = ticketing.DigestOf(hosttest.Picky) // refuses the empty configuration
+		if r, err := h.Replay(t.Context(), item, stored, nil, nil); err != nil || !r.Outside || !strings.Contains(r.Note, "does not start either") {
+			t.Errorf("%s, and it does not start: %+v, %v", failure, r, err)
+		}
 	}
 }
 

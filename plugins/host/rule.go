@@ -41,12 +41,12 @@ func (c *cast) all() []*loadedRule {
 }
 
 // acquire loads what the rules of a set need, in its order, and holds it. An error holds nothing. A rule that is retired or in
-// quarantine needs nothing. That the version before cannot be loaded any more is no error: there is nothing to fall back on then.
+// quarantine needs nothing, and a new one that only watches needs its shadow. That the version before cannot be loaded any more is no error: there is nothing to fall back on then.
 func (h *Host) acquire(ctx context.Context, set ticketing.RuleSet) ([]cast, error) {
 	casts := make([]cast, len(set.Rules))
 	for i := range set.Rules {
 		rule, c := &set.Rules[i], &casts[i]
-		if rule.Active.IsZero() || !rule.SuspendedUntil.IsZero() {
+		if rule.Idle() || !rule.SuspendedUntil.IsZero() {
 			continue
 		}
 		err := h.fillCast(ctx, rule, c)
@@ -59,8 +59,10 @@ func (h *Host) acquire(ctx context.Context, set ticketing.RuleSet) ([]cast, erro
 }
 
 func (h *Host) fillCast(ctx context.Context, rule *ticketing.Rule, c *cast) (err error) {
-	if c.active, err = h.rule(ctx, wanted(rule, rule.Active, rule.Config)); err != nil {
-		return err
+	if !rule.Active.IsZero() {
+		if c.active, err = h.rule(ctx, wanted(rule, rule.Active, rule.Config)); err != nil {
+			return err
+		}
 	}
 	for _, candidate := range []struct {
 		of *ticketing.Candidate
@@ -73,7 +75,7 @@ func (h *Host) fillCast(ctx context.Context, rule *ticketing.Rule, c *cast) (err
 			return err
 		}
 	}
-	if before := wanted(rule, rule.Previous, rule.PrevConf); !rule.Previous.IsZero() && before.key != c.active.key {
+	if before := wanted(rule, rule.Previous, rule.PrevConf); c.active != nil && !rule.Previous.IsZero() && before.key != c.active.key {
 		if c.previous, err = h.rule(ctx, before); err != nil {
 			h.opts.Log.Warn("a rule's last good version cannot be loaded", "rule", rule.Name, "digest", rule.Previous, "err", err)
 		}

@@ -70,3 +70,46 @@ func checkSchema(s *jsonschema.Schema, config []byte) error {
 	where := "/" + strings.Join(fault.InstanceLocation, "/")
 	return invalid("its configuration is wrong at %s: %s.", where, fault.ErrorKind.LocalizedString(message.NewPrinter(language.English)))
 }
+
+// Fits reports, as Invalid, why a configuration is not one of a module with a manifest.
+func Fits(m *ticketing.Manifest, config []byte) error {
+	const op = "host.Fits"
+	s, err := compileSchema(m.Config)
+	if err != nil {
+		return ticketing.Wrap(op, err)
+	}
+	return ticketing.Wrap(op, checkSchema(s, config))
+}
+
+// Defaults returns the configuration of the defaults that a manifest's schema names: its own, or those of its members.
+func Defaults(m *ticketing.Manifest) ([]byte, error) {
+	config, err := json.Marshal(defaults(m.Config))
+	if err != nil || string(config) == "null" {
+		config = []byte("{}")
+	}
+	return config, Fits(m, config)
+}
+
+// defaults is the default of a schema, nil if there is none. Of an object without one it is the members that have some.
+func defaults(schema json.RawMessage) any {
+	var s struct {
+		Default    any                        `json:"default"`
+		Properties map[string]json.RawMessage `json:"properties"`
+	}
+	if json.Unmarshal(schema, &s) != nil { // true and false are schemas, too
+		return nil
+	}
+	if s.Default != nil {
+		return s.Default
+	}
+	members := map[string]any{}
+	for name, of := range s.Properties {
+		if value := defaults(of); value != nil {
+			members[name] = value
+		}
+	}
+	if len(members) == 0 {
+		return nil
+	}
+	return members
+}

@@ -1,15 +1,19 @@
 package meter
 
+import "time"
+
 // Limits bounds what static admission lets through. They exist because time and memory of decoding, compiling and
 // instantiating grow with these numbers, some of them faster than linearly. A field that is zero takes its default.
 type Limits struct {
-	ModuleBytes         int // of the whole module
-	BodyBytes           int // of one function's code
-	Locals              int // of one function, with its parameters
-	Branches            int // of one function: blocks, ifs, br, br_if and every target of br_table; loops and bulk instructions count as 4
-	LocalsTimesBranches int // of one function: locals and values on the stack, added up over its branches: what a compiler's allocation of registers pays for
-	Nesting             int // blocks inside each other
-	Functions           int // that the module defines
+	ModuleBytes         int           // of the whole module
+	BodyBytes           int           // of one function's code
+	Locals              int           // of one function, with its parameters
+	Branches            int           // of one function: blocks, ifs, br, br_if and every target of br_table; loops and bulk instructions count as 4
+	LocalsTimesBranches int           // of one function: locals and values on the stack, added up over its branches: what a compiler's allocation of registers pays for
+	Compile             time.Duration // of any module, the estimate of what compiling it takes on one core ([Module])…
+	CompileMiB          time.Duration // …and this much more for each MiB of it
+	Nesting             int           // blocks inside each other
+	Functions           int           // that the module defines
 	Types               int
 	Params              int // of one type, and as many results
 	Imports             int
@@ -31,6 +35,8 @@ func DefaultLimits() Limits {
 		Locals:              512,
 		Branches:            4_096,
 		LocalsTimesBranches: 200_000,
+		Compile:             time.Second,
+		CompileMiB:          time.Second,
 		Nesting:             1_000,
 		Functions:           20_000,
 		Types:               2_000,
@@ -70,6 +76,11 @@ func (l Limits) filled() Limits {
 		{&l.ElementSegments, &d.ElementSegments},
 		{&l.CallDepth, &d.CallDepth},
 	} {
+		if *f.field == 0 {
+			*f.field = *f.standard
+		}
+	}
+	for _, f := range []struct{ field, standard *time.Duration }{{&l.Compile, &d.Compile}, {&l.CompileMiB, &d.CompileMiB}} {
 		if *f.field == 0 {
 			*f.field = *f.standard
 		}

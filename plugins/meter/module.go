@@ -1,5 +1,7 @@
 package meter
 
+import "time"
+
 // A ValueType is the type of a value, as the binary form writes it.
 type ValueType = byte
 
@@ -64,7 +66,8 @@ type Module struct {
 	Memory    *Memory // nil if it has none
 	Functions int     // that it defines
 	Globals   int
-	Start     bool // whether it had a start function, which a rewritten module exports as [StartExport]
+	Compile   time.Duration // an estimate of what compiling it takes on one core, for code at its worst; usual code takes a third
+	Start     bool          // whether it had a start function, which a rewritten module exports as [StartExport]
 	customs   []custom
 }
 

@@ -3,6 +3,7 @@ package meter
 import (
 	"bytes"
 	"strings"
+	"time"
 )
 
 // Sections of a module, by their numbers in the binary form.
@@ -65,6 +66,7 @@ type parser struct {
 	codes      int // bodies read
 	walker     walker
 	out        *rewriter // nil if nothing is to be rewritten
+	effort     effort    // of compiling what was read
 	inFunction int       // index of the function that is being read; -1 outside
 	// declared holds the functions that exports, globals or elements name: code may refer to no others. The compiler would check it, but
 	// it sees a start function that we have exported.
@@ -118,6 +120,10 @@ func (p *parser) parse(wasm []byte) *Fault {
 	case p.dataCount >= 0 && p.dataCount != p.data:
 		return whole(len(wasm), "announces another number of data segments than it has")
 	}
+	if msg := p.effort.check(&p.limits, len(wasm)); msg != "" {
+		return whole(0, msg)
+	}
+	p.module.Compile = time.Duration(p.effort.time)
 	return nil
 }
 
@@ -485,6 +491,7 @@ func (p *parser) readBodies(s *reader) {
 			s.failAt(p.walker.r.at, "%s", p.walker.r.msg)
 			return
 		}
+		p.effort.add(p.inFunction, &p.walker)
 		if p.out != nil {
 			p.out.function(&p.walker)
 		}

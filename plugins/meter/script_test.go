@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -106,7 +107,7 @@ type specRun struct {
 
 // specLimits let everything through that the language has, so that only refused features are refused.
 func specLimits() meter.Limits {
-	return meter.Limits{ModuleBytes: 1 << 30, BodyBytes: 1 << 30, Locals: 1 << 20, Branches: 1 << 20, LocalsTimesBranches: 1 << 40,
+	return meter.Limits{Compile: time.Hour, ModuleBytes: 1 << 30, BodyBytes: 1 << 30, Locals: 1 << 20, Branches: 1 << 20, LocalsTimesBranches: 1 << 40,
 		Nesting: 1 << 20, Params: 1 << 10, Tables: 1 << 10, TableElements: 1 << 24, MemoryPages: 1 << 16}
 }
 

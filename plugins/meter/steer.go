@@ -33,6 +33,10 @@ func (w *walker) steer(op byte, at int) {
 
 func (w *walker) call(op byte, at int) {
 	w.calls = true
+	w.work += effortCall + effortAcross*int64(w.height)
+	if op == opCallIndirect {
+		w.work += effortIndirect
+	}
 	w.insert(editSpill, at)
 	var of uint32 // its type
 	if op == opCall {
@@ -46,6 +50,7 @@ func (w *walker) call(op byte, at int) {
 	}
 	if w.r.ok() {
 		t := w.p.types[of]
+		w.work += effortValue * int64(len(t.Params)+len(t.Results))
 		w.stack(len(t.Results) - len(t.Params))
 	}
 	w.insert(editReload, w.r.pos)

@@ -49,13 +49,15 @@ type walker struct {
 
 	params, declared int // numbers of locals
 	groups           uint32
-	groupsAt, codeAt int  // positions of the first group of locals, and of the first instruction
-	branches         int  // see countBranches
-	live             int  // locals and values on the stack, added up over the branches
-	height           int  // values on the stack, as far as code that runs is concerned
-	calls            bool // it calls something, so that its depth is counted
-	loops            bool // it has a loop, so that it keeps its fuel in a local
-	bulk             bool // it needs a local for lengths
+	groupsAt, codeAt int   // positions of the first group of locals, and of the first instruction
+	branches         int   // see countBranches
+	live             int   // locals and values on the stack, added up over the branches
+	height           int   // values on the stack, as far as code that runs is concerned
+	work             int64 // of a compiler on the instructions, in ns: see effort
+	accesses         int   // to memory and tables
+	calls            bool  // it calls something, so that its depth is counted
+	loops            bool  // it has a loop, so that it keeps its fuel in a local
+	bulk             bool  // it needs a local for lengths
 
 	frames   []frame
 	segments []segment
@@ -145,8 +147,17 @@ func (w *walker) instruction() {
 		w.steer(op, at)
 		return
 	}
+	w.labour(i)
 	w.operand(i.operand, at, int(op))
 	w.stack(int(plainHeight[op]))
+}
+
+// labour counts what an instruction costs a compiler.
+func (w *walker) labour(i instruction) {
+	e := operationEffort(i)
+	if w.work += e; e == effortAccess {
+		w.accesses++
+	}
 }
 
 // operand reads what follows an opcode that does not steer.
@@ -222,6 +233,7 @@ func (w *walker) prefixed(op, at int) {
 	}
 	i := vector[sub]
 	w.pay(i.cost)
+	w.labour(i)
 	w.operand(i.operand, at, op<<8|int(sub))
 	w.stack(int(vectorHeight[sub]))
 }
@@ -229,6 +241,7 @@ func (w *walker) prefixed(op, at int) {
 // misc reads what follows 0xfc.
 func (w *walker) misc(sub uint32, at int) {
 	r := &w.r
+	w.work += effortLong
 	switch sub {
 	case 0, 1, 2, 3, 4, 5, 6, 7: // conversions that saturate
 		w.pay(costConversion)

@@ -221,8 +221,8 @@ func (f *Feed) next(c Consumer, after Cursor, durable uint64) ([]ticketing.Event
 		return nil, after, nil, ErrNoLog
 	}
 	meta := f.meta
-	if after.Epoch == 0 {
-		after.Epoch = meta.Epoch
+	if after.Epoch == 0 { // it never had anything: if it subscribes later than the log began, it begins with what is kept
+		after.Epoch, after.Seq = meta.Epoch, max(after.Seq, meta.First-1)
 	}
 	f.acks[ack{c.Service, c.Shard}] = durable
 	if after.Epoch != meta.Epoch || after.Seq > meta.Head && f.complete {

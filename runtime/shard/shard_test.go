@@ -328,6 +328,11 @@ func TestTrimming(t *testing.T) {
 	if _, _, err := w.actors["notes"].Feed().Poll(t.Context(), Consumer{Service: "late"}, Cursor{1, 5}, 0, 0); err != ErrTrimmed {
 		t.Errorf("a late reader: %v", err)
 	}
+	// One that never had anything, as of a subscription that a newer program brought, begins with the first that is kept.
+	first := w.actors["notes"].cfg.Machine.Meta().First
+	if evs, _, err := w.actors["notes"].Feed().Poll(t.Context(), Consumer{Service: "new"}, Cursor{}, 0, 0); err != nil || len(evs) == 0 || evs[0].Seq != first || first == 1 {
+		t.Errorf("a new consumer gets %d events, %v", len(evs), err)
+	}
 	if _, _, err := w.actors["notes"].Feed().Poll(t.Context(), Consumer{Service: "wrong"}, Cursor{1, 1 << 40}, 0, 0); err != ErrAhead {
 		t.Errorf("a reader from another log: %v", err)
 	}

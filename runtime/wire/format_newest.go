@@ -5,4 +5,4 @@ package wire
 import "ticketing"
 
 // newestFormat is the newest cluster format that this program knows.
-const newestFormat = ticketing.FirstFormat
+const newestFormat = ticketing.PlatformFormat
