@@ -43,6 +43,7 @@ const (
 	opSign
 	opSigners
 	opSetSigner
+	opResume
 )
 
 // New returns what the service answers to.
@@ -79,6 +80,7 @@ func New() shard.Spec {
 			shard.Command(opSign, s.sign),
 			shard.Query(opSigners, s.signers),
 			shard.Command(opSetSigner, s.setSigner),
+			shard.Command(opResume, s.resume),
 		}...),
 		Redact: redact,
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"ticketing"
@@ -87,7 +88,7 @@ func (t *tally) count(tx *shard.Tx, key shard.Key, item *ticketing.Item, j *tick
 		o := &j.Shadows[i]
 		s := row(t.open, statsID{o.Rule, o.Digest, roleShadow})
 		countOutcome(s, &o.RuleOutcome, item.At)
-		countShadow(s, o, item)
+		countShadow(s, o, find(j.Outcomes, o.Rule), item)
 	}
 	t.last = key
 	if now := tx.Now(); t.at.IsZero() {
@@ -141,8 +142,16 @@ func blame(s *ticketing.VersionStats, cause string, n uint64) {
 	s.Failures[cause] += n
 }
 
+// find returns the outcome of a rule, an empty one if there is none.
+func find(outcomes []ticketing.RuleOutcome, rule string) *ticketing.RuleOutcome {
+	if i := slices.IndexFunc(outcomes, func(o ticketing.RuleOutcome) bool { return o.Rule == rule }); i >= 0 {
+		return &outcomes[i]
+	}
+	return &ticketing.RuleOutcome{}
+}
+
 // countShadow compares a shadow's answer with the rule's own. A shadow that failed has not answered.
-func countShadow(s *ticketing.VersionStats, o *ticketing.ShadowOutcome, item *ticketing.Item) {
+func countShadow(s *ticketing.VersionStats, o *ticketing.ShadowOutcome, actual *ticketing.RuleOutcome, item *ticketing.Item) {
 	if o.Failure != "" || int(o.Actual) >= len(s.Matrix) || int(o.Action) >= len(s.Matrix) {
 		return
 	}
@@ -150,8 +159,20 @@ func countShadow(s *ticketing.VersionStats, o *ticketing.ShadowOutcome, item *ti
 	if o.Actual == o.Action {
 		return
 	}
-	s.Samples = newest(s.Samples, ticketing.StatsSample{Kind: item.Kind, Subject: item.ID, Author: item.Author.ID,
-		Actual: o.Actual, Shadow: o.Action, Text: item.Excerpt(sampleBytes), At: item.At})
+	s.Samples = newest(s.Samples, ticketing.StatsSample{Kind: item.Kind, Subject: item.ID, Post: item.Post, Author: item.Author.ID,
+		Actual: o.Actual, Shadow: o.Action, Text: item.Excerpt(sampleBytes), At: item.At, ActualWhy: grounds(actual), ShadowWhy: grounds(&o.RuleOutcome)})
+}
+
+// grounds is what a rule gave as its reason, up to sampleBytes.
+func grounds(o *ticketing.RuleOutcome) string {
+	text := o.Detail
+	switch {
+	case o.Failure != "":
+		text = "it failed: " + o.Failure
+	case text == "":
+		text = strings.Join(o.Labels, ", ")
+	}
+	return (&ticketing.Item{Text: text}).Excerpt(sampleBytes)
 }
 
 // newest appends samples and keeps the last ones.
