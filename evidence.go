@@ -86,6 +86,10 @@ type StatsSample struct {
 	Shadow  Action    `cbor:"5,keyasint" json:"shadow"`
 	Text    string    `cbor:"6,keyasint" json:"text"` // its beginning, up to 200 bytes
 	At      time.Time `cbor:"7,keyasint" json:"at"`
+	Post    ID        `cbor:"8,keyasint,omitzero" json:"postId,omitzero"` // of a comment
+	// Why each of them answered so: its detail or else its labels, up to 200 bytes; empty if it gave no reason.
+	ActualWhy string `cbor:"9,keyasint,omitempty" json:"actualWhy,omitzero"`
+	ShadowWhy string `cbor:"10,keyasint,omitempty" json:"shadowWhy,omitzero"`
 }
 
 // Agreement is the share of a shadow's judgements that had the rule's own action, 0 to 1; 1 if there are none.

@@ -79,6 +79,15 @@ type SignVersion struct {
 	Signature Signature `cbor:"5,keyasint"`
 }
 
+// ResumeVersion ends a version's quarantine before its time.
+type ResumeVersion struct {
+	Meta   `cbor:"1,keyasint"`
+	By     Principal `cbor:"2,keyasint"`
+	Name   string    `cbor:"3,keyasint"`
+	Digest Digest    `cbor:"4,keyasint"`
+	Why    string    `cbor:"5,keyasint,omitempty"` // for the record; up to 500 bytes
+}
+
 // SetSigner adds a public key whose signatures count, or removes it; removing one takes its signatures away, and a rule
 // that must be signed is left as it is until its next change.
 type SetSigner struct {
@@ -105,6 +114,9 @@ type PluginService interface {
 	// nothing; a version that is not probed, is in quarantine or lacks a signature that the rule asks for is Conflict),
 	// commits the next generation, and returns it when every moderation shard led here judges by it.
 	SetRule(ctx context.Context, c SetRule) (RuleSet, error)
+	// Resume lets a version out of quarantine, and returns the present generation. A rule that was suspended because of it judges by
+	// it again; else it is on standby. Its next quarantine is twice as long all the same. One that is not in quarantine is Conflict.
+	Resume(ctx context.Context, c ResumeVersion) (RuleSet, error)
 	// Sign attaches a signature to a version.
 	Sign(ctx context.Context, c SignVersion) (PluginVersion, error)
 	// Signers lists the keys whose signatures count, and SetSigner changes the list.

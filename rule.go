@@ -78,6 +78,14 @@ const (
 	CanaryTime   = 10 * time.Minute
 )
 
+// What a canary with Auto may do worse than the active version in the same time. Failures count at once, the rest when it has judged enough.
+const (
+	CanaryMaxFailures = 0.01 // of its items
+	CanaryMinFailures = 5    // fewer are chance
+	CanaryMaxCost     = 2.0  // times the fuel (or, unmetered, the time) of an item
+	CanaryMaxShift    = 0.05 // of all items, by which the share of those it holds or rejects differs
+)
+
 // CanaryShares is into how many parts the authors are cut for canaries.
 const CanaryShares = 10_000
 

@@ -40,6 +40,7 @@ type BacktestReport struct {
 	Matrix     []BacktestRow      `json:"matrix"`
 	Automatic  Confusion          `json:"automatic"` // against what the rules decided
 	Human      Confusion          `json:"human"`     // against what people decided
+	Labels     *Confusion         `json:"labels"`    // against labels that came with the data; nil: it had none
 	NewCaught  uint64             `json:"newlyCaughtCount"`
 	NewFree    uint64             `json:"newlyReleasedCount"`
 	Caught     []ticketing.Sample `json:"newlyCaught"`

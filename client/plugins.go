@@ -181,6 +181,16 @@ func (c *Client) Sign(ctx context.Context, name string, d ticketing.Digest, key 
 	return v, err
 }
 
+// Resume lets a version out of quarantine before its time. Why is for the history, and may be empty.
+func (c *Client) Resume(ctx context.Context, name string, d ticketing.Digest, why string) (v ticketing.PluginVersion, err error) {
+	_, err = c.send(ctx, request{method: http.MethodPost, path: "/api/plugins/" + url.PathEscape(name) + "/resume", keyed: true},
+		struct {
+			Digest ticketing.Digest `json:"digest"`
+			Why    string           `json:"why,omitempty"`
+		}{d, why}, &v)
+	return v, err
+}
+
 // Signers lists the keys whose signatures count.
 func (c *Client) Signers(ctx context.Context) ([]Signer, error) {
 	l, err := list[Signer](ctx, c, "/api/signers", nil, Page{})
@@ -223,8 +233,17 @@ type RuleStats struct {
 	Failed    uint64            `json:"failed"`
 	Actions   map[string]uint64 `json:"actions"`
 	Agreement *float64          `json:"agreement"` // of a shadow with the rule, 0 to 1
-	Fuel      uint64            `json:"fuel"`      // sum of units
-	Micros    uint64            `json:"micros"`    // sum of wall time
+	Matrix    []AgreementRow    `json:"matrix"`    // of a shadow
+
+	Samples []ticketing.StatsSample `json:"samples"` // the newest items about which a shadow and the rule disagreed
+	Fuel    uint64                  `json:"fuel"`    // sum of units
+	Micros  uint64                  `json:"micros"`  // sum of wall time
+}
+
+// AgreementRow counts what a shadow answered, by action, where the rule itself answered one action.
+type AgreementRow struct {
+	Actual ticketing.Action  `json:"actual"`
+	Shadow map[string]uint64 `json:"shadow"`
 }
 
 // RuleStats returns what the versions of a rule have answered.
@@ -240,6 +259,10 @@ type Trial struct {
 	Text   string          `json:"text"`
 	Digest string          `json:"digest,omitempty"`
 	Config json.RawMessage `json:"config,omitempty"`
+
+	Author    string           `json:"author,omitempty"`    // the author's name; default: the caller's
+	AuthorAge int64            `json:"authorAge,omitempty"` // milliseconds
+	Counts    ticketing.Counts `json:"counts,omitzero"`     // how the author's items ended before
 }
 
 // Tried is what a rule answered to a Trial, and what it logged.

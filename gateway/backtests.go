@@ -40,6 +40,7 @@ type reportView struct {
 	Matrix     []matrixRow        `json:"matrix"`
 	Automatic  confusionView      `json:"automatic"`
 	Human      confusionView      `json:"human"`
+	Labels     *confusionView     `json:"labels,omitzero"` // nil: the data had none
 	NewCaught  uint64             `json:"newlyCaughtCount"`
 	NewFree    uint64             `json:"newlyReleasedCount"`
 	Caught     []ticketing.Sample `json:"newlyCaught"`
@@ -86,6 +87,10 @@ func viewBacktest(b *ticketing.Backtest) backtestView {
 func viewReport(r *ticketing.BacktestReport) *reportView {
 	v := &reportView{Judged: r.Judged, Failed: r.Failed, Missing: r.Missing, Automatic: viewConfusion(r.Automatic), Human: viewConfusion(r.Human),
 		NewCaught: r.NewCaught, NewFree: r.NewFree, Caught: orEmpty(r.Caught), Released: orEmpty(r.Released), Fuel: r.Fuel, MaxFuel: r.MaxFuel, Micros: r.Micros}
+	if r.Labels.Total() > 0 {
+		labels := viewConfusion(r.Labels)
+		v.Labels = &labels
+	}
 	for action, row := range r.Matrix {
 		v.Matrix = append(v.Matrix, matrixRow{ticketing.Action(action), row[0], row[1], row[2], row[3]})
 	}

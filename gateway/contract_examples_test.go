@@ -99,6 +99,8 @@ func (w *world) as(op *openapi.Operation) *client {
 		return w.mod
 	case "signVersion", "removeSigner":
 		w.sign()
+	case "resumeVersion":
+		w.m.plugins[0].State = ticketing.VersionQuarantined
 	case "promoteRule":
 		r := findRule(&w.m.set, "links")
 		r.Shadow = &ticketing.Candidate{Digest: r.Active}

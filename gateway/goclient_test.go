@@ -330,12 +330,20 @@ func (w *world) useRules(p *goProgram) {
 	_, err4 := p.Usage(p.ctx)
 	p.ok(err1, err2, err3, err4)
 	stats, err := p.RuleStats(p.ctx, "lives")
-	if p.ok(err); len(stats) != 2 || stats[0].Judged != 3 || stats[1].Agreement == nil {
+	if p.ok(err); len(stats) != 2 || stats[0].Judged != 3 || stats[1].Agreement == nil || len(stats[1].Matrix) != 5 || stats[1].Samples[0].ShadowWhy == "" {
 		p.t.Errorf("%+v", stats)
 	}
-	tried, err := p.Try(p.ctx, "lives", goclient.Trial{Text: "please hold it"})
-	if p.ok(err); tried.Outcome.Action != ticketing.ActionHold || len(tried.Logs) != 1 {
+	tried, err := p.Try(p.ctx, "lives", goclient.Trial{Text: "please hold it", Author: "Somebody", AuthorAge: 1000, Counts: ticketing.Counts{Held: 2}})
+	if p.ok(err); tried.Outcome.Action != ticketing.ActionHold || len(tried.Logs) != 1 || tried.Logs[0].Text != "Seen an item of Somebody, 1000 ms old, 2 held." {
 		p.t.Errorf("%+v", tried)
+	}
+	findVersion(w.m.plugins, "lives", v.Digest).State = ticketing.VersionQuarantined
+	if v, err = p.Resume(p.ctx, "lives", v.Digest, "It is fine."); err != nil || v.State != ticketing.VersionStandby {
+		p.t.Errorf("%+v, %v", v, err)
+	}
+	var e *goclient.Error
+	if _, err = p.Resume(p.ctx, "lives", v.Digest, ""); !errors.As(err, &e) || e.Status != 409 {
+		p.t.Errorf("a version that is not in quarantine: %v", err)
 	}
 }
 

@@ -54,6 +54,43 @@ func (g *Gateway) signVersion(c *call) error {
 	return c.reply(200, &v)
 }
 
+// resumeVersion ends a version's quarantine, and answers the version as it is then.
+func (g *Gateway) resumeVersion(c *call) error {
+	const op = "gateway.resumeVersion"
+	name, err := c.name()
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Digest ticketing.Digest `json:"digest"`
+		Why    string           `json:"why"`
+	}
+	if err := c.json(&in); err != nil {
+		return err
+	}
+	if err := g.resume(c, name, in.Digest, in.Why); err != nil {
+		return err
+	}
+	all, err := g.s.Plugins.Plugins(c.context())
+	if err != nil {
+		return ticketing.Wrap(op, err)
+	}
+	if v := findVersion(all, name, in.Digest); v != nil {
+		return c.reply(200, v)
+	}
+	return notFound()
+}
+
+// resume ends a version's quarantine.
+func (g *Gateway) resume(c *call, name string, d ticketing.Digest, why string) error {
+	meta, err := c.meta()
+	if err != nil {
+		return err
+	}
+	_, err = g.s.Plugins.Resume(c.context(), ticketing.ResumeVersion{Meta: meta, By: c.who.principal(), Name: name, Digest: d, Why: why})
+	return ticketing.Wrap("gateway.resume", err)
+}
+
 // signerView is a key in JSON.
 type signerView struct {
 	ID string `json:"id"`
@@ -237,6 +274,25 @@ type tryInput struct {
 	Text   string             `json:"text"`
 	Digest ticketing.Digest   `json:"digest"`
 	Config jsontext.Value     `json:"config"`
+
+	Author    string           `json:"author"`    // the author's name
+	AuthorAge int64            `json:"authorAge"` // ms
+	Counts    ticketing.Counts `json:"counts"`
+}
+
+// maxAuthorName bounds the author of a trial, in bytes: as long as a name can be.
+const maxAuthorName = 4 * 200
+
+func (in *tryInput) check() error {
+	switch {
+	case len(in.Title)+len(in.Text) > textLimit:
+		return ticketing.InvalidField("text", "A text has at most %d bytes.", textLimit)
+	case len(in.Author) > maxAuthorName:
+		return ticketing.InvalidField("author", "A name has at most %d bytes.", maxAuthorName)
+	case in.AuthorAge < 0:
+		return ticketing.InvalidField("authorAge", "An age is 0 or more.")
+	}
+	return checkConfig("config", &in.Config)
 }
 
 // tried is what a rule says about a made-up item.
@@ -265,14 +321,8 @@ func (g *Gateway) tryRule(c *call) error {
 // try judges a text by a version: the one that is named, or else the active one. A plugin without a rule can be tried, too.
 func (g *Gateway) try(c *call, name string, in *tryInput) (*tried, error) {
 	const op = "gateway.try"
-	if in.Kind == 0 {
-		in.Kind = ticketing.KindComment
-	}
-	if err := checkConfig("config", &in.Config); err != nil {
+	if err := in.check(); err != nil {
 		return nil, err
-	}
-	if len(in.Title)+len(in.Text) > textLimit {
-		return nil, ticketing.InvalidField("text", "A text has at most %d bytes.", textLimit)
 	}
 	set, err := g.s.Plugins.RuleSet(c.context())
 	if err != nil {
@@ -300,11 +350,22 @@ func (g *Gateway) try(c *call, name string, in *tryInput) (*tried, error) {
 	if len(in.Config) > 0 {
 		rule.Config = bytes.Clone(in.Config)
 	}
-	item := &ticketing.Item{Kind: in.Kind, ID: ticketing.NewID(c.who.user.Slot(), c.at, entropy()), Rev: 1, Title: in.Title, Text: in.Text,
-		Author: c.author(), At: c.at}
-	outcome, logs, err := g.s.Plugins.Try(c.context(), rule, item)
+	outcome, logs, err := g.s.Plugins.Try(c.context(), rule, in.item(c))
 	if err != nil {
 		return nil, ticketing.Wrap(op, err)
 	}
 	return &tried{outcome, orEmpty(logs)}, nil
+}
+
+// item is the made-up item. Who tries is its author, unless another one is described.
+func (in *tryInput) item(c *call) *ticketing.Item {
+	item := &ticketing.Item{Kind: in.Kind, ID: ticketing.NewID(c.who.user.Slot(), c.at, entropy()), Rev: 1, Title: in.Title, Text: in.Text,
+		Author: c.author(), AuthorAge: in.AuthorAge, Counts: in.Counts, At: c.at}
+	if item.Kind == 0 {
+		item.Kind = ticketing.KindComment
+	}
+	if in.Author != "" {
+		item.Author.Name = in.Author
+	}
+	return item
 }

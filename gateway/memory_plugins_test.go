@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,21 @@ func (m *memory) Sign(_ context.Context, c ticketing.SignVersion) (ticketing.Plu
 	return ticketing.PluginVersion{}, ticketing.InvalidField("signature", "No known key made this.")
 }
 
+func (m *memory) Resume(_ context.Context, c ticketing.ResumeVersion) (ticketing.RuleSet, error) {
+	return once(m, c.Meta, func() (ticketing.RuleSet, error) {
+		v := findVersion(m.plugins, c.Name, c.Digest)
+		switch {
+		case v == nil:
+			return m.set, notFound()
+		case v.State != ticketing.VersionQuarantined:
+			return m.set, ticketing.Errorf(ticketing.Conflict, "%s of %s is not in quarantine.", v.Version, v.Name)
+		}
+		v.State = ticketing.VersionStandby
+		m.steps = append(m.steps, ticketing.VersionChange{Name: v.Name, Version: v.Version, Digest: v.Digest, To: v.State, By: c.By.ID, Why: c.Why, At: c.At})
+		return m.set, nil
+	})
+}
+
 func (m *memory) Signers(context.Context) ([]ticketing.SignerKey, error) { return m.signers, nil }
 
 func (m *memory) SetSigner(_ context.Context, c ticketing.SetSigner) ([]ticketing.SignerKey, error) {
@@ -64,7 +80,8 @@ func (m *memory) Stats(_ context.Context, rule string) ([]ticketing.VersionStats
 	active := ticketing.VersionStats{Rule: rule, Digest: r.Active, Role: "active", Judged: 3, Fuel: 300, Micros: 9, MaxFuel: 200, Since: at}
 	active.Actions[ticketing.ActionNone] = 3
 	shadow := ticketing.VersionStats{Rule: rule, Digest: r.Active, Role: "shadow", Judged: 3, Since: at, Failed: 1, Failures: map[string]uint64{"trap": 1},
-		Samples: []ticketing.StatsSample{{Kind: ticketing.KindComment, Subject: ticketing.NewID(1, at, 1), Author: ticketing.NewID(1, at, 2), Shadow: ticketing.ActionHold, Text: "A remark.", At: at}}}
+		Samples: []ticketing.StatsSample{{Kind: ticketing.KindComment, Subject: ticketing.NewID(1, at, 1), Author: ticketing.NewID(1, at, 2), Shadow: ticketing.ActionHold, Text: "A remark.", At: at,
+			Post: ticketing.NewID(1, at, 3), ShadowWhy: "It says so."}}}
 	shadow.Actions[ticketing.ActionNone], shadow.Actions[ticketing.ActionHold] = 1, 1
 	shadow.Matrix[ticketing.ActionNone] = [5]uint64{1, 0, 0, 1, 0}
 	return []ticketing.VersionStats{active, shadow}, nil
@@ -93,5 +110,6 @@ func (m *memory) Try(_ context.Context, r ticketing.Rule, item *ticketing.Item) 
 	if strings.Contains(item.Text, "hold") {
 		o.Action, o.Detail, o.Labels = ticketing.ActionHold, "It says so.", []string{"says"}
 	}
-	return o, []ticketing.RuleLog{{At: item.At, Rule: r.Name, Version: r.Version, Level: "info", Text: "Seen."}}, nil
+	seen := fmt.Sprintf("Seen an item of %s, %d ms old, %d held.", item.Author.Name, item.AuthorAge, item.Counts.Held)
+	return o, []ticketing.RuleLog{{At: item.At, Rule: r.Name, Version: r.Version, Level: "info", Text: seen}}, nil
 }

@@ -104,6 +104,7 @@ func routes() []route {
 		{method: "GET", pattern: "/api/plugins/{name}/versions", access: operator, handler: (*Gateway).listVersions},
 		{method: "GET", pattern: "/api/plugins/{name}/history", access: operator, handler: (*Gateway).pluginHistory},
 		{method: "POST", pattern: "/api/plugins/{name}/signatures", access: operator, proven: true, limit: textLimit, handler: (*Gateway).signVersion},
+		{method: "POST", pattern: "/api/plugins/{name}/resume", access: operator, proven: true, limit: textLimit, handler: (*Gateway).resumeVersion, timeout: importExpiry},
 		{method: "GET", pattern: "/api/plugins/usage", access: operator, handler: (*Gateway).ruleUsage},
 		{method: "GET", pattern: "/api/signers", access: operator, handler: (*Gateway).listSigners},
 		{method: "POST", pattern: "/api/signers", access: operator, proven: true, limit: textLimit, handler: (*Gateway).addSigner},

@@ -212,7 +212,7 @@ func (s *service) settle(tx *shard.Tx, c *Settle) (ticketing.RuleSet, error) {
 		}
 		r := find(&set, p.Name)
 		if p.State == ticketing.VersionQuarantined && r != nil && r.Active == p.Digest && !r.SuspendedUntil.IsZero() {
-			if set, err = resume(tx, set, *r); err != nil {
+			if set, err = unsuspend(tx, set, *r, step{why: "its time in quarantine is over"}); err != nil {
 				return set, err
 			}
 			continue
@@ -232,10 +232,43 @@ func (s *service) settle(tx *shard.Tx, c *Settle) (ticketing.RuleSet, error) {
 	return set, nil
 }
 
-// resume lets a suspended rule judge again, by the same version: half open, as its next quarantine is twice as long.
-func resume(tx *shard.Tx, set ticketing.RuleSet, next ticketing.Rule) (ticketing.RuleSet, error) {
+// unsuspend lets a suspended rule judge again, by the same version: half open, as its next quarantine is twice as long.
+func unsuspend(tx *shard.Tx, set ticketing.RuleSet, next ticketing.Rule, s step) (ticketing.RuleSet, error) {
 	next.SuspendedUntil = time.Time{}
-	return commit(tx, set, next, step{why: "its time in quarantine is over", generation: set.Generation + 1})
+	s.generation = set.Generation + 1
+	return commit(tx, set, next, s)
+}
+
+// resume ends a quarantine because an operator says so.
+func (s *service) resume(tx *shard.Tx, c *ticketing.ResumeVersion) (ticketing.RuleSet, error) {
+	set := present(&tx.View)
+	if !c.By.Roles.Has(ticketing.RoleOperator) {
+		return set, ticketing.Errorf(ticketing.Forbidden, "Only an operator may end a quarantine.")
+	}
+	if len(c.Why) > ticketing.MaxWhy {
+		return set, ticketing.InvalidField("why", "A reason has at most %d bytes.", ticketing.MaxWhy)
+	}
+	p, n, ok := lookup(&tx.View, &set, c.Name, c.Digest)
+	switch {
+	case !ok:
+		return set, ticketing.Errorf(ticketing.NotFound, "The plugin %s has no version of this digest.", c.Name)
+	case p.State != ticketing.VersionQuarantined:
+		return set, ticketing.Errorf(ticketing.Conflict, "%s of %s is not in quarantine.", p.Version, p.Name)
+	}
+	by := step{by: c.By.ID, why: c.Why, generation: p.Generation}
+	if by.why == "" {
+		by.why = "let out of quarantine"
+	}
+	if r := find(&set, p.Name); r != nil && r.Active == p.Digest && !r.SuspendedUntil.IsZero() {
+		return unsuspend(tx, set, *r, by)
+	}
+	return set, move(tx, &p, n, ticketing.VersionStandby, by)
+}
+
+// Resume ends a version's quarantine. It returns the rule set as it is then.
+func (c Client) Resume(ctx context.Context, cmd ticketing.ResumeVersion) (ticketing.RuleSet, error) {
+	set, _, err := system.Command[ticketing.RuleSet](ctx, c.sys, Name, 0, opResume, &cmd)
+	return set, err
 }
 
 // Settle ends what waited for every shard to have a generation, or for a time. It returns the rule set as it is then.

@@ -203,6 +203,57 @@ func TestLifeOfVersions(t *testing.T) {
 	refused(t, err, ticketing.NotFound, "no plugin")
 }
 
+// An operator ends a quarantine before its time: a suspended rule judges again, another version is on standby. The next quarantine is longer
+// all the same.
+func TestResume(t *testing.T) {
+	r := newRegistry(t)
+	v1, v2 := r.probed("links", "one"), r.probed("links", "two")
+	resume := func(by ticketing.Principal, d ticketing.Digest, why string) (ticketing.RuleSet, error) {
+		return r.Resume(t.Context(), ticketing.ResumeVersion{Meta: r.meta(), By: by, Name: "links", Digest: d, Why: why})
+	}
+	r.done(ticketing.SetRule{Name: "links", Active: v1, Canary: &ticketing.Candidate{Digest: v2, Share: 100}})
+	r.trip("links", v2, "canary")
+	first := r.version("links", v2).Until.Sub(r.at)
+	_, err := resume(ticketing.Principal{ID: operator.ID}, v2, "")
+	refused(t, err, ticketing.Forbidden, "operator")
+	_, err = resume(operator, v1, "")
+	refused(t, err, ticketing.Conflict, "not in quarantine")
+	_, err = resume(operator, ticketing.Digest{1}, "")
+	refused(t, err, ticketing.NotFound, "no version")
+	_, err = resume(operator, v2, strings.Repeat("x", ticketing.MaxWhy+1))
+	refused(t, err, ticketing.Invalid, "reason")
+	before, err := r.RuleSet(t.Context())
+	must(t, err)
+	set, err := resume(operator, v2, "the list is there again")
+	must(t, err)
+	if set.Generation != before.Generation {
+		t.Error("a version that no rule uses makes a new generation")
+	}
+	r.is("links", map[ticketing.Digest]ticketing.VersionState{v1: ticketing.VersionActive, v2: ticketing.VersionStandby})
+	if c := r.lawful("links")[0]; c.Why != "the list is there again" || c.By != operator.ID {
+		t.Errorf("%+v", c)
+	}
+	r.done(ticketing.SetRule{Name: "links", Active: v1, Canary: &ticketing.Candidate{Digest: v2, Share: 100}})
+	r.trip("links", v2, "canary")
+	if second := r.version("links", v2).Until.Sub(r.at); second != 2*first {
+		t.Errorf("a quarantine of %v after one of %v", second, first)
+	}
+
+	set = r.trip("links", v1, "active") // there is no good one to go back to
+	if ruleOf(t, set, "links").SuspendedUntil.IsZero() {
+		t.Fatalf("%+v", set)
+	}
+	set, err = resume(operator, v1, "")
+	must(t, err)
+	if rule := ruleOf(t, set, "links"); !rule.SuspendedUntil.IsZero() || rule.Active != v1 || rule.Changed != set.Generation {
+		t.Errorf("%+v", rule)
+	}
+	r.is("links", map[ticketing.Digest]ticketing.VersionState{v1: ticketing.VersionActive})
+	if c := r.lawful("links")[0]; c.Why != "let out of quarantine" || c.By != operator.ID {
+		t.Errorf("%+v", c)
+	}
+}
+
 // A step is taken once: a second one, or one from a state that has passed, changes nothing. A rejected version stays rejected.
 func TestStepsAreIdempotent(t *testing.T) {
 	r := newRegistry(t)

@@ -45,6 +45,7 @@ const (
 	opSetSigner
 	opOldestUpload
 	opSweepUploads
+	opResume
 )
 
 // New returns what the service answers to.
@@ -83,6 +84,7 @@ func New() shard.Spec {
 			shard.Command(opSetSigner, s.setSigner),
 			shard.Query(opOldestUpload, s.oldestUpload),
 			shard.Command(opSweepUploads, s.sweepUploads),
+			shard.Command(opResume, s.resume),
 		}...),
 		Redact: redact,
 	}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -214,7 +215,7 @@ func TestShadowsAreCounted(t *testing.T) {
 	for i := range 3 * maxSamples {
 		item.Text = fmt.Sprint(i)
 		item.At = item.At.Add(time.Second)
-		o := &ticketing.ShadowOutcome{Actual: ticketing.ActionNone, RuleOutcome: ticketing.RuleOutcome{Action: ticketing.ActionHold}}
+		o := &ticketing.ShadowOutcome{Actual: ticketing.ActionNone, RuleOutcome: ticketing.RuleOutcome{Rule: "b", Action: ticketing.ActionHold, Labels: []string{"one", "two"}}}
 		switch i % 3 {
 		case 1:
 			o.Action = ticketing.ActionNone
@@ -222,13 +223,17 @@ func TestShadowsAreCounted(t *testing.T) {
 			o.Failure = fmt.Sprint("cause ", i)
 		}
 		countOutcome(s, &o.RuleOutcome, item.At)
-		countShadow(s, o, item)
+		actual := []ticketing.RuleOutcome{{Rule: "a"}, {Rule: "b", Detail: strings.Repeat("é", sampleBytes)}}
+		countShadow(s, o, rival(actual, o), item)
 	}
 	if s.Matrix[0][3] != maxSamples || s.Matrix[0][0] != maxSamples || s.Failed != maxSamples || s.Agreement() != 0.5 {
 		t.Errorf("%+v", s.Matrix)
 	}
 	if n := len(s.Samples); n != maxSamples || s.Samples[n-1].Text != "147" || s.Samples[0].Text != "0" {
 		t.Errorf("%d samples, %+v", n, s.Samples[0])
+	}
+	if last := s.Samples[maxSamples-1]; last.ShadowWhy != "one, two" || last.ActualWhy != strings.Repeat("é", sampleBytes/2) {
+		t.Errorf("%+v", last)
 	}
 	if len(s.Failures) != maxCauses || s.Failures["other"] != maxSamples-maxCauses+1 {
 		t.Errorf("%v", s.Failures)

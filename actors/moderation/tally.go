@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"ticketing"
@@ -87,7 +88,7 @@ func (t *tally) count(tx *shard.Tx, key shard.Key, item *ticketing.Item, j *tick
 		o := &j.Shadows[i]
 		s := row(t.open, statsID{o.Rule, o.Digest, roleShadow})
 		countOutcome(s, &o.RuleOutcome, item.At)
-		countShadow(s, o, item)
+		countShadow(s, o, rival(j.Outcomes, o), item)
 	}
 	t.last = key
 	if now := tx.Now(); t.at.IsZero() {
@@ -141,9 +142,18 @@ func blame(s *ticketing.VersionStats, cause string, n uint64) {
 	s.Failures[cause] += n
 }
 
+// rival returns the outcome that a shadow is compared with: its rule's, or, if nothing of its rule judges, the one that decided. It is empty if
+// there is none.
+func rival(outcomes []ticketing.RuleOutcome, s *ticketing.ShadowOutcome) *ticketing.RuleOutcome {
+	if i := slices.IndexFunc(outcomes, func(o ticketing.RuleOutcome) bool { return o.Rule == s.Rule || s.Alone && o.Action == s.Actual }); i >= 0 {
+		return &outcomes[i]
+	}
+	return &ticketing.RuleOutcome{}
+}
+
 // countShadow compares a shadow's answer with the rule's own, or with what all rules came to, if nothing of its rule judges. A shadow that
 // failed has not answered.
-func countShadow(s *ticketing.VersionStats, o *ticketing.ShadowOutcome, item *ticketing.Item) {
+func countShadow(s *ticketing.VersionStats, o *ticketing.ShadowOutcome, actual *ticketing.RuleOutcome, item *ticketing.Item) {
 	would := o.Would()
 	if o.Failure != "" || int(o.Actual) >= len(s.Matrix) || int(would) >= len(s.Matrix) {
 		return
@@ -152,8 +162,20 @@ func countShadow(s *ticketing.VersionStats, o *ticketing.ShadowOutcome, item *ti
 	if o.Actual == would {
 		return
 	}
-	s.Samples = newest(s.Samples, ticketing.StatsSample{Kind: item.Kind, Subject: item.ID, Author: item.Author.ID,
-		Actual: o.Actual, Shadow: would, Text: item.Excerpt(sampleBytes), At: item.At})
+	s.Samples = newest(s.Samples, ticketing.StatsSample{Kind: item.Kind, Subject: item.ID, Post: item.Post, Author: item.Author.ID,
+		Actual: o.Actual, Shadow: would, Text: item.Excerpt(sampleBytes), At: item.At, ActualWhy: grounds(actual), ShadowWhy: grounds(&o.RuleOutcome)})
+}
+
+// grounds is what a rule gave as its reason, up to sampleBytes.
+func grounds(o *ticketing.RuleOutcome) string {
+	text := o.Detail
+	switch {
+	case o.Failure != "":
+		text = "it failed: " + o.Failure
+	case text == "":
+		text = strings.Join(o.Labels, ", ")
+	}
+	return (&ticketing.Item{Text: text}).Excerpt(sampleBytes)
 }
 
 // newest appends samples and keeps the last ones.

@@ -136,6 +136,31 @@ func (a *app) pluginRetire() *cobra.Command {
 	})
 }
 
+func (a *app) pluginResume() *cobra.Command {
+	var why string
+	c := a.pluginCommand("resume NAME DIGEST|VERSION", "Let a version out of quarantine before its time", between(2, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+		text, err := findVersion(ctx, api, args[0], args[1])
+		if err != nil {
+			return err
+		}
+		var d ticketing.Digest
+		if err := d.UnmarshalText([]byte(text)); err != nil {
+			return err
+		}
+		v, err := api.Resume(ctx, args[0], d, why)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return a.json(v)
+		}
+		_, err = fmt.Fprintf(a.out, "%s %s is %s\n", v.Name, v.Version, v.State)
+		return err
+	})
+	c.Flags().StringVar(&why, "why", "", "a reason, for the history")
+	return c
+}
+
 // maxLines bounds --limit.
 const maxLines = ticketing.MaxLimit
 

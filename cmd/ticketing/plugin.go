@@ -22,7 +22,7 @@ import (
 func (a *app) plugin() *cobra.Command {
 	return group("plugin", "Write, test, upload, activate and watch moderation rules",
 		a.pluginNew(), a.pluginBuild(), a.pluginTest(), a.pluginInspect(),
-		a.pluginPush(), a.pluginList(), a.pluginActivate(), a.pluginShadow(), a.pluginCanary(), a.pluginPromote(), a.pluginRollback(), a.pluginRetire(),
+		a.pluginPush(), a.pluginList(), a.pluginActivate(), a.pluginShadow(), a.pluginCanary(), a.pluginPromote(), a.pluginRollback(), a.pluginRetire(), a.pluginResume(),
 		a.pluginHistory(), a.pluginLogs(), a.pluginUsage(), a.pluginSign(), a.pluginKeys(), a.pluginDecisions(),
 		a.pluginBacktest(), a.pluginBacktests())
 }

@@ -9,14 +9,6 @@ import (
 	"ticketing"
 )
 
-// What a canary may do worse than the version that it shall replace.
-const (
-	canaryFailures    = 0.01 // of its calls
-	canaryCost        = 2.0  // times the fuel (or, unmetered, the time) of a call
-	canaryShift       = 0.05 // of all items, by which the share of those it catches differs
-	canaryMinFailures = 5    // fewer are chance
-)
-
 // canaries are the statistics as they were when this node began to watch each canary. Statistics go on from earlier times of a version, and
 // a new leader begins anew: a canary is promoted later for it, never sooner.
 type canaries struct {
@@ -118,7 +110,7 @@ func weigh(c *ticketing.Candidate, age time.Duration, canary, active ticketing.V
 		wait = ticketing.CanaryTime
 	}
 	failed := share(canary.Failed, canary.Judged)
-	if canary.Failed >= canaryMinFailures && failed > canaryFailures {
+	if canary.Failed >= ticketing.CanaryMinFailures && failed > ticketing.CanaryMaxFailures {
 		return canaryRolledBack, fmt.Sprintf("it failed on %d of %d items", canary.Failed, canary.Judged)
 	}
 	if canary.Judged < items || active.Judged < enough(items, c.Share) {
@@ -130,11 +122,11 @@ func weigh(c *ticketing.Candidate, age time.Duration, canary, active ticketing.V
 	}
 	told := fmt.Sprintf("%d items, %.1f %% failed, %.1f times the cost, %+.1f points caught", canary.Judged, 100*failed, cost, 100*shift)
 	switch {
-	case failed > canaryFailures:
+	case failed > ticketing.CanaryMaxFailures:
 		return canaryRolledBack, "it fails too often: " + told
-	case cost > canaryCost:
+	case cost > ticketing.CanaryMaxCost:
 		return canaryRolledBack, "it costs too much: " + told
-	case max(shift, -shift) > canaryShift:
+	case max(shift, -shift) > ticketing.CanaryMaxShift:
 		return canaryRolledBack, "it decides too differently: " + told
 	case age < wait:
 		return canaryWaits, ""

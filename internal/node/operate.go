@@ -83,6 +83,21 @@ func (m *ruleManager) trySet(ctx context.Context, c ticketing.SetRule) (next tic
 	return next, ticketing.KindOf(err) == ticketing.Conflict, err // what else is Conflict was found above
 }
 
+// Resume implements ticketing.PluginService.
+func (m *ruleManager) Resume(ctx context.Context, c ticketing.ResumeVersion) (ticketing.RuleSet, error) {
+	const op = "node.Resume"
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	set, err := m.control.Resume(ctx, c)
+	if err != nil {
+		return set, ticketing.Wrap(op, err)
+	}
+	if err := m.engine.Prepare(ctx, set); err != nil {
+		return set, ticketing.Wrap(op, err)
+	}
+	return set, ticketing.Wrap(op, m.distribute(ctx, set))
+}
+
 // Sign implements ticketing.PluginService.
 func (m *ruleManager) Sign(ctx context.Context, c ticketing.SignVersion) (ticketing.PluginVersion, error) {
 	if err := m.platform(); err != nil {
