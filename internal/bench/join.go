@@ -19,6 +19,9 @@ type Join struct {
 	SnapshotMB      float64 `json:"snapshotMB"`      //
 	StreamPerSecond float64 `json:"streamPerSecond"` // MB/s of one snapshot stream, from its beginning to its check
 	RestorePerSec   float64 `json:"restorePerSec"`   // MB/s of putting a received snapshot in the state's place
+	Steps           Steps   `json:"steps"`           // how long the parts of a move took
+	Moves           []Move  `json:"moves"`           //
+	Leaders         int     `json:"leaders"`         // how often a shard got another leader meanwhile
 	Before          Phase   `json:"before"`          // the same load without a joining node
 	During          Phase   `json:"during"`
 }
@@ -30,6 +33,7 @@ func (b *bencher) join(ctx context.Context, before Phase) (*Join, error) {
 	if err != nil {
 		return nil, err
 	}
+	finish := func() error { return nil }
 	j.During, err = b.comments(ctx, "a node joins", phaseOptions{rate: before.Rate, duration: b.o.Duration, sampled: true,
 		during: func(ctx context.Context) error {
 			// It gets replicas long before it listens.
@@ -42,19 +46,22 @@ func (b *bencher) join(ctx context.Context, before Phase) (*Join, error) {
 					cancel(fmt.Errorf("%s: %w", p.name, err))
 				}
 			}()
+			finish = b.profile(ctx, "join-")
 			err := b.received(ctx, p, j)
 			<-started
 			return errors.Join(err, context.Cause(ctx))
 		}})
-	return j, err
+	return j, errors.Join(err, finish())
 }
 
 // received waits until a node has all its replicas, and notes what that took.
 func (b *bencher) received(ctx context.Context, p *process, j *Join) error {
 	var first, last, quiet time.Time
+	seen := newMoves(p.name, time.Now())
 	voters, counters := 0, p.read()
 	err := watch(ctx, b.w.operator, func(s ticketing.ClusterStatus) string {
 		now, placed, have := time.Now(), 0, 0
+		seen.look(s, now)
 		for _, g := range s.Groups {
 			for _, r := range g.Replicas {
 				if r.Node != p.name || g.Service == "control" {
@@ -89,6 +96,8 @@ func (b *bencher) received(ctx context.Context, p *process, j *Join) error {
 		return err
 	}
 	j.fill(voters, last.Sub(first), counters)
+	j.Moves, j.Leaders = seen.all(), seen.changes
+	j.Steps = steps(j.Moves)
 	return nil
 }
 
