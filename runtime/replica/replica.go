@@ -110,7 +110,8 @@ type Replica struct {
 	closeErr  error
 	led       atomic.Uint64 // term in which Lead has succeeded
 	handing   sync.Mutex    // held while leadership is handed over
-	refusing  atomic.Bool   // proposals are refused, so that the next leader can catch up
+	refusing  atomic.Bool   // nothing more is appended to the log, so that the next leader can catch up
+	appending atomic.Int64  // calls that append to the log, and do not know yet what became of it
 	broken    atomic.Bool   // a fatal error was reported; only seen if Fatal returned, which it does in tests
 	streams   sync.WaitGroup
 	compactor
@@ -127,9 +128,10 @@ func (r *Replica) fatal(err error) {
 
 // Propose implements [Log].
 func (r *Replica) Propose(data []byte) (any, uint64, error) {
-	if r.closing.Load() || r.broken.Load() || r.refusing.Load() {
+	if r.closing.Load() || r.broken.Load() || !r.enter() {
 		return nil, 0, ErrNotLeader
 	}
+	defer r.leave()
 	f := r.raft.Apply(data, 0)
 	switch err := r.await(f); {
 	case err == nil:

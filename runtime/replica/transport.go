@@ -28,7 +28,7 @@ type transport struct {
 	mu       sync.Mutex
 	answers  map[raft.ServerID]answer
 	matches  map[raft.ServerID]match
-	answered chan struct{} // closed at the next answer
+	answered chan struct{} // closed at the next answer, see news
 }
 
 // answer is a peer's newest acceptance of this node as a leader.
@@ -197,8 +197,7 @@ func (t *transport) agree(id raft.ServerID, a *raft.AppendEntriesRequest) {
 	defer t.mu.Unlock()
 	if was := t.matches[id]; m.term > was.term || m.term == was.term && m.index > was.index {
 		t.matches[id] = m
-		close(t.answered)
-		t.answered = make(chan struct{})
+		t.stir()
 	}
 }
 
@@ -218,6 +217,11 @@ func (t *transport) accept(id raft.ServerID, a answer) {
 	if was := t.answers[id]; a.request > was.request {
 		t.answers[id] = a
 	}
+	t.stir()
+}
+
+// stir wakes whoever waits for news. held: mu
+func (t *transport) stir() {
 	close(t.answered)
 	t.answered = make(chan struct{})
 }
@@ -230,7 +234,7 @@ func (t *transport) accepted(id raft.ServerID, term, since uint64) bool {
 	return a.term == term && a.request > since
 }
 
-// news is closed at the next answer.
+// news is closed at the next answer of a peer, or when nothing is being appended any more that a transfer waits for.
 func (t *transport) news() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
