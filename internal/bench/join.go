@@ -21,6 +21,7 @@ type Join struct {
 	RestorePerSec   float64 `json:"restorePerSec"`   // MB/s of putting a received snapshot in the state's place
 	Steps           Steps   `json:"steps"`           // how long the parts of a move took
 	Moves           []Move  `json:"moves"`           //
+	CPUSeconds      float64 `json:"cpuSeconds"`      // of all servers, beyond what the load took before: the joined node's start and copy of query, too
 	Leaders         int     `json:"leaders"`         // how often a shard got another leader meanwhile
 	Before          Phase   `json:"before"`          // the same load without a joining node
 	During          Phase   `json:"during"`
@@ -47,38 +48,36 @@ func (b *bencher) join(ctx context.Context, before Phase) (*Join, error) {
 				}
 			}()
 			finish = b.profile(ctx, "join-")
-			err := b.received(ctx, p, j)
+			err := b.received(ctx, p, j, started)
 			<-started
 			return errors.Join(err, context.Cause(ctx))
 		}})
+	j.CPUSeconds = beyond(before.Figures, j.During.Figures)
 	return j, errors.Join(err, finish())
 }
 
-// received waits until a node has all its replicas, and notes what that took.
-func (b *bencher) received(ctx context.Context, p *process, j *Join) error {
+// received waits until a node has all its replicas, and notes what that took. Before started is closed, the node may accept a connection and not
+// answer.
+func (b *bencher) received(ctx context.Context, p *process, j *Join, started <-chan struct{}) error {
 	var first, last, quiet time.Time
 	seen := newMoves(p.name, time.Now())
-	voters, counters := 0, p.read()
+	voters, read, counters := 0, 0, map[string]float64{}
 	err := watch(ctx, b.w.operator, func(s ticketing.ClusterStatus) string {
-		now, placed, have := time.Now(), 0, 0
+		now := time.Now()
 		seen.look(s, now)
-		for _, g := range s.Groups {
-			for _, r := range g.Replicas {
-				if r.Node != p.name || g.Service == "control" {
-					continue
-				}
-				placed++
-				if r.Stage == ticketing.StageVoter {
-					have++
-				}
-			}
-		}
+		placed, have := replicasOf(s, p.name)
 		if placed > 0 && first.IsZero() {
 			first = now
 		}
 		if have != voters {
 			voters, last = have, now
-			counters = p.read()
+		}
+		select {
+		case <-started:
+			if read != voters {
+				read, counters = voters, p.read()
+			}
+		default:
 		}
 		if left := unsettled(s, len(b.f.nodes)); left != "" || have == 0 || have != placed {
 			quiet = time.Time{}
@@ -99,6 +98,27 @@ func (b *bencher) received(ctx context.Context, p *process, j *Join) error {
 	j.Moves, j.Leaders = seen.all(), seen.changes
 	j.Steps = steps(j.Moves)
 	return nil
+}
+
+// replicasOf counts a node's replicas, without control's, and those of them that vote.
+func replicasOf(s ticketing.ClusterStatus, node string) (placed, voters int) {
+	for _, g := range s.Groups {
+		for _, r := range g.Replicas {
+			if r.Node != node || g.Service == ticketing.ServiceControl {
+				continue
+			}
+			placed++
+			if r.Stage == ticketing.StageVoter {
+				voters++
+			}
+		}
+	}
+	return placed, voters
+}
+
+// beyond returns the processor time that the servers used in a phase beyond what its requests would have cost in an earlier one.
+func beyond(before, during Figures) float64 {
+	return during.ServerCores*during.Seconds - ratio(during.Accepted, before.PerCPUSecond)
 }
 
 // fill computes the figures from the joined node's counters when it had its last replica.
