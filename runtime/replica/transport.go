@@ -23,6 +23,8 @@ type transport struct {
 	once      sync.Once
 	noClamp   bool // tests only
 	teller    *teller
+	// keep is called around a snapshot that is sent.
+	keep func(id raft.ServerID, term uint64, send func() error) error
 
 	sent     atomic.Uint64 // requests so far
 	mu       sync.Mutex
@@ -44,6 +46,7 @@ var (
 
 func newTransport(c *Config, compacted func() (index, term uint64)) (*transport, error) {
 	t := &transport{Transport: c.Transport, single: c.Single, inbox: make(chan raft.RPC), compacted: compacted, quit: make(chan struct{}), noClamp: c.hooks.noClamp,
+		keep:    func(_ raft.ServerID, _ uint64, send func() error) error { return send() },
 		answers: map[raft.ServerID]answer{}, matches: map[raft.ServerID]match{}, answered: make(chan struct{})}
 	switch {
 	case c.Transport != nil:
@@ -188,6 +191,11 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 		t.teller.shown(id, a)
 	}
 	return err
+}
+
+// InstallSnapshot implements raft.Transport.
+func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, a *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	return t.keep(id, a.Term, func() error { return t.Transport.InstallSnapshot(id, target, a, resp, data) })
 }
 
 // agree notes that a peer has what a request showed.
