@@ -80,6 +80,7 @@ type Config struct {
 	Changed   func()         // called like Leadership pulses, from within raft: must return at once; may be nil
 	Fatal     func(error)    // told about storage errors and impossible states; must not return in production; default Store.Fatal
 	Logger    *slog.Logger   // default slog.Default()
+	Pace      *Pace          // of the snapshots that this node sends, one for all its replicas; nil: as fast as they can
 
 	Heartbeat         time.Duration // silence after which followers elect; default 2 s
 	CommitTimeout     time.Duration // a quiet leader tells followers after this what is committed; default 250 ms
@@ -132,6 +133,7 @@ func (r *Replica) Propose(data []byte) (any, uint64, error) {
 		return nil, 0, ErrNotLeader
 	}
 	defer r.leave()
+	defer r.cfg.Pace.begin()()
 	f := r.raft.Apply(data, 0)
 	switch err := r.await(f); {
 	case err == nil:
