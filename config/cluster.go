@@ -42,6 +42,9 @@ func (c Config) validateCluster(fault func(format string, args ...any)) {
 	default:
 		fault("cluster.replication: %d is not 1, 3 or 5", c.ClusterReplication)
 	}
+	if c.ClusterMoveRate < 1 || c.ClusterMoveRate > 10_000 {
+		fault("cluster.move_rate: %d is not a number from 1 to 10000", c.ClusterMoveRate)
+	}
 	if !c.Clustered() {
 		for _, s := range [...][2]string{{"advertise", c.ClusterAdvertise}, {"join", strings.Join(c.ClusterJoin, "")}, {"token", c.ClusterToken},
 			{"ca", c.ClusterCA}, {"cert", c.ClusterCert}, {"key", c.ClusterKey}} {

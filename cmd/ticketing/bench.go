@@ -48,7 +48,8 @@ all of them.`}
 	f.BoolVar(&o.Compare, "compare", true, "with several nodes, measure a server that is alone first")
 	f.BoolVar(&o.Join, "join", false, "then let one more node join while the open loop goes on; use it with --prefill")
 	f.IntVar(&o.Generations, "generations", 0, "then time so many changes of the rules, with a compiled and with a fresh module")
-	f.StringVar(&o.Profiles, "profiles", "", "a directory for a CPU profile of every server under the first load")
+	f.StringVar(&o.Profiles, "profiles", "", "a directory for a CPU profile of every server under the first load, and while a node joins")
+	f.StringVar(&o.Binary, "binary", "", "the program whose servers are measured; empty: this one")
 	f.StringVar(&b.texts, "texts", filepath.Join("examples", "data", "*.csv"), "comment files whose texts are sent")
 	f.StringVar(&b.json, "json", "", "write the report there as JSON; - prints it instead of the table")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -77,8 +78,10 @@ func (a *app) runBench(ctx context.Context, o bench.Options, b benchOptions) (er
 		if o.Operator, err = b.remote.connect(ctx); err != nil {
 			return err
 		}
-	} else if o.Binary, err = os.Executable(); err != nil {
-		return err
+	} else if o.Binary == "" {
+		if o.Binary, err = os.Executable(); err != nil {
+			return err
+		}
 	}
 	r, err := bench.Run(ctx, o, strings.Join(append([]string{"ticketing"}, os.Args[1:]...), " "))
 	if ctx.Err() != nil {

@@ -66,6 +66,7 @@ func configFlags(f *pflag.FlagSet) {
 	f.String("cluster.listen", d.ClusterListen, "address where other nodes connect, host:port; without it the node is alone")
 	f.String("cluster.advertise", d.ClusterAdvertise, "address where other nodes reach this one (default: cluster.listen)")
 	f.StringSlice("cluster.join", d.ClusterJoin, "addresses of nodes of the cluster to join, host:port")
+	f.Int("cluster.move_rate", d.ClusterMoveRate, "MB a second that this node sends to others as copies, at most")
 	f.Int("cluster.replication", d.ClusterReplication, "voting replicas of every shard, where there are enough nodes: 1, 3 or 5")
 	f.String("cluster.ca", d.ClusterCA, "PEM file of the cluster's authority")
 	f.String("cluster.cert", d.ClusterCert, "PEM file of this node's certificate in the cluster")

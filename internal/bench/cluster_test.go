@@ -84,6 +84,14 @@ func TestJoinFigures(t *testing.T) {
 	}
 }
 
+func TestBeyond(t *testing.T) {
+	before := Figures{Accepted: 1000, Seconds: 10, ServerCores: 0.5} // 5 ms a request
+	before.rates()
+	if got := beyond(before, Figures{Accepted: 3000, Seconds: 30, ServerCores: 0.8}); math.Abs(got-9) > 1e-9 {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestNodeFigures(t *testing.T) {
 	m := median([]Phase{
 		{Nodes: []NodeFigures{{Node: "n1", Cores: 1, RSS: 9}, {Node: "n2", Cores: 5}}, Load: 1},
@@ -105,13 +113,13 @@ func TestClusterReport(t *testing.T) {
 	}
 	r := Report{Nodes: 3, Runs: make([][]Phase, 1), Medians: []Phase{phase(400, 150)}, Alone: []Phase{phase(1000, 600)},
 		Generations: &Generations{Compiled: Live{JudgedMs: 41}, Fresh: Live{AnsweredMs: 52}, UploadMs: 63},
-		Join:        &Join{Replicas: 15, Seconds: 2, MB: 100, MBPerSecond: 50, During: Phase{Errors: map[string]int{"503": 4}}}}
+		Join:        &Join{Replicas: 15, Seconds: 2, MB: 100, MBPerSecond: 50, CPUSeconds: 4.5, Steps: Steps{Data: 333}, Leaders: 6, During: Phase{Errors: map[string]int{"503": 4}}}}
 	var b strings.Builder
 	if err := r.Print(&b); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"400 to 1000/s is 40 %", "150 to 600 is 25 %", "n2: 0.50 cores", "77 entries", "load average 3.5", "judged by after 41 ms",
-		"answered after 52 ms", "upload: 63 ms", "15 replicas in 2.0 s, 100 MB, 50.0 MB/s", "4 × 503"} {
+		"answered after 52 ms", "upload: 63 ms", "15 replicas in 2.0 s, 100 MB, 50.0 MB/s", "4 × 503", "333 ms until it votes", "6 changes of leaders; 4.5 CPU seconds"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, b.String())
 		}

@@ -46,9 +46,10 @@ type Phase struct {
 	Connections int            `json:"connections"`
 	Rate        float64        `json:"rate,omitempty"` // arrivals a second; 0: a closed loop
 	Figures     Figures        `json:"figures"`
-	Errors      map[string]int `json:"errors,omitempty"` // by status, or the kind of failure
-	Nodes       []NodeFigures  `json:"nodes,omitempty"`  // of a cluster
-	Load        float64        `json:"load"`             // the machine's load average of a minute, at the end
+	Errors      map[string]int `json:"errors,omitempty"`  // by status, or the kind of failure
+	Nodes       []NodeFigures  `json:"nodes,omitempty"`   // of a cluster
+	Seconds     []Second       `json:"seconds,omitempty"` // of a load that something happens beside
+	Load        float64        `json:"load"`              // the machine's load average of a minute, at the end
 }
 
 // NodeFigures are what one node of a cluster used in a phase.

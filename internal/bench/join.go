@@ -19,6 +19,10 @@ type Join struct {
 	SnapshotMB      float64 `json:"snapshotMB"`      //
 	StreamPerSecond float64 `json:"streamPerSecond"` // MB/s of one snapshot stream, from its beginning to its check
 	RestorePerSec   float64 `json:"restorePerSec"`   // MB/s of putting a received snapshot in the state's place
+	Steps           Steps   `json:"steps"`           // how long the parts of a move took
+	Moves           []Move  `json:"moves"`           //
+	CPUSeconds      float64 `json:"cpuSeconds"`      // of all servers, beyond what the load took before: the joined node's start and copy of query, too
+	Leaders         int     `json:"leaders"`         // how often a shard got another leader meanwhile
 	Before          Phase   `json:"before"`          // the same load without a joining node
 	During          Phase   `json:"during"`
 }
@@ -30,6 +34,7 @@ func (b *bencher) join(ctx context.Context, before Phase) (*Join, error) {
 	if err != nil {
 		return nil, err
 	}
+	finish := func() error { return nil }
 	j.During, err = b.comments(ctx, "a node joins", phaseOptions{rate: before.Rate, duration: b.o.Duration, sampled: true,
 		during: func(ctx context.Context) error {
 			// It gets replicas long before it listens.
@@ -42,36 +47,37 @@ func (b *bencher) join(ctx context.Context, before Phase) (*Join, error) {
 					cancel(fmt.Errorf("%s: %w", p.name, err))
 				}
 			}()
-			err := b.received(ctx, p, j)
+			finish = b.profile(ctx, "join-")
+			err := b.received(ctx, p, j, started)
 			<-started
 			return errors.Join(err, context.Cause(ctx))
 		}})
-	return j, err
+	j.CPUSeconds = beyond(before.Figures, j.During.Figures)
+	return j, errors.Join(err, finish())
 }
 
-// received waits until a node has all its replicas, and notes what that took.
-func (b *bencher) received(ctx context.Context, p *process, j *Join) error {
+// received waits until a node has all its replicas, and notes what that took. Before started is closed, the node may accept a connection and not
+// answer.
+func (b *bencher) received(ctx context.Context, p *process, j *Join, started <-chan struct{}) error {
 	var first, last, quiet time.Time
-	voters, counters := 0, p.read()
+	seen := newMoves(p.name, time.Now())
+	voters, read, counters := 0, 0, map[string]float64{}
 	err := watch(ctx, b.w.operator, func(s ticketing.ClusterStatus) string {
-		now, placed, have := time.Now(), 0, 0
-		for _, g := range s.Groups {
-			for _, r := range g.Replicas {
-				if r.Node != p.name || g.Service == "control" {
-					continue
-				}
-				placed++
-				if r.Stage == ticketing.StageVoter {
-					have++
-				}
-			}
-		}
+		now := time.Now()
+		seen.look(s, now)
+		placed, have := replicasOf(s, p.name)
 		if placed > 0 && first.IsZero() {
 			first = now
 		}
 		if have != voters {
 			voters, last = have, now
-			counters = p.read()
+		}
+		select {
+		case <-started:
+			if read != voters {
+				read, counters = voters, p.read()
+			}
+		default:
 		}
 		if left := unsettled(s, len(b.f.nodes)); left != "" || have == 0 || have != placed {
 			quiet = time.Time{}
@@ -89,7 +95,30 @@ func (b *bencher) received(ctx context.Context, p *process, j *Join) error {
 		return err
 	}
 	j.fill(voters, last.Sub(first), counters)
+	j.Moves, j.Leaders = seen.all(), seen.changes
+	j.Steps = steps(j.Moves)
 	return nil
+}
+
+// replicasOf counts a node's replicas, without control's, and those of them that vote.
+func replicasOf(s ticketing.ClusterStatus, node string) (placed, voters int) {
+	for _, g := range s.Groups {
+		for _, r := range g.Replicas {
+			if r.Node != node || g.Service == ticketing.ServiceControl {
+				continue
+			}
+			placed++
+			if r.Stage == ticketing.StageVoter {
+				voters++
+			}
+		}
+	}
+	return placed, voters
+}
+
+// beyond returns the processor time that the servers used in a phase beyond what its requests would have cost in an earlier one.
+func beyond(before, during Figures) float64 {
+	return during.ServerCores*during.Seconds - ratio(during.Accepted, before.PerCPUSecond)
 }
 
 // fill computes the figures from the joined node's counters when it had its last replica.

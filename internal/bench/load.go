@@ -13,8 +13,9 @@ type load struct {
 	connections int
 	rate        float64 // arrivals a second; 0: a closed loop
 	until       time.Time
-	enough      int64 // accepted requests; 0: only time counts
-	success     int   // the status
+	enough      int64    // accepted requests; 0: only time counts
+	success     int      // the status
+	seconds     *seconds // nil: not told apart
 
 	start    time.Time
 	arrivals atomic.Int64
@@ -49,7 +50,11 @@ func (l *load) worker(ctx context.Context, addr string, i int, request func(b []
 		b = request(b[:0], i, n)
 		status, _, err := c.do(b)
 		if err == nil && status == l.success {
-			l.rec.record(i, time.Since(begin))
+			took := time.Since(begin)
+			l.rec.record(i, took)
+			if l.seconds != nil {
+				l.seconds.record(begin.Sub(l.start), took)
+			}
 			l.accepted.Add(1)
 			continue
 		}

@@ -76,7 +76,7 @@ func (b *bencher) comments(ctx context.Context, name string, o phaseOptions) (Ph
 	b.offset += 37
 	l := &load{connections: b.o.Connections, rate: o.rate, until: time.Now().Add(o.duration), enough: o.enough, success: 201}
 	if o.during != nil {
-		l.until = l.until.Add(longestEvent)
+		l.until, l.seconds = l.until.Add(longestEvent), &seconds{}
 	}
 	visible, sampled := newRecorder(), make(chan int64, 1)
 	loading, stop := context.WithCancel(ctx)
@@ -111,6 +111,9 @@ func (b *bencher) comments(ctx context.Context, name string, o phaseOptions) (Ph
 	grown := func(status string) float64 { return float64(after.Comments[status] - base.Comments[status]) }
 	f.Approved, f.Rejected, f.Held = grown("approved"), grown("rejected"), grown("held")
 	latencies(f, l.rec, visible)
+	if l.seconds != nil {
+		ph.Seconds = l.seconds.figures()
+	}
 	for k, n := range visible.errors {
 		ph.Errors["sampler, "+k] += n
 	}

@@ -9,18 +9,20 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
+	"time"
 )
 
 // profiled is comments, with profiles if they are asked for.
 func (b *bencher) profiled(ctx context.Context, name string, o phaseOptions) (Phase, error) {
-	finish := b.profile(ctx)
+	finish := b.profile(ctx, "")
 	ph, err := b.comments(ctx, name, o)
 	return ph, errors.Join(err, finish())
 }
 
 // profile begins to take a CPU profile of every server, for as long as a phase lasts, if that is asked for. finish waits for the files, which
-// are called after the nodes; those of a later run replace those of an earlier one.
-func (b *bencher) profile(ctx context.Context) (finish func() error) {
+// are called after the nodes, with a prefix; those of a later run replace those of an earlier one.
+func (b *bencher) profile(ctx context.Context, prefix string) (finish func() error) {
 	if b.o.Profiles == "" {
 		return func() error { return nil }
 	}
@@ -28,7 +30,7 @@ func (b *bencher) profile(ctx context.Context) (finish func() error) {
 	errs := make([]error, len(b.f.nodes))
 	var wg sync.WaitGroup
 	for i, p := range b.f.nodes {
-		wg.Go(func() { errs[i] = p.profile(ctx, seconds, filepath.Join(b.o.Profiles, p.name+".pprof")) })
+		wg.Go(func() { errs[i] = p.profile(ctx, seconds, filepath.Join(b.o.Profiles, prefix+p.name+".pprof")) })
 	}
 	return func() error {
 		wg.Wait()
@@ -46,7 +48,7 @@ func (p *process) profile(ctx context.Context, seconds int, path string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := answered(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -59,4 +61,24 @@ func (p *process) profile(ctx context.Context, seconds int, path string) error {
 		return err
 	}
 	return os.WriteFile(path, content, 0o644)
+}
+
+// answered sends a request to a server that may only just start.
+func answered(ctx context.Context, req *http.Request) (resp *http.Response, err error) {
+	late := time.NewTimer(startTimeout)
+	defer late.Stop()
+	again := time.NewTicker(settleEvery)
+	defer again.Stop()
+	for {
+		if resp, err = http.DefaultClient.Do(req); !errors.Is(err, syscall.ECONNREFUSED) {
+			return resp, err
+		}
+		select {
+		case <-again.C:
+		case <-late.C:
+			return nil, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }

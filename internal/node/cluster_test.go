@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -190,6 +191,27 @@ func TestReports(t *testing.T) {
 	r.take(ticketing.NodeReport{Node: "n2"})
 	if _, ok := r.fresh(); !ok {
 		t.Error("all have reported: there is nothing to wait for")
+	}
+}
+
+// TestAmend: what a leader answers to a change of its group counts as reported by its node, and only if that has reported the group.
+func TestAmend(t *testing.T) {
+	r := reports{now: time.Now, all: func() []string { return []string{"n1"} }}
+	r.lead(true)
+	before := ticketing.GroupReport{Service: "posts", Shard: 1, ID: "n1", Last: 3}
+	r.take(ticketing.NodeReport{Node: "n1", Groups: []ticketing.GroupReport{{Service: "posts", ID: "n1"}, before}})
+	was, _ := r.fresh()
+	after := before
+	after.Last, after.Members = 4, []ticketing.GroupMember{{ID: "n1", Node: "n1", Voter: true}, {ID: "n4.9", Node: "n4"}}
+	r.amend("n1", after)
+	r.amend("n2", after)
+	r.amend("n1", ticketing.GroupReport{Service: "posts", Shard: 1, ID: "n1.7", Last: 9})
+	now, _ := r.fresh()
+	if groups := now["n1"].Groups; len(now) != 1 || len(groups) != 2 || groups[0].Last != 0 || !reflect.DeepEqual(groups[1], after) {
+		t.Errorf("%+v", now)
+	}
+	if !reflect.DeepEqual(was["n1"].Groups[1], before) {
+		t.Error("a report that somebody reads has changed")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ticketing"
@@ -63,6 +64,7 @@ func (n *Node) place(running context.Context, live map[string]ticketing.NodeRepo
 		return // not the leader any more, or no quorum
 	}
 	var together sync.WaitGroup
+	var done atomic.Bool
 	slots := make(chan struct{}, actionsAtOnce)
 	for _, a := range placement.Plan(m, live, placement.DefaultLimits()) {
 		if a.Service == "" { // about a member, whose replicas the others are about
@@ -71,25 +73,32 @@ func (n *Node) place(running context.Context, live map[string]ticketing.NodeRepo
 		slots <- struct{}{}
 		together.Go(func() {
 			defer func() { <-slots }()
-			n.carryOut(running, a)
+			if n.carryOut(running, a) {
+				done.Store(true)
+			}
 		})
 	}
 	together.Wait()
+	if done.Load() { // map and reports say so already, and the next step need not wait for news
+		n.placeNow()
+	}
 }
 
-// carryOut does one action of a plan.
-func (n *Node) carryOut(running context.Context, a placement.Action) {
+// carryOut does one action of a plan, and reports whether it succeeded.
+func (n *Node) carryOut(running context.Context, a placement.Action) bool {
 	ctx, cancel := context.WithTimeout(running, actionTimeout)
 	defer cancel()
 	if running.Err() != nil {
-		return
+		return false
 	}
-	switch err := n.act(ctx, a); {
+	err := n.act(ctx, a)
+	switch {
 	case err == nil:
 		n.log.Info("placement", "done", describe(a))
 	case running.Err() == nil:
 		n.log.Debug("placement", "failed", describe(a), "error", err)
 	}
+	return err == nil
 }
 
 func describe(a placement.Action) string {
@@ -140,20 +149,30 @@ type groupChange struct {
 	Node    string         `cbor:"5,keyasint"`
 }
 
+// groupChanged is what became of the group, as its node would report it. It is empty if the node's program is from before it said so.
+type groupChanged struct {
+	Group ticketing.GroupReport `cbor:"1,keyasint"`
+}
+
+// changeGroup has a group's leader carry out a step. What the group is then counts as reported: a plan on what was reported before would ask
+// for the same step again.
 func (n *Node) changeGroup(ctx context.Context, a placement.Action, step placement.Step) error {
 	if a.Leader == "" {
 		return errors.New("node: nobody leads the group")
 	}
-	_, err := call[nothing](ctx, n, a.Leader, callChange, groupChange{step, a.Service, a.Shard, a.ID, a.Node})
+	r, err := call[groupChanged](ctx, n, a.Leader, callChange, groupChange{step, a.Service, a.Shard, a.ID, a.Node})
+	if err == nil && r.Group.ID != "" {
+		n.reports.amend(a.Leader, r.Group)
+	}
 	return err
 }
 
 // change changes a group that this node leads.
-func (n *Node) change(_ context.Context, _ string, c groupChange) (nothing, error) {
+func (n *Node) change(_ context.Context, _ string, c groupChange) (groupChanged, error) {
 	defer n.tell()
 	g := n.replicaOf(shardKey{c.Service, c.Shard})
 	if g == nil {
-		return nothing{}, ticketing.Errorf(ticketing.Unavailable, "This node has no replica of %s.", system.Name(c.Service, c.Shard))
+		return groupChanged{}, ticketing.Errorf(ticketing.Unavailable, "This node has no replica of %s.", system.Name(c.Service, c.Shard))
 	}
 	var err error
 	switch c.Step {
@@ -166,7 +185,7 @@ func (n *Node) change(_ context.Context, _ string, c groupChange) (nothing, erro
 	case placement.TransferLeader:
 		err = g.replica.Transfer(c.ID)
 	default:
-		return nothing{}, ticketing.Errorf(ticketing.Unavailable, "This node does not know the change %d.", c.Step)
+		return groupChanged{}, ticketing.Errorf(ticketing.Unavailable, "This node does not know the change %d.", c.Step)
 	}
 	switch {
 	case errors.Is(err, replica.ErrNotLeader):
@@ -174,7 +193,10 @@ func (n *Node) change(_ context.Context, _ string, c groupChange) (nothing, erro
 	case err != nil:
 		err = &ticketing.Error{Kind: ticketing.Unavailable, Msg: "The change of " + g.name + " is not known to have happened.", Err: err}
 	}
-	return nothing{}, err
+	if err != nil {
+		return groupChanged{}, err
+	}
+	return groupChanged{g.report()}, nil
 }
 
 // answerCluster lets other nodes speak with this one about the cluster.

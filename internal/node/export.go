@@ -76,7 +76,11 @@ func (f feeds) export(conn net.Conn, _ string, arg []byte) {
 		return
 	}
 	at, err := sh.Local().Export(func(evs []ticketing.Event) error {
-		return writeFrame(conn, exportEvents, wire.Marshal(appendEvents(evs)))
+		b := wire.Marshal(appendEvents(evs))
+		if err := f.n.pace.Wait(f.n.life.Done(), len(b)); err != nil {
+			return err
+		}
+		return writeFrame(conn, exportEvents, b)
 	})
 	if err == nil {
 		err = writeFrame(conn, exportEnd, wire.Marshal(at))

@@ -31,6 +31,7 @@ import (
 	"ticketing/plugins/compile"
 	"ticketing/plugins/host"
 	"ticketing/runtime/peer"
+	"ticketing/runtime/replica"
 	"ticketing/runtime/store"
 	"ticketing/runtime/system"
 )
@@ -70,8 +71,9 @@ type Node struct {
 	sys         *system.System
 
 	// With other nodes.
-	peers      *peer.Peers  // nil: this node is alone
-	network    *peer.Groups // nil, too
+	peers      *peer.Peers   // nil: this node is alone
+	network    *peer.Groups  // nil, too
+	pace       *replica.Pace // of the copies that this node sends; nil: they are not held back
 	members    members
 	mapMu      sync.Mutex    // held while a newer map is taken over
 	mapChanged chan struct{} // has room for one
@@ -120,6 +122,9 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	}
 	n = &Node{cfg: cfg, opts: opts, log: opts.Log, started: opts.Now().UTC(), mapChanged: make(chan struct{}, 1), news: make(chan struct{}, 1), toPlace: make(chan struct{}, 1), groups: map[shardKey]*group{}}
 	n.reports.now, n.reports.all = opts.Now, n.members.names
+	if cfg.ClusterMoveRate > 0 {
+		n.pace = replica.NewPace(int64(cfg.ClusterMoveRate) * 1e6)
+	}
 	n.backups = newBackups(n)
 	n.life, n.stop = context.WithCancel(context.Background())
 	defer func() {

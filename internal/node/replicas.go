@@ -62,7 +62,7 @@ func (n *Node) open(running context.Context, s serviceSpec, index int, id string
 		return nil, err
 	}
 	c := replica.Config{ID: id, Node: n.name, Shard: shardID, Name: g.name, Store: n.store, Service: s.name, Machine: machine,
-		Bootstrap: begin == create, Join: begin == enter, Single: true, Heartbeat: heartbeat, Fatal: n.fatal, Logger: n.log}
+		Bootstrap: begin == create, Join: begin == enter, Single: true, Heartbeat: heartbeat, Fatal: n.fatal, Logger: n.log, Pace: n.pace}
 	if n.network != nil {
 		c.Network = n.network
 	}

@@ -18,7 +18,8 @@ import (
 const (
 	// reportEvery is how often a node tells control's leader how it is.
 	reportEvery = time.Second
-	// reportOften is how often a node reports that waits for the data of replicas: what placement does next waits for the news that it has them.
+	// reportOften is how often a node reports that waits for the data of replicas, or that has a group which another replica is to leave: what
+	// placement does next waits for the news that it has them, or knows the group's members.
 	reportOften = 100 * time.Millisecond
 	// reportSoon is how long a change, such as a replica that was opened, waits for others before it is reported.
 	reportSoon = 50 * time.Millisecond
@@ -74,6 +75,22 @@ func (r *reports) take(report ticketing.NodeReport) {
 	if r.last != nil {
 		r.last[report.Node] = heard{r.now(), report}
 	}
+}
+
+// amend replaces what a node said last about one of its groups. That the node is alive is known from its own reports only.
+func (r *reports) amend(node string, g ticketing.GroupReport) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h, ok := r.last[node]
+	i := slices.IndexFunc(h.report.Groups, func(old ticketing.GroupReport) bool {
+		return old.ID == g.ID && old.Service == g.Service && old.Shard == g.Shard
+	})
+	if !ok || i < 0 {
+		return
+	}
+	h.report.Groups = slices.Clone(h.report.Groups) // others read the one before
+	h.report.Groups[i] = g
+	r.last[node] = h
 }
 
 // alive reports whether a node was heard of lately; known is false while this node cannot tell.
@@ -229,10 +246,17 @@ func (n *Node) runReports(running context.Context) {
 func (n *Node) nextReport() time.Duration {
 	m, _ := n.members.current()
 	for i := range m.Placements {
-		for _, r := range m.Placements[i].Replicas {
-			if r.Node == n.name && r.Stage == ticketing.StageLearner && m.Placements[i].Service != control.Name { // there are learners of control that stay so
+		p := &m.Placements[i]
+		here, leaving := false, false
+		for _, r := range p.Replicas {
+			if r.Node == n.name && r.Stage == ticketing.StageLearner && p.Service != control.Name { // there are learners of control that stay so
 				return reportOften
 			}
+			here = here || r.Node == n.name
+			leaving = leaving || r.Stage == ticketing.StageLeaving
+		}
+		if here && leaving {
+			return reportOften
 		}
 	}
 	return reportEvery

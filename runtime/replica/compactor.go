@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -16,7 +17,15 @@ type compactor struct {
 	running atomic.Bool
 	bytes   atomic.Uint64 // of entries since the last compaction
 	retry   atomic.Uint64 // after a failure, the last index from which on it is tried again
+	held    atomic.Int64  // snapshots that are on their way to other replicas
 }
+
+const (
+	// heldBytes bounds a log that is not compacted because a snapshot is on its way.
+	heldBytes = 512 << 20
+	// heldAfter bounds how long its receiver has, once it is installed, to get what was appended meanwhile.
+	heldAfter = time.Minute
+)
 
 func (c *compactor) init(r *Replica) {
 	c.due = make(chan struct{}, 1)
@@ -30,9 +39,51 @@ func (r *Replica) grown(last uint64, bytes int) {
 	if r.running.Load() || last < r.retry.Load() || r.sinceCompaction() < r.cfg.SnapshotThreshold && size < r.cfg.SnapshotBytes {
 		return
 	}
+	if r.held.Load() > 0 && size < heldBytes {
+		return // release looks again
+	}
 	select {
 	case r.due <- struct{}{}:
 	default:
+	}
+}
+
+// keep sends a snapshot to a replica, and keeps the log meanwhile, and until the replica has what was appended meanwhile. Without that a snapshot
+// that takes longer to send than the log takes to be compacted would be followed by another one, and that by the next.
+func (r *Replica) keep(id raft.ServerID, term uint64, send func() error) error {
+	r.held.Add(1)
+	err := send()
+	if err != nil {
+		r.release()
+		return err
+	}
+	_, last := r.log.bounds()
+	go func() {
+		defer r.release()
+		late := time.NewTimer(heldAfter)
+		defer late.Stop()
+		for {
+			news := r.transport.news()
+			if r.transport.matched(id, term) >= last || !r.leads(term) {
+				return
+			}
+			select {
+			case <-news:
+			case <-late.C:
+				return
+			case <-r.done:
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// release ends what keep began.
+func (r *Replica) release() {
+	if r.held.Add(-1) == 0 {
+		_, last := r.log.bounds()
+		r.grown(last, 0)
 	}
 }
 

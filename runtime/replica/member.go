@@ -44,7 +44,7 @@ func (r *Replica) AddLearner(id, node string) error {
 		}
 	}
 	r.share()
-	return r.change(r.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(node), 0, 0))
+	return r.change(func() raft.IndexFuture { return r.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(node), 0, 0) })
 }
 
 // Promote gives a learner that has caught up a vote. Whoever is no learner of the group is refused: raft would add it as a voter, with
@@ -57,16 +57,20 @@ func (r *Replica) Promote(id, node string) error {
 		return fmt.Errorf("replica %s: %s is not in the group", r.cfg.Name, id)
 	}
 	r.share()
-	return r.change(r.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(node), 0, 0))
+	return r.change(func() raft.IndexFuture { return r.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(node), 0, 0) })
 }
 
 // Remove takes a replica out of the group.
 func (r *Replica) Remove(id string) error {
-	return r.change(r.raft.RemoveServer(raft.ServerID(id), 0, 0))
+	return r.change(func() raft.IndexFuture { return r.raft.RemoveServer(raft.ServerID(id), 0, 0) })
 }
 
-func (r *Replica) change(f raft.Future) error {
-	switch err := r.await(f); {
+func (r *Replica) change(begin func() raft.IndexFuture) error {
+	if !r.enter() {
+		return ErrNotLeader
+	}
+	defer r.leave()
+	switch err := r.await(begin()); {
 	case err == nil:
 		return nil
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):

@@ -100,6 +100,7 @@ func (r *Replica) open() (err error) {
 	if r.transport, err = newTransport(c, r.snaps.placeholder); err != nil {
 		return err
 	}
+	r.transport.keep = r.keep
 	conf := r.raftConfig()
 	if err := r.bootstrap(conf); err != nil {
 		return err

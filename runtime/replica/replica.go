@@ -80,6 +80,7 @@ type Config struct {
 	Changed   func()         // called like Leadership pulses, from within raft: must return at once; may be nil
 	Fatal     func(error)    // told about storage errors and impossible states; must not return in production; default Store.Fatal
 	Logger    *slog.Logger   // default slog.Default()
+	Pace      *Pace          // of the snapshots that this node sends, one for all its replicas; nil: as fast as they can
 
 	Heartbeat         time.Duration // silence after which followers elect; default 2 s
 	CommitTimeout     time.Duration // a quiet leader tells followers after this what is committed; default 250 ms
@@ -110,7 +111,8 @@ type Replica struct {
 	closeErr  error
 	led       atomic.Uint64 // term in which Lead has succeeded
 	handing   sync.Mutex    // held while leadership is handed over
-	refusing  atomic.Bool   // proposals are refused, so that the next leader can catch up
+	refusing  atomic.Bool   // nothing more is appended to the log, so that the next leader can catch up
+	appending atomic.Int64  // calls that append to the log, and do not know yet what became of it
 	broken    atomic.Bool   // a fatal error was reported; only seen if Fatal returned, which it does in tests
 	streams   sync.WaitGroup
 	compactor
@@ -127,9 +129,11 @@ func (r *Replica) fatal(err error) {
 
 // Propose implements [Log].
 func (r *Replica) Propose(data []byte) (any, uint64, error) {
-	if r.closing.Load() || r.broken.Load() || r.refusing.Load() {
+	if r.closing.Load() || r.broken.Load() || !r.enter() {
 		return nil, 0, ErrNotLeader
 	}
+	defer r.leave()
+	defer r.cfg.Pace.begin()()
 	f := r.raft.Apply(data, 0)
 	switch err := r.await(f); {
 	case err == nil:

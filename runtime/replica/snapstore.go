@@ -182,15 +182,15 @@ func (s *snapStore) stream(m *raft.SnapshotMeta, view *pebble.Snapshot) (*raft.S
 	}
 	m.Size = int64(size)
 	pr, pw := io.Pipe()
-	done := make(chan struct{})
+	body := &streamBody{PipeReader: pr, stop: make(chan struct{}), done: make(chan struct{})}
 	s.r.streams.Add(1)
 	go func() {
 		defer s.r.streams.Done()
-		defer close(done)
-		err := writeStream(view, s.r.cfg.Shard, pw)
+		defer close(body.done)
+		err := writeStream(view, s.r.cfg.Shard, pacedWriter{pw, s.r.cfg.Pace, body.stop})
 		pw.CloseWithError(errors.Join(err, view.Close()))
 	}()
-	return m, &streamBody{pr, done}, nil
+	return m, body, nil
 }
 
 // counter counts what is written to it.
@@ -204,10 +204,13 @@ func (c *counter) Write(p []byte) (int, error) {
 // streamBody is a stream that ends before Close returns.
 type streamBody struct {
 	*io.PipeReader
+	stop chan struct{} // closed by Close
+	once sync.Once
 	done chan struct{}
 }
 
 func (b *streamBody) Close() error {
+	b.once.Do(func() { close(b.stop) })
 	err := b.PipeReader.Close()
 	<-b.done
 	return err

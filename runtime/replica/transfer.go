@@ -32,9 +32,12 @@ func (r *Replica) Transfer(id string) error {
 	}
 	r.refusing.Store(true)
 	defer r.refusing.Store(false)
-	if !r.until(term, func() bool { return r.transport.matched(next.ID, term) >= r.raft.LastIndex() }) {
+	if !r.until(term, func() bool {
+		return r.appending.Load() == 0 && r.transport.matched(next.ID, term) >= r.raft.LastIndex()
+	}) {
 		return r.stays(term, next, "does not catch up")
 	}
+	r.cfg.hooks.at("transfer asks")
 	asked := make(chan error, 1)
 	go func() { // it may take as long as the transport's timeout; a late one does no harm
 		req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(r.cfg.ID),
@@ -53,6 +56,28 @@ func (r *Replica) Transfer(id string) error {
 		return r.stays(term, next, failed.Error())
 	}
 	return r.stays(term, next, "does not take over")
+}
+
+// enter begins a call that appends to the log; false if leadership is being handed over. The caller leaves when it knows what became of the entry.
+//
+// An entry that is on its way when the next leader is asked to take over would be on this node's disk, and perhaps on others', but not on
+// its: raft counts an entry as the log's last only once it is synced. The others then refuse the next leader their votes, and this one has
+// stepped down for its term, so that nobody leads until an election timeout is over.
+func (r *Replica) enter() bool {
+	r.appending.Add(1) // before the look at refusing: Transfer refuses first, and counts then
+	if r.refusing.Load() {
+		r.leave()
+		return false
+	}
+	return true
+}
+
+func (r *Replica) leave() {
+	if r.appending.Add(-1) == 0 && r.refusing.Load() {
+		r.transport.mu.Lock()
+		defer r.transport.mu.Unlock()
+		r.transport.stir()
+	}
 }
 
 // stays is nil if this node does not lead in a term any more.

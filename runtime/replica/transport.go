@@ -23,12 +23,14 @@ type transport struct {
 	once      sync.Once
 	noClamp   bool // tests only
 	teller    *teller
+	// keep is called around a snapshot that is sent.
+	keep func(id raft.ServerID, term uint64, send func() error) error
 
 	sent     atomic.Uint64 // requests so far
 	mu       sync.Mutex
 	answers  map[raft.ServerID]answer
 	matches  map[raft.ServerID]match
-	answered chan struct{} // closed at the next answer
+	answered chan struct{} // closed at the next answer, see news
 }
 
 // answer is a peer's newest acceptance of this node as a leader.
@@ -44,6 +46,7 @@ var (
 
 func newTransport(c *Config, compacted func() (index, term uint64)) (*transport, error) {
 	t := &transport{Transport: c.Transport, single: c.Single, inbox: make(chan raft.RPC), compacted: compacted, quit: make(chan struct{}), noClamp: c.hooks.noClamp,
+		keep:    func(_ raft.ServerID, _ uint64, send func() error) error { return send() },
 		answers: map[raft.ServerID]answer{}, matches: map[raft.ServerID]match{}, answered: make(chan struct{})}
 	switch {
 	case c.Transport != nil:
@@ -190,6 +193,11 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	return err
 }
 
+// InstallSnapshot implements raft.Transport.
+func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, a *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	return t.keep(id, a.Term, func() error { return t.Transport.InstallSnapshot(id, target, a, resp, data) })
+}
+
 // agree notes that a peer has what a request showed.
 func (t *transport) agree(id raft.ServerID, a *raft.AppendEntriesRequest) {
 	m := match{a.Term, a.PrevLogEntry + uint64(len(a.Entries))}
@@ -197,8 +205,7 @@ func (t *transport) agree(id raft.ServerID, a *raft.AppendEntriesRequest) {
 	defer t.mu.Unlock()
 	if was := t.matches[id]; m.term > was.term || m.term == was.term && m.index > was.index {
 		t.matches[id] = m
-		close(t.answered)
-		t.answered = make(chan struct{})
+		t.stir()
 	}
 }
 
@@ -218,6 +225,11 @@ func (t *transport) accept(id raft.ServerID, a answer) {
 	if was := t.answers[id]; a.request > was.request {
 		t.answers[id] = a
 	}
+	t.stir()
+}
+
+// stir wakes whoever waits for news. held: mu
+func (t *transport) stir() {
 	close(t.answered)
 	t.answered = make(chan struct{})
 }
@@ -230,7 +242,7 @@ func (t *transport) accepted(id raft.ServerID, term, since uint64) bool {
 	return a.term == term && a.request > since
 }
 
-// news is closed at the next answer.
+// news is closed at the next answer of a peer, or when nothing is being appended any more that a transfer waits for.
 func (t *transport) news() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,11 +11,14 @@ import (
 // Lead implements [Log]. The check is an entry in the log, so ask after a pulse and not in a loop.
 func (r *Replica) Lead(ctx context.Context) error {
 	term := r.raft.CurrentTerm()
-	if r.raft.State() != raft.Leader || r.closing.Load() {
+	if r.raft.State() != raft.Leader || r.closing.Load() || !r.enter() {
 		return ErrNotLeader
 	}
 	answer := make(chan error, 1)
-	go func() { answer <- r.await(r.raft.Barrier(0)) }()
+	go func() {
+		defer r.leave()
+		answer <- r.await(r.raft.Barrier(0))
+	}()
 	select {
 	case err := <-answer:
 		if err != nil || r.broken.Load() || !r.leads(term) {

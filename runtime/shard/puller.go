@@ -74,7 +74,7 @@ func (p *puller) run(ctx context.Context) {
 		switch {
 		case errors.Is(err, ErrTrimmed), errors.Is(err, ErrAhead):
 			// A registered consumer can never be trimmed past; somebody has tampered, or restored only a part.
-			p.a.cfg.Logger.Error("a feed is broken", "consumer", p.a.spec.Service, "shard", p.a.cfg.Index, "producer", p.sub.Producer, "from", p.shard, "cursor", p.seen, "error", err)
+			p.a.cfg.Logger.Error("a feed is broken", "consumer", p.consumer.Service, "shard", p.a.cfg.Index, "producer", p.sub.Producer, "from", p.shard, "cursor", p.seen, "error", err)
 			pause(ctx, brokenDelay)
 		case err != nil:
 			pause(ctx, retryDelay)
@@ -123,7 +123,7 @@ func (p *puller) deliver(ctx context.Context, evs []ticketing.Event, upto Cursor
 		p.failed, p.failures = out.failed, 0
 	}
 	p.failures++
-	p.a.cfg.Logger.Warn("an event failed", "service", p.a.spec.Service, "shard", p.a.cfg.Index, "producer", p.sub.Producer, "from", p.shard, "seq", out.failed, "failures", p.failures, "error", out.err)
+	p.a.cfg.Logger.Warn("an event failed", "service", p.consumer.Service, "shard", p.a.cfg.Index, "producer", p.sub.Producer, "from", p.shard, "seq", out.failed, "failures", p.failures, "error", out.err)
 	pause(ctx, retryDelay<<p.failures)
 }
 

@@ -20,12 +20,16 @@ func (pl *planner) eligible(s *shardState, r *ticketing.ReplicaPlace) bool {
 	return report != nil && report.RuleError == "" && report.Generation >= pl.newest
 }
 
-// heir chooses who leads next: an eligible replica on the node that leads least.
+// heir chooses who leads next: an eligible replica on the node that leads least, rather not on one that is still getting the data of others,
+// which has its hands full.
 func (pl *planner) heir(s *shardState) (heir *ticketing.ReplicaPlace) {
 	less := pl.leads.less(s.p.Service)
 	for i := range s.p.Replicas {
 		r := &s.p.Replicas[i]
-		if pl.eligible(s, r) && (heir == nil || less(r.Node, heir.Node) < 0) {
+		if !pl.eligible(s, r) {
+			continue
+		}
+		if heir == nil || pl.getting[r.Node] == pl.getting[heir.Node] && less(r.Node, heir.Node) < 0 || !pl.getting[r.Node] && pl.getting[heir.Node] {
 			heir = r
 		}
 	}
@@ -50,7 +54,8 @@ func (pl *planner) evacuate() {
 	}
 }
 
-// balance moves leaderships from nodes that lead much to nodes that lead little; the difference must be two at least. Control's stays where
+// balance moves leaderships from nodes that lead much to nodes that lead little; the difference must be two at least. A node that is still
+// getting replicas waits for its share: it is busy, and who leads would change again with every replica that it gets. Control's stays where
 // it is: its leader is little work, and a new one has to hear of all nodes first.
 func (pl *planner) balance() {
 	for range pl.limits.Transfers {
@@ -62,7 +67,7 @@ func (pl *planner) balance() {
 				continue
 			}
 			heir := pl.heir(s)
-			if heir == nil {
+			if heir == nil || pl.getting[heir.Node] {
 				continue
 			}
 			if g := pl.leads.gap(s.p.Service, s.node, heir.Node); g[0] > 1 && slices.Compare(g[:], gain[:]) > 0 {

@@ -196,6 +196,8 @@ func TestPlan(t *testing.T) {
 		{"nor is it made to", []string{"n1 draining", "n2 draining", "n3 up", "posts/0 5: n1* n2.1 n3.1@2"}, ""},
 		{"unprepared rules are not led", []string{"n1 up broken", "n2 up", "n3 up", "moderation/0 5: n1* n2.1 n3.1", "posts/0 5: n1* n2.1 n3.1"}, "transfer leader moderation/0 n2.1"},
 		{"nor balanced to", []string{"n1 up", "n2 up broken", "moderation/0 5: n1* n2.1", "moderation/1 5: n1* n2.2"}, ""},
+		{"nor to a node that gets a replica", append(three[:2:2], "posts/0 5: n1* n2.1", "posts/1 5: n1* n2.2", "posts/2 9: n1* n2.3?@1"), ""},
+		{"and it does not inherit what others can", append(four, "posts/0 5: n1-* n2 n3 n4.1", "posts/1 5: n2* n3 n1.2", "posts/2 5: n2* n3 n1.3", "posts/3 5: n3* n1.7 n2.1", "tags/0 9: n1* n2 n3 n4.4?@1"), "transfer leader posts/0 n3; assign posts/1 n4"},
 		{"leaders are balanced", append(three[:2:2], "posts/0 5: n1* n2.1", "posts/1 5: n1* n2.2"), "transfer leader posts/0 n2.1"},
 		{"some at a time", append(three[:2:2], "a/0 5: n1* n2.1", "b/0 5: n1* n2.2", "b/1 5: n1* n2.3", "b/2 5: n1* n2.4", "b/3 5: n1* n2.5", "b/4 5: n1* n2.6"), "transfer leader b/0 n2.2; transfer leader b/1 n2.3"},
 		{"to those that have caught up", append(three[:2:2], "posts/0 5: n1* n2.1@3", "posts/1 5: n1* n2.2@3"), ""},

@@ -50,7 +50,9 @@ func (pl *planner) count() {
 			}
 			in := r.Stage == ticketing.StageAdding || r.Stage == ticketing.StageLearner
 			s.coming = s.coming || in
-			moving = moving || in && pl.alive[r.Node] != nil // to a silent node nothing moves, which must not keep others from moving
+			if in && pl.alive[r.Node] != nil { // to a silent node nothing moves, which must not keep others from moving
+				moving, pl.getting[r.Node] = true, true
+			}
 		}
 		if moving {
 			pl.moving++
@@ -133,6 +135,7 @@ func (pl *planner) assign(s *shardState, node string) {
 	if !s.control {
 		pl.load.add(node, s.p.Service, 1)
 		pl.moving++
+		pl.getting[node] = true
 	}
 }
 

@@ -17,6 +17,8 @@ type planner struct {
 	leads  load   // leaderships by node, as they will be after this plan
 	moving int    // shards that get a replica's data
 	out    []Action
+
+	getting map[string]bool // nodes that get a replica's data
 }
 
 // shardState is what is known of one shard.
@@ -34,7 +36,7 @@ type shardState struct {
 }
 
 func newPlanner(m ticketing.ClusterMap, reports map[string]ticketing.NodeReport, limits Limits) *planner {
-	pl := &planner{m: m, limits: limits, alive: map[string]*ticketing.NodeReport{}, member: map[string]*ticketing.Member{}}
+	pl := &planner{m: m, limits: limits, alive: map[string]*ticketing.NodeReport{}, member: map[string]*ticketing.Member{}, getting: map[string]bool{}}
 	for i := range m.Members {
 		member := &m.Members[i]
 		pl.member[member.Node] = member
