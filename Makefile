@@ -52,6 +52,7 @@ test: deps check rules build
 	$(GO) test -race -p 1 -timeout 12m ./...
 	$(GO) test -count=1 -run '^TestBackupOfCluster$$' ./internal/node # several nodes in one process, which the race detector cannot watch
 	$(GO) -C bench/peers test ./... # no benchmarks: that all engines say the same
+	$(GO) test -run '^TestChaosShards$$' ./internal/cluster # ten times the seeds that the race detector has time for
 	$(GO) test -run '^TestSpecification$$' ./plugins/meter # one goroutine, for which the race detector would take ten times as long
 
 ## screenshots: pictures of every page, light and dark, narrow and wide, in docs/images, of which git keeps those that the docs show

@@ -193,6 +193,9 @@ func lostDisk(t *testing.T, c *Cluster, l *Load) {
 	if r := victim.Record(); r.Incarnation <= was.Incarnation || r.Cluster != was.Cluster {
 		t.Errorf("%s was %+v and is %+v", victim.Name, was, r)
 	}
+	if len(asLearner) == 0 {
+		t.Errorf("no replica of %s was a learner first", victim.Name)
+	}
 	l.Finish(t)
 	l.Verify(t, victim)
 	t.Logf("%s lost %d replicas and has %d new ones, of which %d were seen as learners", victim.Name, len(old), len(now), len(asLearner))
@@ -281,6 +284,28 @@ func minority(t *testing.T, c *Cluster, l *Load) {
 		})
 	}
 	writes.Wait()
+	for _, tc := range []struct {
+		method, path, stale string
+		status              int
+		marked              string
+	}{
+		{http.MethodGet, "/api/posts/" + post, "", 503, ""},
+		{http.MethodGet, "/api/posts/" + post, "1", 200, "1"}, // from the survivor's own replica, which says so
+		{http.MethodGet, "/api/feed", "", 200, "1"},           // a copy; the writes have taken longer than the silence that makes it old
+		{http.MethodDelete, "/api/posts/" + post, "1", 503, ""},
+	} {
+		headers := []string{"If-Match", "*"}
+		if tc.stale != "" {
+			headers = append(headers, "Allow-Stale", tc.stale)
+		}
+		if tc.method == http.MethodGet {
+			headers = headers[2:]
+		}
+		r, err := user.Do(t.Context(), survivor, tc.method, tc.path, nil, headers...)
+		if err != nil || r.Status != tc.status || r.Header.Get("Stale") != tc.marked {
+			t.Errorf("%s %s, Allow-Stale %q: status %d, Stale %q, %v, %s", tc.method, tc.path, tc.stale, r.Status, r.Header.Get("Stale"), err, r.Raw)
+		}
+	}
 	if r, err := user.Do(t.Context(), survivor, http.MethodGet, "/healthz", nil); err != nil || r.Status != 200 {
 		t.Errorf("the survivor's health: %d, %v", r.Status, err)
 	}
