@@ -29,6 +29,7 @@ func TestOperations(t *testing.T) {
 		{"the key after a kill", sameKeyAfterKill},
 		{"lost disk", lostDisk},
 		{"fourth node", fourthNode},
+		{"rules", swappedRules},
 		{"minority", minority},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.do(t, c, l) }) {
