@@ -1,5 +1,5 @@
 // Command mutants breaks each invariant on purpose, and checks that a test turns red. It changes no file: the go command compiles an overlay. Run
-// it with `make mutants`; docs/MUTATIONS.md is what it prints.
+// it with `make mutants`; docs/MUTATIONS.md is what it prints. Words as arguments choose the breaks whose line contains one of them.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -37,6 +38,7 @@ var mutants = []mutant{
 	{"10", "young events are dropped", "runtime/shard/deliver.go", "keep := min(acked, old.Seq) + 1", "keep := max(acked, old.Seq) + 1", "./runtime/shard", "TestTrimming"},
 	{"10", "a poison event is tried for ever", "runtime/shard/puller.go", "if p.failures >= parkAfter {", "if false {", "./runtime/shard", "TestPoisonIsParked"},
 	{"11", "the queue has no bound", "runtime/shard/actor.go", "len(a.pending) >= a.cfg.MaxQueue &&", "len(a.pending) < 0 &&", "./runtime/shard", "TestQueueIsBounded"},
+	{"11", "the rest of a long delivery goes before what waits", "runtime/shard/evaluate.go", "a.pending = append(a.pending, rest)", "a.pending = append([]*Request{rest}, a.pending...)", "./runtime/shard", "TestSlowEventsLeaveRoom"},
 	{"12", "an entry of a newer format is read as ours", "runtime/wire/entry.go", "!known.Includes(int(b[0]))", "false", "./runtime/shard", "TestNewerEntryStops"},
 	{"12", "the format rises before all programs know it", "cluster.go", "format == 0 || newest < format", "newest > format", "./actors/control", "TestFormatRisesWithTheLastMember"},
 	{"13", "a shard leads without its rules", "runtime/shard/lead.go", "	if a.spec.Gain != nil {", "	if false {", "./runtime/shard", "TestGainGatesLeadership"},
@@ -47,6 +49,31 @@ var mutants = []mutant{
 	{"9", "a node of another incarnation goes on", "internal/node/members.go", "self.Incarnation > n.record.Incarnation:", "false:", "./internal/node", "TestBelongs"},
 	{"14", "an empty directory becomes a cluster by itself", "internal/node/node.go", "case n.cfg.Dev && !n.cfg.Clustered():", "case true:", "./internal/contract", "TestNoClusterByItself"},
 	{"14", "a node that has had others begins a cluster beside them", "internal/node/node.go", "case n.cfg.Dev && !n.cfg.Clustered():", "case n.cfg.Dev:", "./internal/node", "TestNoSecondCluster"},
+	{"15", "what the active version fails on is not judged again", "plugins/host/judge.go", "if o.Failure == \"\" || second == nil {", "if second != first {", "./plugins/host", "TestTheLastGoodVersionJudgesTheSameItem"},
+	{"15", "what a failed call wrote stays", "plugins/host/call.go", "	if c.state != nil {\n		c.state.Rewind(c.mark)", "	if c.state == nil {\n		c.state.Rewind(c.mark)", "./plugins/host", "TestTheLastGoodVersionSeesNoWritesOfTheFailedOne"},
+	{"15", "five failures in a minute are not too many", "plugins/host/breaker.go", "soon := n >= tripFailures &&", "soon := n > tripShare+1 &&", "./plugins/host", "TestBreaker"},
+	{"15", "a rule is suspended although there is a good version", "actors/control/lifecycle.go", "if !ok || good.Digest == p.Digest ||", "if ok || good.Digest == p.Digest ||", "./actors/control", "TestQuarantineRestores"},
+	{"15", "a version that failed too often judges on", "internal/node/trip.go", "set, err := m.control.Quarantine(ctx, q)", "set, err := m.control.RuleSet(ctx)", "./internal/contract", "TestHostileRules"},
+	{"15", "a rule without a good version never judges again", "actors/control/lifecycle.go", "p.State == ticketing.VersionQuarantined && !now.Before(p.Until)", "p.State == ticketing.VersionQuarantined && now.Before(p.ChangedAt)", "./internal/contract", "TestHostileRules"},
+	{"16", "golden tests that fail keep no version from judging", "internal/node/upload.go", "err == nil && len(s.Golden) > 0", "err == nil && len(s.Golden) < 0", "./internal/contract", "TestVersionsSurviveKills"},
+	{"16", "a version may judge before its golden tests have passed", "actors/control/rules.go", "case !v.State.Runnable():", "case false:", "./actors/control", "TestRuleRefusals"},
+	{"16", "a version in quarantine may be activated", "actors/control/rules.go", "case v.State == ticketing.VersionQuarantined:¦case !v.State.Runnable():", "case false:¦case !v.State.Runnable() && v.State != ticketing.VersionQuarantined:", "./actors/control", "TestQuarantineRestores"},
+	{"16", "unsigned versions judge where signatures are asked for", "actors/control/rules.go", "case r.Signed && !signed(v):", "case false:", "./actors/control", "TestSignatures"},
+	{"16", "an interrupted upload is not taken up", "internal/node/upload.go", "case ticketing.VersionUploaded, ticketing.VersionAdmitted, ticketing.VersionCompiled:\n		default:", "case ticketing.VersionRetired:\n		default:", "./internal/node", "TestInterruptedUploadIsTakenUp"},
+	{"17", "a change upon a stale reading is made", "actors/control/rules.go", "c.IfMatch != ticketing.AnyMatch && c.IfMatch != old.Changed", "c.IfMatch < 0", "./internal/contract", "TestTwoOperatorsAtOnce"},
+	{"17", "decisions of two rule sets bear one number", "actors/moderation/generation.go", "		return j, g, nil", "		return j, g | 1, nil", "./internal/contract", "TestSwapUnderLoad"},
+	{"17", "what is swapped out is not freed", "actors/moderation/generation.go", "			old.Close()\n			delete(s.judges, g)", "			_ = old\n			delete(s.judges, g)", "./internal/contract", "TestSwapUnderLoad"},
+	{"18", "rules share their values", "plugins/host/imports_state.go", "c.state.Value(c.rule, key,¦c.state.SetValue(c.rule, key,", "c.state.Value(\"\", key,¦c.state.SetValue(\"\", key,", "./plugins/host", "TestRulesDoNotShareTheirState"},
+	{"18", "modules import what their manifest does not name", "plugins/host/admit.go", "; !a.can.Has(need) {", "; need != need {", "./plugins/host", "TestCheckRefusesWhatTheManifestDoesNotName"},
+	{"18", "what a shadow writes stays", "plugins/host/judge.go", "defer state.Rewind(state.Mark())", "state.Mark()", "./plugins/host", "TestShadow"},
+	{"19", "what one call leaves in the gauge counts in the next", "plugins/host/fuel.go", "	t.given = min(units, meter.Slice)\n	t.reserve = units - t.given\n	t.gauge.Set(t.given)", "	t.given = min(units, meter.Slice)\n	t.reserve = units - t.given", "./plugins/host", "TestFuelIsEqual"},
+	{"19", "bulk instructions cost the same whatever their length", "plugins/meter/cost.go", "bytesPerUnitLog2 = 4 ", "bytesPerUnitLog2 = 40 ", "./plugins/meter", "TestCosts"},
+	{"19", "nested calls are not bounded", "plugins/meter/charge.go", "int64(o.p.limits.CallDepth)", "int64(1<<30)", "./plugins/meter", "TestDepth"},
+	{"19", "a call goes on after its deadline", "plugins/host/fuel.go", "if t.clock() > t.until {", "if t.clock() < 0 {", "./plugins/host", "TestDeadline"},
+	{"20", "a canary that decides too differently is promoted", "internal/node/canary.go", "case max(shift, -shift) > canaryShift:", "case false:", "./internal/node", "TestCanaryEnds"},
+	{"20", "a canary is weighed against nothing", "internal/node/canary.go", " || active.Judged < enough(items, c.Share)", "", "./internal/node", "TestWeigh"},
+	{"20", "a canary that is to be taken away is promoted", "internal/node/canary.go", "if v == canaryPromoted {", "if v != canaryWaits {", "./internal/node", "TestCanaryEnds"},
+	{"20", "a canary is never promoted", "internal/node/canary.go", "	return canaryPromoted, told", "	return canaryWaits, told", "./internal/node", "TestWeigh"},
 }
 
 func main() {
@@ -59,17 +86,30 @@ func main() {
 	alive := 0
 	fmt.Println("| invariant | broken on purpose | test | result |\n|---|---|---|---|")
 	for i, m := range mutants {
+		if !m.chosen(os.Args[1:]) {
+			continue
+		}
 		verdict := "red"
 		if err := m.run(dir, i); err != nil {
 			alive++
 			verdict = "**" + err.Error() + "**"
 		}
-		fmt.Printf("| %s | %s | `%s` in `%s` | %s |\n", m.invariant, m.what, m.test, m.pkg, verdict)
+		fmt.Printf("%v %s |\n", m, verdict)
 	}
 	if alive > 0 {
 		fmt.Fprintf(os.Stderr, "%d of %d mutants live\n", alive, len(mutants))
 		os.Exit(1)
 	}
+}
+
+// String is the mutant's line of the table, without the result.
+func (m mutant) String() string {
+	return fmt.Sprintf("| %s | %s | `%s` in `%s` |", m.invariant, m.what, m.test, m.pkg)
+}
+
+// chosen reports whether one of the words is in the line; without words every mutant is chosen.
+func (m mutant) chosen(words []string) bool {
+	return len(words) == 0 || slices.ContainsFunc(words, func(w string) bool { return strings.Contains(m.String(), w) })
 }
 
 // run compiles the mutant and runs its test; the error says that nothing turned red.

@@ -47,7 +47,7 @@ func (a *Actor) evaluate() {
 			rest = r
 			break
 		}
-		if b.size() >= maxBatch || done%checkEvery == 0 && a.cfg.Now().Sub(now) > maxEval {
+		if look := done%checkEvery == 0 || r.Code == 0; b.size() >= maxBatch || look && a.cfg.Now().Sub(now) > maxEval {
 			break
 		}
 	}

@@ -57,3 +57,41 @@ func TestSlowEventsLeaveRoom(t *testing.T) {
 		}
 	}
 }
+
+// A batch ends with the first delivery that took too long: whoever is in it waits for no other.
+func TestSlowDeliveryEndsTheBatch(t *testing.T) {
+	const deliveries = 4
+	var w *world
+	slow := func() Spec {
+		s := tally(nil)()
+		s.Subscriptions[0].On[ticketing.EvCommentCreated] = On(func(tx *Tx, _ *ticketing.Event, e *ticketing.CommentCreated) error {
+			tx.Put(KeyOf('n', e.Comment.ID), 1)
+			w.now.Add(maxEval.Milliseconds() + 1)
+			return nil
+		})
+		return s
+	}
+	w = start(t, vfs.NewMem(), nil, slow) // without the producer, whose place the test takes
+	a, box := w.actors["tally"], w.boxes["tally"]
+	before := a.Stats.Entries.Load()
+	replies := make(chan Reply, deliveries)
+	box.mu.Lock() // so that all come at once
+	for i := range uint64(deliveries) {
+		ev := ticketing.Event{Seq: i + 1, Type: ticketing.EvCommentCreated, Data: &ticketing.CommentCreated{Comment: ticketing.Comment{ID: ticketing.ID{0, 0, byte(i)}}}}
+		d := &delivery{sub: &a.spec.Subscriptions[0], from: Cursor{1, i}, upto: Cursor{1, i + 1}, events: []ticketing.Event{ev}}
+		if i == 0 {
+			d.from = Cursor{}
+		}
+		box.queue = append(box.queue, &Request{Cmd: d, Reply: replies})
+	}
+	box.mu.Unlock()
+	box.Send(flush{})
+	for range deliveries {
+		if r := <-replies; r.Err != nil || r.Value.(delivered).err != nil {
+			t.Fatalf("%+v", r)
+		}
+	}
+	if n := a.Stats.Entries.Load() - before; n != deliveries {
+		t.Errorf("%d slow deliveries were committed in %d entries", deliveries, n)
+	}
+}
