@@ -105,11 +105,7 @@ func (v *view) firstHits(scanner, i int, f *abi.Field) []hit {
 	if !s.done[i] {
 		s.done[i] = true
 		v.searches++
-		if fold := v.fold(f); fold.state == foldASCII {
-			s.hit[i] = scan(s.words, f.Text, s.hits[i])
-		} else {
-			s.hit[i] = scan(s.words, fold.text, s.hits[i])
-		}
+		s.hit[i] = v.scan(s.words, f, s.hits[i])
 	}
 	return s.hits[i]
 }

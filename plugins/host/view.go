@@ -182,6 +182,21 @@ func (v *view) foldedText(f *abi.Field) []byte {
 	return fold.plain
 }
 
+// scan finds the first hit of every set in a text, and returns how many sets have one; offsets are those of the folded text. A text that nobody
+// has looked at yet is searched as if it were ASCII, which shows whether it is.
+func (v *view) scan(w *words, f *abi.Field, hits []hit) (sets int) {
+	if fold := &v.folded[f.ID]; fold.state == foldUnknown {
+		if sets, plain := scanPlain(w, f.Text, hits); plain {
+			fold.state = foldASCII
+			return sets
+		}
+	}
+	if fold := v.fold(f); fold.state == foldDone {
+		return scan(w, fold.text, hits)
+	}
+	return scan(w, f.Text, hits)
+}
+
 // scanAll finds all hits of one word set in a text; offsets are those of the folded text.
 func (v *view) scanAll(w *words, f *abi.Field, set int32, each eachHit) {
 	if fold := v.fold(f); fold.state == foldASCII {

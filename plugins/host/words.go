@@ -190,6 +190,29 @@ func scan[T string | []byte](w *words, text T, hits []hit) (sets int) {
 	return len(hits) - open
 }
 
+// scanPlain does the same for a text that may turn out not to be ASCII: plain is false then, and nothing is found. While the automaton waits for
+// its next state it costs nothing to look at the byte.
+func scanPlain(w *words, text string, hits []hit) (sets int, plain bool) {
+	for i := range hits {
+		hits[i] = noHit
+	}
+	state, open, next := uint32(0), len(hits), w.next
+	for i := range len(text) {
+		c := text[i]
+		if c >= utf8.RuneSelf {
+			return 0, false
+		}
+		if state = next[state+uint32(w.class[c])]; state < found {
+			continue
+		}
+		state &^= found
+		if open -= collect(w, text, i+1, state, hits); open == 0 {
+			return len(hits), isASCII(text[i:])
+		}
+	}
+	return len(hits) - open, true
+}
+
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
 // collect notes the words that end before end, the longest first, and returns how many sets had their first hit.

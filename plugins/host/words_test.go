@@ -1,6 +1,7 @@
 package host
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -51,6 +52,7 @@ func FuzzWords(f *testing.F) {
 	f.Add("check out|out*|a b c|b", "please check \t out outside a  b  c")
 	f.Add("naïve|é|ß", "naïve NAÏVE é\u200bé")
 	f.Add("a|a*|*a|*a*", "baab a")
+	f.Add("plea*", "please, naïve")
 	f.Fuzz(func(t *testing.T, list, text string) {
 		if len(list) > 200 || !utf8.ValidString(list) || !utf8.ValidString(text) {
 			return
@@ -78,8 +80,14 @@ func FuzzWords(f *testing.F) {
 				t.Errorf("set %d of %q in %q: %x, want %x", i, list, folded, int64(got[i]), int64(want[i]))
 			}
 		}
-		if isASCII(text) {
-			scan(w, text, got)
+		count, plain := scanPlain(w, text, got)
+		if plain != isASCII(text) {
+			t.Errorf("%q is found to be ASCII: %v", text, plain)
+		}
+		if plain {
+			if n := len(slices.DeleteFunc(slices.Clone(got), func(h hit) bool { return h == noHit })); n != count {
+				t.Errorf("%d sets have hits, not %d", n, count)
+			}
 			for i := range got {
 				if got[i] != want[i] {
 					t.Errorf("unfolded, set %d of %q in %q: %x, want %x", i, list, text, int64(got[i]), int64(want[i]))
