@@ -37,9 +37,11 @@ type BacktestReport struct {
 	Judged     uint64             `json:"judged"`
 	Failed     uint64             `json:"failed"`
 	Missing    uint64             `json:"missing"` // decisions whose item was deleted
+	Unseen     uint64             `json:"unseen"`  // decisions from before the server kept what the rules saw
 	Matrix     []BacktestRow      `json:"matrix"`
 	Automatic  Confusion          `json:"automatic"` // against what the rules decided
 	Human      Confusion          `json:"human"`     // against what people decided
+	Labels     Confusion          `json:"labels"`    // against labels that came with the data, if it had any
 	NewCaught  uint64             `json:"newlyCaughtCount"`
 	NewFree    uint64             `json:"newlyReleasedCount"`
 	Caught     []ticketing.Sample `json:"newlyCaught"`

@@ -37,9 +37,11 @@ type reportView struct {
 	Judged     uint64             `json:"judged"`
 	Failed     uint64             `json:"failed"`
 	Missing    uint64             `json:"missing"`
+	Unseen     uint64             `json:"unseen"`
 	Matrix     []matrixRow        `json:"matrix"`
 	Automatic  confusionView      `json:"automatic"`
 	Human      confusionView      `json:"human"`
+	Labels     confusionView      `json:"labels"`
 	NewCaught  uint64             `json:"newlyCaughtCount"`
 	NewFree    uint64             `json:"newlyReleasedCount"`
 	Caught     []ticketing.Sample `json:"newlyCaught"`
@@ -84,7 +86,8 @@ func viewBacktest(b *ticketing.Backtest) backtestView {
 }
 
 func viewReport(r *ticketing.BacktestReport) *reportView {
-	v := &reportView{Judged: r.Judged, Failed: r.Failed, Missing: r.Missing, Automatic: viewConfusion(r.Automatic), Human: viewConfusion(r.Human),
+	v := &reportView{Judged: r.Judged, Failed: r.Failed, Missing: r.Missing, Unseen: r.Unseen, Automatic: viewConfusion(r.Automatic), Human: viewConfusion(r.Human),
+		Labels:    viewConfusion(r.Labels),
 		NewCaught: r.NewCaught, NewFree: r.NewFree, Caught: orEmpty(r.Caught), Released: orEmpty(r.Released), Fuel: r.Fuel, MaxFuel: r.MaxFuel, Micros: r.Micros}
 	for action, row := range r.Matrix {
 		v.Matrix = append(v.Matrix, matrixRow{ticketing.Action(action), row[0], row[1], row[2], row[3]})
