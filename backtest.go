@@ -48,7 +48,7 @@ type Backtest struct {
 type BacktestReport struct {
 	Judged    uint64       `cbor:"1,keyasint" json:"judged"`
 	Failed    uint64       `cbor:"2,keyasint,omitempty" json:"failed"`
-	Missing   uint64       `cbor:"3,keyasint,omitempty" json:"missing"` // decisions whose evidence is gone
+	Missing   uint64       `cbor:"3,keyasint,omitempty" json:"missing"` // decisions whose evidence is gone with their item
 	Matrix    [5][4]uint64 `cbor:"4,keyasint" json:"-"`                 // candidate's action, by the status that counts now: pending, approved, rejected, held
 	Human     Confusion    `cbor:"5,keyasint" json:"human"`             // against what people decided
 	Automatic Confusion    `cbor:"6,keyasint" json:"automatic"`         // against what rules decided, as caught or not
@@ -60,6 +60,7 @@ type BacktestReport struct {
 	Fuel      uint64       `cbor:"12,keyasint,omitempty" json:"fuel"`
 	MaxFuel   uint64       `cbor:"13,keyasint,omitempty" json:"maxFuel"`
 	Micros    uint64       `cbor:"14,keyasint,omitempty" json:"micros"` // time spent in the rule
+	Unseen    uint64       `cbor:"15,keyasint,omitempty" json:"unseen"` // decisions of which no evidence was ever kept: those from before the server kept any
 }
 
 // A Confusion counts answers against the truth.

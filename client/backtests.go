@@ -37,6 +37,7 @@ type BacktestReport struct {
 	Judged     uint64             `json:"judged"`
 	Failed     uint64             `json:"failed"`
 	Missing    uint64             `json:"missing"` // decisions whose item was deleted
+	Unseen     uint64             `json:"unseen"`  // decisions from before the server kept what the rules saw
 	Matrix     []BacktestRow      `json:"matrix"`
 	Automatic  Confusion          `json:"automatic"` // against what the rules decided
 	Human      Confusion          `json:"human"`     // against what people decided

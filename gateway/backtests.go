@@ -37,6 +37,7 @@ type reportView struct {
 	Judged     uint64             `json:"judged"`
 	Failed     uint64             `json:"failed"`
 	Missing    uint64             `json:"missing"`
+	Unseen     uint64             `json:"unseen"`
 	Matrix     []matrixRow        `json:"matrix"`
 	Automatic  confusionView      `json:"automatic"`
 	Human      confusionView      `json:"human"`
@@ -85,7 +86,7 @@ func viewBacktest(b *ticketing.Backtest) backtestView {
 }
 
 func viewReport(r *ticketing.BacktestReport) *reportView {
-	v := &reportView{Judged: r.Judged, Failed: r.Failed, Missing: r.Missing, Automatic: viewConfusion(r.Automatic), Human: viewConfusion(r.Human),
+	v := &reportView{Judged: r.Judged, Failed: r.Failed, Missing: r.Missing, Unseen: r.Unseen, Automatic: viewConfusion(r.Automatic), Human: viewConfusion(r.Human),
 		NewCaught: r.NewCaught, NewFree: r.NewFree, Caught: orEmpty(r.Caught), Released: orEmpty(r.Released), Fuel: r.Fuel, MaxFuel: r.MaxFuel, Micros: r.Micros}
 	if r.Labels.Total() > 0 {
 		labels := viewConfusion(r.Labels)

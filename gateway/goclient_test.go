@@ -122,6 +122,7 @@ func (w *world) useBacktests(p *goProgram) {
 			t.State, t.Total = ticketing.BacktestRunning, 2
 			if t.Done++; t.Done == 2 {
 				t.State = ticketing.BacktestDone
+				t.Report = &ticketing.BacktestReport{Judged: 2, Unseen: 7, Labels: ticketing.Confusion{TruePositive: 1, FalseNegative: 1}}
 			}
 		})
 		return nil
@@ -139,7 +140,7 @@ func (w *world) useBacktests(p *goProgram) {
 		p.t.Errorf("%+v", all)
 	}
 	one, err := p.Backtest(p.ctx, b.ID)
-	if p.ok(err); one.Done != 2 {
+	if p.ok(err); one.Done != 2 || one.Report == nil || one.Report.Unseen != 7 || one.Report.Labels.TruePositive != 1 || one.Report.Labels.Recall != 0.5 {
 		p.t.Errorf("%+v", one)
 	}
 	decision := w.m.decisions[0]

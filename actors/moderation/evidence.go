@@ -117,6 +117,7 @@ type Page struct {
 	Missing uint64       `cbor:"2,keyasint,omitempty"` // decisions whose item was withdrawn
 	Next    ticketing.ID `cbor:"3,keyasint,omitzero"`  // to go on after; zero: that was the last page
 	Looked  uint64       `cbor:"4,keyasint,omitempty"` // decisions, whether they were asked for or not
+	Unseen  uint64       `cbor:"5,keyasint,omitempty"` // of the whole slot, on its first page: decisions that were asked for, of which no evidence was ever kept
 }
 
 // A Case is a decision with its evidence, and what became of it.
@@ -132,6 +133,8 @@ func (s *service) evidence(v *shard.View, q *Query) (p Page, err error) {
 	from, last := ticketing.NewID(q.Slot, q.From, 0), q.After
 	if !last.IsZero() {
 		from = last
+	} else {
+		p.Unseen = unseen(v, q)
 	}
 	size := 0
 	v.ScanFrom(shard.KeyAt(tableEvidence, q.Slot), evidenceKey(from), func(k shard.Key, decode func(any)) bool {
@@ -161,6 +164,26 @@ func (s *service) evidence(v *shard.View, q *Query) (p Page, err error) {
 		return true
 	})
 	return p, nil
+}
+
+// unseen counts the decisions of rules in a slot, of the times and kinds that were asked for, of which no evidence was ever kept.
+func unseen(v *shard.View, q *Query) (n uint64) {
+	v.Scan(shard.KeyAt(tableDecision, q.Slot), func(k shard.Key, decode func(any)) bool {
+		if binary.BigEndian.Uint16(k[len(k)-2:]) != 0 { // a person's
+			return true
+		}
+		var d ticketing.Decision
+		decode(&d)
+		at := d.ID.Time()
+		switch {
+		case at.Before(q.From), !q.To.IsZero() && !at.Before(q.To):
+		case len(q.Kinds) > 0 && !slices.Contains(q.Kinds, d.Kind):
+		case !v.Has(evidenceKey(d.ID)):
+			n++
+		}
+		return true
+	})
+	return n
 }
 
 // caseOf finds what was decided about the revision, first and last.

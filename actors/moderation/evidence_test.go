@@ -126,6 +126,18 @@ func TestNothingNewBeforeTheFormat(t *testing.T) {
 	if rows := w.stored(0, "hold"); len(rows) != 1 || rows[0].Judged != 3 {
 		t.Errorf("%+v", rows)
 	}
+	p, err := w.Evidence(t.Context(), Query{Slot: ann.ID.Slot()})
+	if err != nil || p.Unseen != 2 || len(p.Cases) != 1 {
+		t.Errorf("%d decisions without evidence, %d cases, %v", p.Unseen, len(p.Cases), err)
+	}
+	p, err = w.Evidence(t.Context(), Query{Slot: ann.ID.Slot(), From: early.At.Add(time.Millisecond), Kinds: []ticketing.ItemKind{ticketing.KindComment}})
+	if err != nil || p.Unseen != 1 {
+		t.Errorf("%d decisions without evidence after the first, %v", p.Unseen, err)
+	}
+	p, err = w.Evidence(t.Context(), Query{Slot: ann.ID.Slot(), Kinds: []ticketing.ItemKind{ticketing.KindPost}})
+	if err != nil || p.Unseen != 0 {
+		t.Errorf("%d decisions about posts without evidence, %v", p.Unseen, err)
+	}
 	w.rules(rule("hold", hosttest.HoldAll, `{"a": 2}`))
 	if r := w.replay(late.ID); !r.Same { // by the configuration of then
 		t.Errorf("%+v", r)

@@ -202,7 +202,7 @@ func (a *app) printBacktest(b client.Backtest, html string, asJSON bool) error {
 	if r == nil {
 		return nil
 	}
-	fmt.Fprintf(a.out, "%d judged, %d failed, %d of deleted items; %.1f µs and %d fuel each\n\n", r.Judged, r.Failed, r.Missing, r.MeanMicros, r.MeanFuel)
+	fmt.Fprintf(a.out, "%d judged, %d failed, %d of deleted items, %d from before there was evidence; %.1f µs and %d fuel each\n\n", r.Judged, r.Failed, r.Missing, r.Unseen, r.MeanMicros, r.MeanFuel)
 	var rows [][]string
 	for _, m := range r.Matrix {
 		rows = append(rows, []string{m.Action.String(), number(m.Approved), number(m.Held), number(m.Rejected)})

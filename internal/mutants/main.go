@@ -41,6 +41,8 @@ var mutants = []mutant{
 	{"11", "the rest of a long delivery goes before what waits", "runtime/shard/evaluate.go", "a.pending = append(a.pending, rest)", "a.pending = append([]*Request{rest}, a.pending...)", "./runtime/shard", "TestSlowEventsLeaveRoom"},
 	{"12", "an entry of a newer format is read as ours", "runtime/wire/entry.go", "!known.Includes(int(b[0]))", "false", "./runtime/shard", "TestNewerEntryStops"},
 	{"12", "the format rises before all programs know it", "cluster.go", "format == 0 || newest < format", "newest > format", "./actors/control", "TestFormatRisesWithTheLastMember"},
+	{"12", "events of a newer format are written before it is raised", "actors/control/rules.go", "if tx.Format() < ticketing.PlatformFormat {", "if false {", "./actors/control", "TestPlatformWaitsForTheFormat"},
+	{"12", "evidence is kept before the format is raised", "actors/moderation/judge.go", "if tx.Format() >= ticketing.PlatformFormat {", "if true {", "./actors/moderation", "TestNothingNewBeforeTheFormat"},
 	{"13", "a shard leads without its rules", "runtime/shard/lead.go", "	if a.spec.Gain != nil {", "	if false {", "./runtime/shard", "TestGainGatesLeadership"},
 	{"13", "an event whose handler fails is skipped", "runtime/shard/deliver.go", "		if err != nil {\n			reach, out.failed", "		if err != nil && false {\n			reach, out.failed", "./runtime/shard", "TestPoisonIsParked"},
 	{"9", "a new replica answers for one that was removed", "runtime/peer/groups.go", " || l.id != string(arg[2:])", "", "./runtime/peer", "TestGroups"},

@@ -252,6 +252,7 @@ func (r *backtestRun) oneSlot(ctx context.Context) error {
 			r.judge(&page.Cases[i])
 		}
 		r.run.Miss(page.Missing)
+		r.run.Skip(page.Unseen)
 		r.t.Done += page.Looked
 		r.rest(ctx, r.now().Sub(began))
 		if q.After = page.Next; q.After.IsZero() {

@@ -74,6 +74,9 @@ func (r *Run) Report() ticketing.BacktestReport { return Clone(&r.report) }
 // Miss counts decisions whose evidence is gone.
 func (r *Run) Miss(n uint64) { r.report.Missing += n }
 
+// Skip counts decisions of which no evidence was ever kept.
+func (r *Run) Skip(n uint64) { r.report.Unseen += n }
+
 // Judge judges one case. A candidate to which the item's kind does not apply has nothing to say, and the case is not counted.
 func (r *Run) Judge(c *Case) {
 	if slot := c.Item.Author.ID.Slot(); slot != r.slot {
