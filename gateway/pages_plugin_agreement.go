@@ -192,7 +192,13 @@ func perCall(sum, n uint64) float64 { return float64(sum) / float64(max(n, 1)) }
 func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
 
 // thin is a share that may be very small, for people.
-func thin(f float64) string { return strconv.FormatFloat(100*f, 'f', 3, 64) + " %" }
+func thin(f float64) string {
+	const least = 0.00001
+	if f > 0 && f < least {
+		return "< 0.001 %"
+	}
+	return strconv.FormatFloat(100*f, 'f', 3, 64) + " %"
+}
 
 // number is a whole number for people, with a thin space between thousands.
 func number(n uint64) string {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"ticketing"
 )
@@ -168,7 +167,12 @@ func (r *ruleCost) bounds(g *Gateway) {
 		}
 		r.Bounds = append(r.Bounds, ruleBound{Name: name, Server: say(&server), Manifest: say(&version.Manifest.Limits), Rule: say(&rule.Limits), Effective: say(&own)})
 	}
-	micros := func(n uint64) string { return (time.Duration(n) * time.Microsecond).String() }
+	micros := func(n uint64) string {
+		if n%1_000_000 == 0 {
+			return number(n/1_000_000) + " s"
+		}
+		return strconv.FormatFloat(float64(n)/1000, 'g', -1, 64) + " ms"
+	}
 	add("Fuel of an item", number, func(l *ticketing.RuleLimits) uint64 { return l.Fuel })
 	add("Memory", func(n uint64) string { return bytesText(n * (64 << 10)) }, func(l *ticketing.RuleLimits) uint64 { return uint64(l.MemoryPages) })
 	add("Deadline of an item", micros, func(l *ticketing.RuleLimits) uint64 { return uint64(l.WallMicros) })

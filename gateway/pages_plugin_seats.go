@@ -13,6 +13,7 @@ type ruleSeat struct {
 	Digest        ticketing.Digest
 	Share         string // of the authors; empty: of all
 	Since         time.Time
+	Suspended     bool // it is in quarantine, and nothing judges in its place
 	Stats         statsView
 	Auto          *canaryProgress // of a canary that the server promotes
 }
@@ -30,7 +31,7 @@ func (p canaryProgress) Percent() int { return percent(p.Judged, p.Items) }
 func seatsOf(r *ticketing.Rule, stats []statsView, now time.Time) (seats []ruleSeat) {
 	add := func(role ticketing.VersionState, version string, d ticketing.Digest, c *ticketing.Candidate) {
 		s := ruleSeat{Role: string(role), Version: version, Digest: d, Stats: *statsIn(stats, d, role)}
-		if c != nil {
+		if s.Suspended = role == ticketing.VersionActive && !r.SuspendedUntil.IsZero(); c != nil {
 			s.Since = c.Since
 		}
 		if role == ticketing.VersionCanary {
@@ -164,7 +165,11 @@ func nodeCells(p *pluginTop, n *ticketing.NodeStatus, current bool) (cells []nod
 		cells = append(cells, cell)
 	}
 	r := p.Rule
-	add("active", r.Version, "judges", !r.Active.IsZero())
+	does := "judges"
+	if !r.SuspendedUntil.IsZero() {
+		does = "in quarantine"
+	}
+	add("active", r.Version, does, !r.Active.IsZero())
 	if r.Canary != nil {
 		add("canary", r.Canary.Version, "judges its share", true)
 	}

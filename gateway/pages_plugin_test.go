@@ -145,6 +145,9 @@ func TestResumePage(t *testing.T) {
 	c.page("/plugins/links/change/resume?version="+v.Digest.String(), "is not in quarantine")
 	v.State, v.Reason, v.Until, v.Trips = ticketing.VersionQuarantined, "5 failures in 60 s: <trap>", c.clock.now(), 2
 	c.page("/plugins/links", "in quarantine", "change/resume?version=")
+	c.rule().Active, c.rule().SuspendedUntil = v.Digest, v.Until
+	c.page("/plugins/links", "nothing judges in its place", "every item is held for a person", "Judges nothing at the moment.", "in quarantine: ")
+	c.page("/plugins/links/change/resume", "It judges again at once")
 	path := "/plugins/links/change/resume"
 	c.page(path+"?version="+v.Digest.String(), "5 failures in 60 s: &lt;trap&gt;", "for the 2. time", "twice as long")
 	token := c.token(path)
