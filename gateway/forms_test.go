@@ -147,7 +147,7 @@ func TestWayToSignIn(t *testing.T) {
 	b.cookies["session"] = op.cookie
 	token := b.token("/plugins")
 	s.clock.advance(provenLife + time.Second)
-	if a := b.send("POST", "/plugins/x/retire", encoded(csrfField, token), "Referer", "http://"+s.addr+"/plugins").want(303); a.Header.Get("Location") != "/login?next=%2Fplugins&again=1" {
+	if a := b.send("POST", "/plugins/x/change/retire", encoded(csrfField, token), "Referer", "http://"+s.addr+"/plugins").want(303); a.Header.Get("Location") != "/login?next=%2Fplugins&again=1" {
 		t.Errorf("%v", a.Header)
 	}
 	if a := b.send("GET", "/login?next=%2Fplugins&again=1", "").want(200); !strings.Contains(string(a.Body), "enter your password again") {

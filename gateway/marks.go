@@ -25,22 +25,26 @@ func looked(set *ticketing.RuleSet, outcomes []ticketing.RuleOutcome) (words []s
 		if o.Action < ticketing.ActionFlag {
 			continue
 		}
-		r := findRule(set, o.Rule)
-		if r == nil {
-			continue
+		if r := findRule(set, o.Rule); r != nil {
+			words = append(words, namedWords(r.Config)...)
 		}
-		var conf struct {
-			Match []struct {
-				Words   []string `json:"words"`
-				Domains []string `json:"domains"`
-			} `json:"match"`
-		}
-		if json.Unmarshal(r.Config, &conf) != nil {
-			continue
-		}
-		for _, m := range conf.Match {
-			words = append(append(words, m.Words...), m.Domains...)
-		}
+	}
+	return words
+}
+
+// namedWords returns the words and domains that a config names; none if it has another shape.
+func namedWords(config []byte) (words []string) {
+	var conf struct {
+		Match []struct {
+			Words   []string `json:"words"`
+			Domains []string `json:"domains"`
+		} `json:"match"`
+	}
+	if json.Unmarshal(config, &conf) != nil {
+		return nil
+	}
+	for _, m := range conf.Match {
+		words = append(append(words, m.Words...), m.Domains...)
 	}
 	return words
 }

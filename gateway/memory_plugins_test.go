@@ -96,8 +96,11 @@ func (m *memory) Usage(context.Context) (all []ticketing.RuleUsage, err error) {
 }
 
 func (m *memory) Logs(_ context.Context, rule string, limit int) ([]ticketing.RuleLog, error) {
-	lines := []ticketing.RuleLog{{At: time.UnixMilli(1_700_000_000_000).UTC(), Node: "n1", Rule: rule, Version: "v1", Level: "info", Text: "Seen <b>."}}
-	return lines[:min(limit, 1)], nil
+	lines := m.lines
+	if lines == nil {
+		lines = []ticketing.RuleLog{{At: time.UnixMilli(1_700_000_000_000).UTC(), Node: "n1", Rule: rule, Version: "v1", Level: "info", Text: "Seen <b>."}}
+	}
+	return lines[max(0, len(lines)-limit):], nil
 }
 
 func (m *memory) Effective(r ticketing.Rule, manifest ticketing.Manifest) ticketing.RuleLimits {

@@ -71,6 +71,13 @@ func (m *memory) Upload(_ context.Context, c ticketing.UploadPlugin) (ticketing.
 	return v, false, nil
 }
 
+func (m *memory) versionName(name string, d ticketing.Digest) string {
+	if v := findVersion(m.plugins, name, d); v != nil {
+		return v.Version
+	}
+	return ""
+}
+
 func (m *memory) Plugins(context.Context) ([]ticketing.PluginVersion, error) { return m.plugins, nil }
 
 func (m *memory) RuleSet(context.Context) (ticketing.RuleSet, error) { return m.set, nil }
@@ -95,6 +102,12 @@ func (m *memory) SetRule(_ context.Context, c ticketing.SetRule) (ticketing.Rule
 			r.OnFailure, r.Scope, r.Shadow, r.Canary, r.Limits, r.Signed = c.OnFailure, c.Scope, c.Shadow, c.Canary, c.Limits, c.Signed
 		}
 		r.Previous, r.PrevConf, r.Active, r.Config, r.Changed = r.Active, r.Config, active, conf, set.Generation
+		r.PrevVersion, r.Version = m.versionName(r.Name, r.Previous), m.versionName(r.Name, r.Active)
+		for _, n := range []*ticketing.Candidate{r.Shadow, r.Canary} {
+			if n != nil && n.Since.IsZero() {
+				n.Since, n.Version = c.At, m.versionName(r.Name, n.Digest)
+			}
+		}
 		m.set = set
 		return set, nil
 	})

@@ -32,6 +32,7 @@ type memory struct {
 	plugins   []ticketing.PluginVersion
 	steps     []ticketing.VersionChange // oldest first
 	signers   []ticketing.SignerKey
+	lines     []ticketing.RuleLog // nil: one that is made up
 	set       ticketing.RuleSet
 	done      map[ticketing.CommandID]reply
 	version   uint64

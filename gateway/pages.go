@@ -26,25 +26,33 @@ var valPageCSP = []byte("default-src 'none'; script-src 'self'; style-src 'self'
 // newPages parses the templates.
 func newPages(a *assets) (*template.Template, error) {
 	t, err := template.New("").Funcs(template.FuncMap{
-		"asset":   func(name string) string { return a.links[name] },
-		"when":    func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
-		"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"excerpt": excerpt,
-		"count":   count,
-		"field":   newField,
-		"exact":   func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
-		"brief":   brief,
-		"title":   func(t ticketing.Ticket) string { return ticketTitle(&t) },
-		"outcome": outcomeWord,
-		"kind":    kindWord,
-		"entry":   entryWord,
-		"notice":  noticeWord,
-		"bytes":   bytesText,
-		"share":   share,
-		"size":    func(s []ticketing.Sample) uint64 { return uint64(len(s)) },
+		"asset":     func(name string) string { return a.links[name] },
+		"when":      whenText,
+		"rfc3339":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"excerpt":   excerpt,
+		"count":     count,
+		"field":     newField,
+		"exact":     func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+		"brief":     brief,
+		"title":     func(t ticketing.Ticket) string { return ticketTitle(&t) },
+		"outcome":   outcomeWord,
+		"kind":      kindWord,
+		"entry":     entryWord,
+		"notice":    noticeWord,
+		"bytes":     bytesText,
+		"share":     share,
+		"number":    number,
+		"each":      each,
+		"thin":      thin,
+		"average":   func(sum, n uint64) string { return decimal(perCall(sum, n)) },
+		"stateword": stateWord,
+		"size":      func(s []ticketing.Sample) uint64 { return uint64(len(s)) },
 	}).ParseFS(web, "web/*.html")
 	return t, ticketing.Wrap("gateway.newPages", err)
 }
+
+// whenText is a time for people. Scripts put it into the reader's zone.
+func whenText(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
 
 // count says how many there are of something.
 func count(n any, one, many string) string {
@@ -316,7 +324,13 @@ var notices = map[string]string{
 	"uploaded-as": "These bytes are known already: nothing changed.",
 	"activated":   "The rule is active on every node.",
 	"rolled-back": "The rule is back at its version before.",
-	"retired":     "The rule is retired. A rollback brings it back.",
+	"retired":     "The rule is retired. A roll-back brings it back.",
+	"shadowed":    "The shadow judges beside the active version, without any effect.",
+	"unshadowed":  "The shadow is stopped.",
+	"canaried":    "The canary judges its share of the authors.",
+	"uncanaried":  "The canary is taken away. The active version judges all authors.",
+	"promoted":    "The candidate judges all authors, on every node.",
+	"resumed":     "The version is out of quarantine.",
 	"draining":    "The node hands over what it leads.",
 	"undrained":   "The node is taken back.",
 	"leaving":     "The node leaves: its replicas are moved one by one.",

@@ -55,6 +55,9 @@ func (g *Gateway) backtestPage(c *call) error {
 	}
 	if r := p.View.Report; r != nil {
 		p.Sides = []comparison{{"What rules decided", "held or rejected", r.Automatic}, {"What people decided", "rejected", r.Human}}
+		if r.Labels != nil {
+			p.Sides = append(p.Sides, comparison{"What the data's labels say", "bad by its label", *r.Labels})
+		}
 		p.Lists = []sampleList{
 			{"Newly caught", "Everything that it would catch is caught now.", r.NewCaught, r.Caught},
 			{"Newly released", "Everything that the rule alone catches now, it would catch, too.", r.NewFree, r.Released},

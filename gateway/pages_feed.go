@@ -70,8 +70,9 @@ func (g *Gateway) searchPage(c *call) error {
 type threadComment struct {
 	ticketing.Comment
 	Level int
-	Mine  bool // its author looks at it
-	Ours  bool // who looks at it may change it
+	Mine  bool      // its author looks at it
+	Ours  bool      // who looks at it may change it
+	Why   *judgedBy // who held or rejected it; nil: nobody, or the reader is not its author
 }
 
 // maxLevel is how far replies are indented; deeper ones stay there.
@@ -81,6 +82,7 @@ const maxLevel = 4
 type threadView struct {
 	ticketing.FeedPost
 	Mine, Ours bool
+	Why        *judgedBy // as of a comment
 	Thread     []threadComment
 	Linked     *threadComment     // the comment that the address names, if this page of the thread does not hold it
 	Parent     *ticketing.Comment // whom the form answers
@@ -105,6 +107,9 @@ func (g *Gateway) showPost(c *call, status int, sent *commentInput, f *faults) e
 	out := threadView{FeedPost: t.Post, Thread: tree(t.Comments, c.viewer())}
 	out.Mine, out.Ours = isMine(c.viewer(), t.Post.Post.Author.ID), c.viewer().Sees(t.Post.Post.Author.ID)
 	if err := g.aim(c, &out, sent); err != nil {
+		return err
+	}
+	if err := g.whys(c, &out); err != nil {
 		return err
 	}
 	v := view{Title: t.Post.Post.Title, Tab: "feed", Faults: f, Data: &out}
@@ -197,7 +202,7 @@ func tree(comments []ticketing.Comment, v ticketing.Viewer) []threadComment {
 	walk = func(parent ticketing.ID, level int) {
 		for _, i := range replies[parent] {
 			author := comments[i].Author.ID
-			out = append(out, threadComment{comments[i], min(level, maxLevel), isMine(v, author), v.Sees(author)})
+			out = append(out, threadComment{comments[i], min(level, maxLevel), isMine(v, author), v.Sees(author), nil})
 			walk(comments[i].ID, level+1)
 		}
 	}

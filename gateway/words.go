@@ -46,6 +46,21 @@ func kindWord(kind string) string {
 	return kind
 }
 
+// stateWord says what a state of a version means.
+func stateWord(s ticketing.VersionState) string {
+	switch s {
+	case ticketing.VersionUploaded, ticketing.VersionAdmitted, ticketing.VersionCompiled:
+		return "being checked"
+	case ticketing.VersionProbed:
+		return "ready"
+	case ticketing.VersionStandby:
+		return "ready to go back to"
+	case ticketing.VersionQuarantined:
+		return "in quarantine"
+	}
+	return string(s)
+}
+
 // entryWord says what an entry of a timeline is, and who made it as far as the reader may know.
 func entryWord(e ticketing.TicketEntry) string {
 	who := e.By.Name

@@ -24,6 +24,9 @@ func TestEveryPageIsAccessible(t *testing.T) {
 				{"my-posts", "/dashboard/posts"}, {"my-comments", "/dashboard/comments"}, {"notices", "/dashboard/notices"}, {"account", "/account"},
 				{"tickets", "/tickets"}, {"ticket", "/tickets/" + w.help}, {"ask", "/ask"}, {"report", "/report?post=" + w.post}, {"appeal", "/appeal?post=" + w.spam}, {"forbidden", "/queue"}}},
 			{"operator", operatorEmail, operatorPassword, [][2]string{{"queue", "/queue"}, {"review", "/queue/" + w.held}, {"review-help", "/queue/" + w.help}, {"plugins", "/plugins"}, {"plugin", "/plugins/spam"},
+				{"agreement", "/plugins/spam/agreement"}, {"cost", "/plugins/spam/cost"}, {"log", "/plugins/spam/logs"}, {"playground", "/plugins/spam/try"}, {"shadow", "/plugins/spam/change/shadow"},
+				{"canary", "/plugins/spam/change/canary"}, {"promote", "/plugins/spam/change/promote"}, {"retire", "/plugins/spam/change/retire"},
+				{"backtest", "/plugins/backtests/" + w.backtest},
 				{"cluster", "/cluster"}, {"drain", "/cluster/n1/drain"}}},
 		} {
 			b := s.open(t)
@@ -45,7 +48,7 @@ func TestEveryPageIsAccessible(t *testing.T) {
 }
 
 // world is what there is to look at.
-type world struct{ post, comment, spam, held, help string }
+type world struct{ post, comment, spam, held, help, backtest string }
 
 // furnish fills a server with what pages show.
 func furnish(t *testing.T, s *server) world {
@@ -81,6 +84,7 @@ func furnish(t *testing.T, s *server) world {
 	op.must(t, 200, "DELETE", "/api/rules/holder", nil, "If-Match", op.must(t, 200, "GET", "/api/rules/holder", nil).header.Get("ETag"))
 	w.held = fmt.Sprint(op.must(t, 200, "GET", "/api/tickets?state=open&kind=held", nil).items()[0]["id"])
 	aylin.must(t, 201, "POST", "/api/tickets", map[string]string{"kind": "report", "subjectKind": "comment", "subject": w.comment, "postId": w.post, "text": "He says this in every thread."})
+	w.backtest = candidates(t, op, func(text string) { say(jonas, "", text) })
 	w.help = mira.must(t, 201, "POST", "/api/tickets", map[string]string{"kind": "support", "text": "Can I move a discussion to another title without losing the comments?"}).str("id")
 	op.must(t, 200, "POST", "/api/tickets/"+w.help+"/notes", map[string]any{"text": "You can edit the title at any time; the comments stay.", "visible": true})
 	return w
