@@ -16,7 +16,7 @@ func TestCheckersTurnRed(t *testing.T) {
 		t.Skip("builds the package four times")
 	}
 	for _, tc := range []struct{ tag, off, fault, found string }{
-		{"chaos_nofence", "fencing by base", "leadership there and back", `effects|times|follows|replies|known`},
+		{"chaos_nofence", "fencing by base", "leadership there and back", `effects|times|follows|replies|known|acknowledged`},
 		{"chaos_nodedupe", "remembered commands", "", `replies differ|times|known`},
 		{"chaos_noquorum", "the quorum before the acknowledgement", "", `another one|differs|acknowledged|follows|known|lost`},
 		{"chaos_nocursor", "the cursor's compare-and-set", "leadership there and back", `effects`},
