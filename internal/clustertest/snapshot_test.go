@@ -51,6 +51,14 @@ func TestKilledWhileReceivingSnapshot(t *testing.T) {
 	victim.Start()
 	victim.WaitReady()
 	c.WaitSettled()
+	c.WaitStatus(time.Minute, func(s ticketing.ClusterStatus) string { // a voter that lacks a snapshot is settled, too
+		for _, r := range Group(s, "posts", 0).Replicas {
+			if r.Node == victim.Name && (!r.Alive || r.Lag > 0 || spooled(spool) > 0) {
+				return fmt.Sprintf("%s lacks %d entries, and has %d MiB of a snapshot", r.Node, r.Lag, spooled(spool)>>20)
+			}
+		}
+		return ""
+	})
 	a := c.Audit()
 	t.Logf("%s was killed with %d MiB of the snapshot; %d pairs of replicas are the same bytes", victim.Name, half>>20, a.Replicas)
 	if left := spooled(spool); left != 0 {
