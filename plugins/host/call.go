@@ -48,6 +48,7 @@ type call struct {
 	clocks  uint64 // readings of WASI's clock
 	reads   []byte // what the state has answered, see reads.go
 	keys    []byte // of counters and values
+	kept    int    // bytes written to the state
 
 	scanner int                 // of the view, that knows the rule's words
 	base    int32               // the number of its first set there
@@ -66,7 +67,7 @@ func newCall(h *Host, rule, version string, l *loadedRule, limits ticketing.Rule
 func (c *call) begin(v *view, state ticketing.RuleState) {
 	c.view, c.state = v, state
 	c.imports, c.written, c.logged, c.labels, c.detail, c.failure = 0, 0, 0, nil, "", ""
-	c.keys, c.reads = c.keys[:0], c.reads[:0]
+	c.keys, c.reads, c.kept = c.keys[:0], c.reads[:0], 0
 	c.clocks, c.random.seeded = 0, false
 	if state != nil {
 		c.mark = state.Mark()
