@@ -119,7 +119,8 @@ type Page struct {
 	Looked  uint64       `cbor:"4,keyasint,omitempty"` // decisions, whether they were asked for or not
 }
 
-// A Case is a decision with its evidence, and what became of it.
+// A Case is a decision with its evidence, and what became of it. What the rules had read is left out: who asks for pages asks other rules, which
+// have a memory of their own.
 type Case struct {
 	Evidence ticketing.Evidence `cbor:"1,keyasint"`
 	Was      ticketing.Decision `cbor:"2,keyasint"`           // by the rules
@@ -133,7 +134,7 @@ func (s *service) evidence(v *shard.View, q *Query) (p Page, err error) {
 	if !last.IsZero() {
 		from = last
 	}
-	size := 0
+	size := 0 // of what goes into the page
 	v.ScanFrom(shard.KeyAt(tableEvidence, q.Slot), evidenceKey(from), func(k shard.Key, decode func(any)) bool {
 		id := ticketing.ID(k[3:])
 		if id == last {
@@ -166,7 +167,7 @@ func (s *service) evidence(v *shard.View, q *Query) (p Page, err error) {
 // caseOf finds what was decided about the revision, first and last.
 func caseOf(v *shard.View, e *storedEvidence) Case {
 	named(v, e)
-	c := Case{Evidence: ticketing.Evidence{Item: e.Item, Reads: e.Reads}}
+	c := Case{Evidence: ticketing.Evidence{Item: e.Item}}
 	all := decisionKey(e.Item.Author.ID, e.Item.ID, e.Item.Rev, 0)
 	v.Scan(all[:len(all)-2], func(k shard.Key, decode func(any)) bool {
 		var d ticketing.Decision

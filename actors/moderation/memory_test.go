@@ -97,6 +97,23 @@ func TestMemoryHasABound(t *testing.T) {
 	}
 }
 
+// A page of evidence does not carry what the rules had read, which would be many times its texts.
+func TestPagesCarryNoReads(t *testing.T) {
+	w := newWorld(t, hosttest.Ask)
+	w.rules(rule("ask", hosttest.Ask, ""))
+	ann := w.author(0)
+	w.post(ann, "put most", "")
+	for range 20 {
+		if d := w.post(ann, "get little", ""); d.Rules[0].Code != abi.MaxValue || !w.replay(d.ID).Same {
+			t.Fatalf("this proves nothing: %+v", d.Rules)
+		}
+	}
+	page, err := w.Evidence(t.Context(), Query{Slot: ann.ID.Slot()})
+	if n := len(wire.Marshal(&page)); err != nil || len(page.Cases) != 21 || n > 21*1024 {
+		t.Errorf("%d cases in %d bytes, %v", len(page.Cases), n, err)
+	}
+}
+
 // What has ended goes while rules write, and makes room where the memory was full.
 func TestEndedRowsGo(t *testing.T) {
 	w := newWorld(t, hosttest.Ask)

@@ -124,7 +124,8 @@
 //
 // What a rule keeps in one slot is at most 1 MiB, and what one tk_eval writes at most 64 KiB: a counter counts 64 bytes and its key, a
 // value 64 bytes, its key and its own. Past either counter_add of a counter that is new, kv_put of anything, and within one tk_eval every
-// counter_add answer -3 and change nothing. Values whose time is over and counters whose window is empty are removed while rules write,
+// counter_add answer -3 and change nothing. What a tk_eval gets from its memory is kept with the decision; a call that gets more than 64 KiB
+// fails. Values whose time is over and counters whose window is empty are removed while rules write,
 // a few at a time, and count until then; a memory that is full has room again some items after something in it has ended.
 //
 // # WASI

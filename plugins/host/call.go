@@ -16,6 +16,7 @@ const (
 	failedFuel   = "fuel"
 	failedDeep   = "call depth"
 	failedMemory = "memory"
+	failedReads  = "reads too much from its memory"
 	failedStart  = "cannot start"
 	failedHost   = "host error" // of ours: no fault of the rule
 )
@@ -99,6 +100,13 @@ func (c *call) leave() {
 func (c *call) undo() {
 	if c.state != nil {
 		c.state.Rewind(c.mark)
+	}
+}
+
+// hasRead ends the call if it has got more from its state than is kept with a decision.
+func (c *call) hasRead() {
+	if len(c.reads) > maxReads {
+		c.stop(failedReads)
 	}
 }
 

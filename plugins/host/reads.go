@@ -17,20 +17,29 @@ const (
 	readFull  = 3
 )
 
+// maxReads bounds what is kept of one call, in bytes. The call that gets more fails, and what passed the bound is kept, so that it fails again in
+// a replay.
+const maxReads = 64 << 10
+
 func (c *call) readSum(sum int64) {
 	c.reads = binary.AppendVarint(append(c.reads, readSum), sum)
+	c.hasRead()
 }
 
 func (c *call) readValue(value []byte, ok bool) {
 	c.reads = append(c.reads, readValue)
 	if !ok {
 		c.reads = append(c.reads, 0)
-		return
+	} else {
+		c.reads = append(binary.AppendUvarint(c.reads, uint64(len(value))+1), value...)
 	}
-	c.reads = append(binary.AppendUvarint(c.reads, uint64(len(value))+1), value...)
+	c.hasRead()
 }
 
-func (c *call) readFull() { c.reads = append(c.reads, readFull) }
+func (c *call) readFull() {
+	c.reads = append(c.reads, readFull)
+	c.hasRead()
+}
 
 // errReads means that a rule asked for something else than it did when the reads were kept.
 var errReads = errors.New("the rule asks its memory otherwise than it did then")
