@@ -48,6 +48,7 @@ type call struct {
 	random  random
 	clocks  uint64 // readings of WASI's clock
 	reads   []byte // what the state has answered, see reads.go
+	told    string // the last line that the guest logged while it started
 	keys    []byte // of counters and values
 	kept    int    // bytes written to the state
 
