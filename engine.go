@@ -101,16 +101,31 @@ func (o *ShadowOutcome) Would() Action {
 	return o.Action
 }
 
+// MaxRuleMemory bounds what a rule may store in one slot, in bytes as CounterSize and ValueSize count them. What has ended counts until the
+// state has found and removed it.
+const MaxRuleMemory = 1 << 20
+
+// rowSize is what a counter or a value takes beside its key and its bytes.
+const rowSize = 64
+
+// CounterSize is what a counter under a key takes of a rule's memory, whatever its sums are.
+func CounterSize(key []byte) int { return rowSize + len(key) }
+
+// ValueSize is what a value under a key takes of a rule's memory.
+func ValueSize(key, value []byte) int { return rowSize + len(key) + len(value) }
+
 // RuleState is what rules may remember between items of one author's shard. What they write commits with the verdict. A
 // rule reads and writes under its own name alone; a shadow beside a version that judges writes nothing that stays.
 type RuleState interface {
 	// AddCounter adds delta to the counter of a rule, namespace and key, and returns its sum over the window that ends at
-	// the item's time. Windows are kept in twelve parts: the sum covers between 11/12 and 12/12 of the window.
-	AddCounter(rule string, ns uint32, key []byte, delta int64, window time.Duration, at time.Time) int64
+	// the item's time. Windows are kept in twelve parts: the sum covers between 11/12 and 12/12 of the window. It is false, and nothing
+	// is counted, if the counter would be a new one and the rule's memory is full: see MaxRuleMemory.
+	AddCounter(rule string, ns uint32, key []byte, delta int64, window time.Duration, at time.Time) (sum int64, ok bool)
 	// Value returns what a rule stored under a key, unless it had ended by the time at. The bytes are the state's: copy them.
 	Value(rule string, key []byte, at time.Time) ([]byte, bool)
-	// SetValue stores a value under a key until at+ttl, for good if ttl is 0; a nil value removes it. The state copies it.
-	SetValue(rule string, key, value []byte, ttl time.Duration, at time.Time)
+	// SetValue stores a value under a key until at+ttl, for good if ttl is 0; a nil value removes it. The state copies it. It is false,
+	// and what was there stays, if the rule's memory is full.
+	SetValue(rule string, key, value []byte, ttl time.Duration, at time.Time) bool
 	// Mark names the state as it is now, and Rewind takes back everything that was written since a mark, exactly. Marks
 	// nest; they end with the item.
 	Mark() int

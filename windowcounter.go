@@ -45,4 +45,9 @@ func (c *WindowCounter) Add(delta int64, window time.Duration, at time.Time) int
 	return sum
 }
 
+// Ended reports whether nothing of what was added is in a window that ends at a time, or later.
+func (c *WindowCounter) Ended(at time.Time) bool {
+	return c.Width < 1 || at.UnixMilli()/c.Width >= c.Last+windowParts
+}
+
 func windowSlot(part int64) int { return int(((part % windowParts) + windowParts) % windowParts) }

@@ -120,7 +120,8 @@ type Page struct {
 	Unseen  uint64       `cbor:"5,keyasint,omitempty"` // of the whole slot, on its first page: decisions that were asked for, of which no evidence was ever kept
 }
 
-// A Case is a decision with its evidence, and what became of it.
+// A Case is a decision with its evidence, and what became of it. What the rules had read is left out: who asks for pages asks other rules, which
+// have a memory of their own.
 type Case struct {
 	Evidence ticketing.Evidence `cbor:"1,keyasint"`
 	Was      ticketing.Decision `cbor:"2,keyasint"`           // by the rules
@@ -136,7 +137,7 @@ func (s *service) evidence(v *shard.View, q *Query) (p Page, err error) {
 	} else {
 		p.Unseen = unseen(v, q)
 	}
-	size := 0
+	size := 0 // of what goes into the page
 	v.ScanFrom(shard.KeyAt(tableEvidence, q.Slot), evidenceKey(from), func(k shard.Key, decode func(any)) bool {
 		id := ticketing.ID(k[3:])
 		if id == last {
@@ -189,7 +190,7 @@ func unseen(v *shard.View, q *Query) (n uint64) {
 // caseOf finds what was decided about the revision, first and last.
 func caseOf(v *shard.View, e *storedEvidence) Case {
 	named(v, e)
-	c := Case{Evidence: ticketing.Evidence{Item: e.Item, Reads: e.Reads}}
+	c := Case{Evidence: ticketing.Evidence{Item: e.Item}}
 	all := decisionKey(e.Item.Author.ID, e.Item.ID, e.Item.Rev, 0)
 	v.Scan(all[:len(all)-2], func(k shard.Key, decode func(any)) bool {
 		var d ticketing.Decision

@@ -64,7 +64,9 @@ func (s *service) judge(tx *shard.Tx, item *ticketing.Item) error {
 	countsKey := shard.KeyOf(tableCounts, item.Author.ID)
 	tx.Get(countsKey, &item.Counts)
 	counts := item.Counts
-	judged := judge.Judge(item, &memory{tx, item.Author.ID.Slot()})
+	memory := memory{tx: tx, slot: item.Author.ID.Slot()}
+	judged := judge.Judge(item, &memory)
+	memory.sweep(item.At)
 	d := conclude(item, judged.Outcomes)
 	d.Generation, d.At = generation, tx.At()
 	d.ID = decisionID(item.Author.ID.Slot(), item.ID, item.Rev, 0, d.At)

@@ -87,6 +87,7 @@ const (
 	tableCounts     = 'a' // author id → Counts
 	tableCounter    = 'c' // slot, rule, 0, namespace(4), key → WindowCounter
 	tableValue      = 'v' // slot, rule, 0, key → storedValue
+	tableUsed       = 'u' // slot, rule → used
 	tableGeneration = 'g' // slot 0 → generation
 	tableRuleSet    = 'r' // slot 0 → RuleSet of the generation
 	tableEvidence   = 'e' // decision id → storedEvidence

@@ -58,6 +58,7 @@ const (
 	MaxHostCalls = 1_000             // calls of imports per tk_eval
 	MaxKey       = 64                // bytes of the key of a counter or value; a longer one is hashed
 	MaxValue     = 4 << 10           // bytes of a value
+	MaxKept      = 64 << 10          // bytes of counters and values that one tk_eval writes, as ticketing.CounterSize and ValueSize count
 	MaxHits      = 1_000             // that match_all returns
 	MaxWindow    = 31 * 24 * 60 * 60 // seconds
 	MaxDelta     = 1<<31 - 1

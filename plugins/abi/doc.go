@@ -95,21 +95,21 @@
 //	detail(ptr i32, len i32) -> i32
 //	    sets the sentence that the author and the moderators read (up to 1 KiB of UTF-8); the last call counts
 //	log(level i32, ptr i32, len i32)                                                              [log]
-//	    writes a line that operators can read; level 0 debug, 1 info, 2 warning, 3 error; 4 KiB per call of tk_eval, the rest
-//	    is dropped
+//	    writes a line that operators can read; level 0 debug, 1 info, 2 warning, 3 error; the bytes of one call of tk_eval
+//	    are limited (4 KiB, if nobody sets another limit), the rest is dropped
 //	counter_add(ns i32, key i32, delta i64, window i32) -> i64                                    [counters]
 //	    adds delta to the counter that the rule keeps under the number ns for the value of the field key, and returns its
 //	    sum over the last window seconds of event time (1 … 31 days), this one included; a sum under 0 is returned as 0.
-//	    |delta| is at most 2^31-1. Counters live with the item's author: one that is keyed by text counts what this author
-//	    (and those who share its storage) wrote. A key of more than 64 bytes is replaced by its sha256. What a call adds
-//	    is taken back if the call fails.
+//	    |delta| is at most 2^31-1. Counters live in the slot of the item's author, one of 1,024 in which all authors are: one that is
+//	    keyed by text counts what this author and the others of the slot wrote. A key of more than 64 bytes is replaced by its
+//	    sha256. What a call adds is taken back if the call fails. -3 if there is no room, see Memory
 //	kv_get(key i32, key_len i32, ptr i32, cap i32) -> i32                                         [kv]
 //	    the whole length of the value that the rule keeps under a key, copied to ptr only if it fits in cap; -1 for none
 //	kv_put(key i32, key_len i32, val i32, val_len i32, ttl i32) -> i32                            [kv]
 //	    keeps up to 4 KiB under a key for ttl seconds of event time, for good if ttl is 0; val and val_len 0 remove it. A key
 //	    of more than 64 bytes is replaced by its sha256; an empty one is -4. Values are the rule's alone and live, as counters
-//	    do, with the item's author's shard: authors who share a shard share them, so a rule that wants a value per author puts
-//	    the author's ID into the key. What a call puts is taken back if the call fails
+//	    do, in the slot of the item's author: authors of one slot share them, so a rule that wants a value per author puts
+//	    the author's ID into the key. What a call puts is taken back if the call fails. -3 if there is no room, see Memory
 //	rand() -> i64                                                                                 [rand]
 //	    the next number of a generator that is seeded by the event's seed and the rule's name
 //	now_ms() -> i64                                                                               [time]
@@ -118,7 +118,15 @@
 // Errors are negative results: -1 there is no such thing, -2 not allowed (now, or by the manifest), -3 over a limit, -4 makes
 // no sense, -5 too big, -6 not available. During _initialize and tk_init only log works; the others answer -2 (now_ms and rand answer
 // 0). Some mistakes end the call as a failure of the rule: a pointer outside of the memory, more than 32 labels, a label or detail
-// that is too long, and more than 1,000 calls of imports in one tk_eval.
+// that is too long, and more calls of imports in one tk_eval than the rule may make (1,000, if nobody sets another limit).
+//
+// # Memory
+//
+// What a rule keeps in one slot is at most 1 MiB, and what one tk_eval writes at most 64 KiB: a counter counts 64 bytes and its key, a
+// value 64 bytes, its key and its own. Past either counter_add of a counter that is new, kv_put of anything, and within one tk_eval every
+// counter_add answer -3 and change nothing. What a tk_eval gets from its memory is kept with the decision; a call that gets more than 64 KiB
+// fails. Values whose time is over and counters whose window is empty are removed while rules write,
+// a few at a time, and count until then; a memory that is full has room again some items after something in it has ended.
 //
 // # WASI
 //

@@ -170,6 +170,30 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// What is kept of a call's reads is bounded: the call that gets more fails by name, in a replay as well.
+func TestReadsHaveABound(t *testing.T) {
+	h := newHost(t, hosttest.Ask)
+	rule := uploaded("ask", hosttest.Ask, "")
+	j := openIn(t, h, ruleSet(7, rule))
+	state := memstate.New()
+	state.SetValue("ask", []byte("k"), make([]byte, 600), 0, noon)
+	if o := one(t, j, titled("get a hundred times", "x"), state); o.Failure != "" || o.Code != 60_000 {
+		t.Errorf("little: %+v", o)
+	}
+	state.SetValue("ask", []byte("k"), make([]byte, abi.MaxValue), 0, noon)
+	item := titled("get a hundred times", "x")
+	got := j.Judge(item, state)
+	if o := got.Outcomes[0]; o.Failure != "reads too much from its memory" || o.Action != ticketing.ActionHold {
+		t.Errorf("much: %+v", o)
+	}
+	if n := len(got.Reads[0]); n > 64<<10+abi.MaxValue+8 {
+		t.Errorf("%d bytes are kept", n)
+	}
+	if r, err := h.Replay(t.Context(), item, got.Outcomes[0], rule.Config, got.Reads[0]); err != nil || !r.Same || !r.SameFuel {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // Two rules of the same module do not see each other's values and counters.
 func TestRulesDoNotShareTheirState(t *testing.T) {
 	j := open(t, []ticketing.Rule{uploaded("one", hosttest.Ask, ""), uploaded("two", hosttest.Ask, "{}")}, hosttest.Ask)

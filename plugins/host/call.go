@@ -16,6 +16,7 @@ const (
 	failedFuel   = "fuel"
 	failedDeep   = "call depth"
 	failedMemory = "memory"
+	failedReads  = "reads too much from its memory"
 	failedStart  = "cannot start"
 	failedHost   = "host error" // of ours: no fault of the rule
 )
@@ -47,7 +48,9 @@ type call struct {
 	random  random
 	clocks  uint64 // readings of WASI's clock
 	reads   []byte // what the state has answered, see reads.go
+	told    string // the last line that the guest logged while it started
 	keys    []byte // of counters and values
+	kept    int    // bytes written to the state
 
 	scanner int                 // of the view, that knows the rule's words
 	base    int32               // the number of its first set there
@@ -66,7 +69,7 @@ func newCall(h *Host, rule, version string, l *loadedRule, limits ticketing.Rule
 func (c *call) begin(v *view, state ticketing.RuleState) {
 	c.view, c.state = v, state
 	c.imports, c.written, c.logged, c.labels, c.detail, c.failure = 0, 0, 0, nil, "", ""
-	c.keys, c.reads = c.keys[:0], c.reads[:0]
+	c.keys, c.reads, c.kept = c.keys[:0], c.reads[:0], 0
 	c.clocks, c.random.seeded = 0, false
 	if state != nil {
 		c.mark = state.Mark()
@@ -98,6 +101,13 @@ func (c *call) leave() {
 func (c *call) undo() {
 	if c.state != nil {
 		c.state.Rewind(c.mark)
+	}
+}
+
+// hasRead ends the call if it has got more from its state than is kept with a decision.
+func (c *call) hasRead() {
+	if len(c.reads) > maxReads {
+		c.stop(failedReads)
 	}
 }
 

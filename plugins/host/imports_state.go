@@ -6,6 +6,7 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 
+	"ticketing"
 	"ticketing/plugins/abi"
 )
 
@@ -26,9 +27,28 @@ func importCounterAdd(c *call, _ api.Memory, stack []uint64) {
 	start := len(c.keys)
 	c.keys = f.AppendValue(c.keys)
 	key := c.shorten(start)
-	sum := max(c.state.AddCounter(c.rule, ns, key, delta, time.Duration(window)*time.Second, c.view.item.At), 0)
+	if !c.keep(ticketing.CounterSize(key)) {
+		stack[0] = code64(abi.Limit)
+		return
+	}
+	sum, ok := c.state.AddCounter(c.rule, ns, key, delta, time.Duration(window)*time.Second, c.view.item.At)
+	if !ok {
+		c.readFull()
+		stack[0] = code64(abi.Limit)
+		return
+	}
+	sum = max(sum, 0)
 	c.readSum(sum)
 	stack[0] = uint64(sum)
+}
+
+// keep counts what goes to the state, and reports whether the call may write so much: all of it goes into the replicated log.
+func (c *call) keep(size int) bool {
+	if c.kept+size > abi.MaxKept {
+		return false
+	}
+	c.kept += size
+	return true
 }
 
 // shorten replaces a key that is too long by its sha256. It is what keys has from start on; keys are never moved while the call
@@ -107,6 +127,13 @@ func importKVPut(c *call, memory api.Memory, stack []uint64) {
 		value = []byte{}
 	}
 	c.charge(int(n) / 16)
-	c.state.SetValue(c.rule, key, value, time.Duration(ttl)*time.Second, c.view.item.At)
-	stack[0] = 0
+	switch {
+	case !c.keep(ticketing.ValueSize(key, value)):
+		stack[0] = code(abi.Limit)
+	case !c.state.SetValue(c.rule, key, value, time.Duration(ttl)*time.Second, c.view.item.At):
+		c.readFull()
+		stack[0] = code(abi.Limit)
+	default:
+		stack[0] = 0
+	}
 }

@@ -55,8 +55,8 @@ func TestCounters(t *testing.T) {
 		t.Errorf("add text: %+v", o)
 	}
 	id := ticketing.NewID(1, noon, 9)
-	byAuthor := state.AddCounter("probe", 1, id[:], 0, time.Minute, noon)
-	byText := state.AddCounter("probe", 2, []byte("some text"), 0, time.Hour, noon)
+	byAuthor, _ := state.AddCounter("probe", 1, id[:], 0, time.Minute, noon)
+	byText, _ := state.AddCounter("probe", 2, []byte("some text"), 0, time.Hour, noon)
 	if byAuthor != 3 || byText != 3 || state.Len() != 2 {
 		t.Errorf("by author %d, by text %d, %d counters", byAuthor, byText, state.Len())
 	}
@@ -67,7 +67,7 @@ func TestCounters(t *testing.T) {
 		t.Errorf("add long text: %+v", o)
 	}
 	hashed := sha256.Sum256([]byte(strings.Repeat("long ", 100)))
-	if n := state.AddCounter("probe", 2, hashed[:], 0, time.Hour, noon); n != 3 {
+	if n, _ := state.AddCounter("probe", 2, hashed[:], 0, time.Hour, noon); n != 3 {
 		t.Errorf("a long key is not counted under its hash: %d", n)
 	}
 }

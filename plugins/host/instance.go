@@ -92,7 +92,7 @@ func (in *instance) init(c *call) (err error) {
 		return &refusal{text: "its module has an input buffer that is too small or outside of its memory"}
 	}
 	in.room = min(in.room, abi.MaxFrame)
-	if err := in.configure(c.loaded.sets.guest); err != nil {
+	if err := in.configure(c); err != nil {
 		return err
 	}
 	if c.tank.dry() {
@@ -103,7 +103,8 @@ func (in *instance) init(c *call) (err error) {
 }
 
 // configure gives the instance its configuration.
-func (in *instance) configure(config []byte) error {
+func (in *instance) configure(c *call) error {
+	config := c.loaded.sets.guest
 	f := in.module.ExportedFunction(abi.ExportInit)
 	if f == nil {
 		return nil
@@ -111,12 +112,17 @@ func (in *instance) configure(config []byte) error {
 	if len(config) > in.room || !in.memory.Write(in.buffer, config) {
 		return &refusal{"its configuration is larger than the module's input buffer", true}
 	}
+	c.told = ""
 	result, err := f.Call(in.ctx, uint64(in.buffer), uint64(len(config)))
 	if err != nil {
 		return err
 	}
 	if code := int32(result[0]); code != 0 {
-		return &refusal{"its module refuses the configuration (code " + strconv.Itoa(int(code)) + ")", true}
+		why := "its module refuses the configuration (code " + strconv.Itoa(int(code)) + ")"
+		if c.told != "" {
+			why += ": " + c.told
+		}
+		return &refusal{why, true}
 	}
 	return nil
 }

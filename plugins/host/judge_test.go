@@ -240,7 +240,7 @@ func TestOutputLimits(t *testing.T) {
 
 type brokenState struct{ *memstate.State }
 
-func (brokenState) AddCounter(string, uint32, []byte, int64, time.Duration, time.Time) int64 {
+func (brokenState) AddCounter(string, uint32, []byte, int64, time.Duration, time.Time) (int64, bool) {
 	panic("the store is gone")
 }
 

@@ -109,6 +109,8 @@ func (c *call) line(level uint32, text []byte) {
 	}
 	if c.view != nil {
 		l.Item = c.view.item.ID
+	} else {
+		c.told = l.Text
 	}
 	c.log(l)
 }

@@ -31,7 +31,7 @@ func TestPrepareRefuses(t *testing.T) {
 		rule ticketing.Rule
 		says string
 	}{
-		{"refused config", uploaded("picky", hosttest.Picky, `{"accept": 0}`), "refuses the configuration (code 5)"},
+		{"refused config", uploaded("picky", hosttest.Picky, `{"accept": 0}`), "refuses the configuration (code 5): starting"},
 		{"trap at start", uploaded("picky", hosttest.Picky, `{"accept": 2}`), "failed to start (trap: unreachable)"},
 		{"loop at start", uploaded("picky", hosttest.Picky, `{"accept": 3}`), "failed to start (fuel)"},
 		{"no such module", uploaded("gone", hosttest.Trap, ""), "there is no module"},

@@ -10,23 +10,35 @@ import (
 
 // What a rule gets from its state is kept with the decision, so that the decision can be recomputed: one entry for each call of
 // counter_add and kv_get, in their order. An entry is a byte that says which, and then the sum as a varint, or the value's length
-// plus one as a uvarint (0: there was none) and its bytes.
+// plus one as a uvarint (0: there was none) and its bytes. A write that found the memory full is an entry of its byte alone.
 const (
 	readSum   = 1
 	readValue = 2
+	readFull  = 3
 )
+
+// maxReads bounds what is kept of one call, in bytes. The call that gets more fails, and what passed the bound is kept, so that it fails again in
+// a replay.
+const maxReads = 64 << 10
 
 func (c *call) readSum(sum int64) {
 	c.reads = binary.AppendVarint(append(c.reads, readSum), sum)
+	c.hasRead()
 }
 
 func (c *call) readValue(value []byte, ok bool) {
 	c.reads = append(c.reads, readValue)
 	if !ok {
 		c.reads = append(c.reads, 0)
-		return
+	} else {
+		c.reads = append(binary.AppendUvarint(c.reads, uint64(len(value))+1), value...)
 	}
-	c.reads = append(binary.AppendUvarint(c.reads, uint64(len(value))+1), value...)
+	c.hasRead()
+}
+
+func (c *call) readFull() {
+	c.reads = append(c.reads, readFull)
+	c.hasRead()
 }
 
 // errReads means that a rule asked for something else than it did when the reads were kept.
@@ -51,17 +63,25 @@ func (r *recorded) next(kind byte) bool {
 }
 
 // AddCounter implements ticketing.RuleState.
-func (r *recorded) AddCounter(string, uint32, []byte, int64, time.Duration, time.Time) int64 {
+func (r *recorded) AddCounter(string, uint32, []byte, int64, time.Duration, time.Time) (int64, bool) {
+	if r.full() {
+		return 0, false
+	}
 	if !r.next(readSum) {
-		return 0
+		return 0, true
 	}
 	sum, n := binary.Varint(r.rest)
 	if n <= 0 {
 		r.wrong = true
-		return 0
+		return 0, true
 	}
 	r.rest = r.rest[n:]
-	return sum
+	return sum, true
+}
+
+// full reports whether the memory was full at this place.
+func (r *recorded) full() bool {
+	return !r.wrong && len(r.rest) > 0 && r.rest[0] == readFull && r.next(readFull)
 }
 
 // Value implements ticketing.RuleState.
@@ -84,7 +104,7 @@ func (r *recorded) Value(string, []byte, time.Time) ([]byte, bool) {
 }
 
 // SetValue implements ticketing.RuleState.
-func (*recorded) SetValue(string, []byte, []byte, time.Duration, time.Time) {}
+func (r *recorded) SetValue(string, []byte, []byte, time.Duration, time.Time) bool { return !r.full() }
 
 // Mark implements ticketing.RuleState: it is how much is left.
 func (r *recorded) Mark() int { return len(r.rest) }

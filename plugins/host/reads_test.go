@@ -15,7 +15,9 @@ func FuzzReads(f *testing.F) {
 	c.readValue(nil, false)
 	c.readValue(nil, true)
 	c.readSum(-1 << 63)
-	f.Add(c.reads, "svvvs")
+	c.readFull()
+	c.readFull()
+	f.Add(c.reads, "svvvspsp")
 	f.Add([]byte{readValue, 0xff}, "v")
 	f.Add([]byte{readSum}, "s")
 	f.Fuzz(func(t *testing.T, kept []byte, asks string) {
@@ -23,8 +25,17 @@ func FuzzReads(f *testing.F) {
 		var again call
 		for _, a := range asks {
 			if a == 's' {
-				if sum := r.AddCounter("", 0, nil, 0, 0, time.Time{}); !r.wrong {
+				if sum, ok := r.AddCounter("", 0, nil, 0, 0, time.Time{}); r.wrong {
+				} else if !ok {
+					again.readFull()
+				} else {
 					again.readSum(sum)
+				}
+				continue
+			}
+			if a == 'p' {
+				if !r.SetValue("", nil, nil, 0, time.Time{}) {
+					again.readFull()
 				}
 				continue
 			}
@@ -42,6 +53,8 @@ func FuzzReads(f *testing.F) {
 			}
 			if check.rest[0] == readSum {
 				check.AddCounter("", 0, nil, 0, 0, time.Time{})
+			} else if check.rest[0] == readFull {
+				check.SetValue("", nil, nil, 0, time.Time{})
 			} else if v, _ := check.Value("", nil, time.Time{}); len(v) > 0 && !bytes.Contains(kept, v) {
 				t.Errorf("%x was never kept", v)
 			}

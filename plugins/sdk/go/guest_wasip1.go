@@ -24,7 +24,7 @@ func tkInit(_, n uint32) int32 {
 
 //go:wasmexport tk_eval
 func tkEval(_, n uint32) uint64 {
-	v := judge(Item{buffer[:n]})
+	v := judge(Item{buffer[:n]}).fitted(func(line string) { hostLog(Warn, line) })
 	for _, l := range v.Labels {
 		hostLabel(l, int32(v.Score))
 	}

@@ -21,7 +21,10 @@
 // A module is one rule and an instance has one caller, so what is registered is kept in variables of the package.
 package rule
 
-import "errors"
+import (
+	"errors"
+	"unicode/utf8"
+)
 
 // An Action is what a rule wants to happen to an item, mildest first.
 type Action uint8
@@ -75,7 +78,7 @@ func Abstain() Verdict { return Verdict{status: statusAbstain} }
 // Fail says that the rule could not judge; the operator's failure policy decides about the item. The code says why.
 func Fail(code uint32) Verdict { return Verdict{status: statusError, Code: code} }
 
-// Labelled returns the verdict with labels added, each of 1 to 64 bytes.
+// Labelled returns the verdict with labels added, each of 1 to 64 bytes and up to 32; what is longer is cut, and logged.
 func (v Verdict) Labelled(labels ...string) Verdict {
 	v.Labels = append(v.Labels, labels...)
 	return v
@@ -91,6 +94,55 @@ func (v Verdict) Scored(score uint16) Verdict {
 func (v Verdict) Coded(code uint32) Verdict {
 	v.Code = code
 	return v
+}
+
+// The bounds that the contract has for what goes with a verdict, which would fail the call as a whole.
+const (
+	maxScore  = 10_000
+	maxLabels = 32
+	maxLabel  = 64      // bytes
+	maxDetail = 1 << 10 // bytes
+)
+
+// fitted returns the verdict within the contract's bounds, and tells of everything that it had to change.
+func (v Verdict) fitted(tell func(line string)) Verdict {
+	if v.Score > maxScore {
+		tell("the score is over 10000, and was made 10000")
+		v.Score = maxScore
+	}
+	if len(v.Detail) > maxDetail {
+		tell("the detail is over 1024 bytes, and was cut")
+		v.Detail = cut(v.Detail, maxDetail)
+	}
+	labels := make([]string, 0, len(v.Labels))
+	for _, l := range v.Labels {
+		switch {
+		case l == "":
+			tell("an empty label was left out")
+			continue
+		case len(labels) == maxLabels:
+			tell("there are over 32 labels, and the rest was left out")
+			v.Labels = labels
+			return v
+		case len(l) > maxLabel:
+			tell("a label is over 64 bytes, and was cut: " + cut(l, maxLabel))
+			l = cut(l, maxLabel)
+		}
+		labels = append(labels, l)
+	}
+	v.Labels = labels
+	return v
+}
+
+// cut returns the beginning of a text, in whole characters.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }
 
 // pack returns the verdict as tk_eval does. Only a verdict that is ok has an action.

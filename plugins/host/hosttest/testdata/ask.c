@@ -21,9 +21,30 @@ static uint64_t shown(int32_t n) {
 	return code(n);
 }
 
+/* fill puts a hundred values under keys that begin with the text. It shows how many it could, times a hundred, and why not the rest. */
+static uint64_t fill(tk_bytes text, int32_t ttl) {
+	char key[64];
+	int32_t n = text.n < 60 ? (int32_t)text.n : 60, did = 0, why = 0;
+	for (int32_t i = 0; i < n; i++) key[i] = ((const char *)text.p)[i];
+	for (int32_t i = 0; i < 100; i++) {
+		key[n] = (char)i;
+		int32_t e = ask_kv_put(key, n + 1, big, 4000, ttl);
+		if (e) why = e;
+		else did++;
+	}
+	return code(did * 100 - why);
+}
+
 static uint64_t state(tk_bytes what, tk_bytes text) {
 	if (tk_is(what, "put")) return code(ask_kv_put("k", 1, text.p, (int32_t)text.n, 0));
 	if (tk_is(what, "put for a minute")) return code(ask_kv_put("k", 1, text.p, (int32_t)text.n, 60));
+	if (tk_is(what, "fill")) return fill(text, 0);
+	if (tk_is(what, "fill for a minute")) return fill(text, 60);
+	if (tk_is(what, "get a hundred times")) {
+		int64_t sum = 0;
+		for (int32_t i = 0; i < 100; i++) sum += ask_kv_get("k", 1, big, 1);
+		return code(sum);
+	}
 	if (tk_is(what, "remove")) return code(ask_kv_put("k", 1, 0, 0, 0));
 	if (tk_is(what, "get")) return shown(ask_kv_get("k", 1, big, 1024));
 	if (tk_is(what, "get little")) return code(ask_kv_get("k", 1, big, 1));
