@@ -139,7 +139,8 @@
 //	description   a sentence or two
 //	fields        the words of the fields that the frame shall hold; field, match and the like answer -2 for others
 //	capabilities  the words in brackets above
-//	config        JSON Schema (draft 2020-12) of the configuration
+//	config        JSON Schema (draft 2020-12) of the configuration: not in circles, at most 10,000 parts when every
+//	              reference is written out, regular expressions of at most 2,000 instructions, no dynamic references
 //	matchIn       texts among fields: tk_eval is called only for items in which one of the configuration's words (its member
 //	              match) is found in one of these. About all others the rule has nothing to say, which is what a verdict of
 //	              zero says. It pays for the search as if it had called match for each of them, and not again when it does
