@@ -179,7 +179,8 @@
 // matches itself and everything below it, in any spelling of a link: "example.com" finds "http://www.Example.com/x" but
 // neither "badexample.com" nor "example.com.org". Patterns are numbered in their set from 0, words before domains; of
 // several hits the one that ends first counts, then the longest. The offset is where the hit starts in the field, in
-// bytes.
+// bytes. A word that is in its set twice counts once, with the first number. At most 128 words may be endings of the same
+// one, with the words that are equal in several sets; the most that are is what a byte of a text costs two units each.
 //
 // Regular expressions are RE2 as in Go, run on the field as it is, on its first 64 KiB; of several patterns that hit, the
 // lowest number counts.

@@ -27,6 +27,14 @@ type sets struct {
 	guest []byte
 }
 
+// scanCost returns what it costs to look for the words in n bytes.
+func (s *sets) scanCost(n int) int {
+	if s.words == nil {
+		return costScan * n
+	}
+	return costScan * n * max(s.words.ending, 1)
+}
+
 // parseConfig reads a rule's configuration. Faults are sentences for its author.
 func parseConfig(config []byte) (*sets, error) {
 	members := map[string]json.RawMessage{}
@@ -119,7 +127,7 @@ func (s *sets) parseMatch(members map[string]json.RawMessage) error {
 			}
 		}
 	}
-	s.words, err = l.build(len(found))
+	s.words, err = l.build(len(found), maxEnding)
 	return err
 }
 

@@ -16,7 +16,7 @@ const (
 	costRegex   = 16  // a byte that expressions look at
 	costNorm    = 8   // a byte that is brought into another form, or hashed
 	costSimilar = 32  // a byte of a text whose SimHash is made
-	costScan    = 2   // a byte in which words are looked for, once per field and call
+	costScan    = 2   // a byte in which words are looked for, once per field and call, for each word that may end at one place
 )
 
 // A tank is the fuel and the time of one call of a guest. It fills the module's own gauge a slice at a time: between two slices

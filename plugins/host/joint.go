@@ -43,7 +43,7 @@ func join(rules []*loadedRule) *joint {
 	case len(rules) == 1:
 		j.words = rules[0].sets.words
 	case len(rules) > 1:
-		j.words, _ = all.build(sets) // else each has its own
+		j.words, _ = all.build(sets, maxEndingJoint) // else each has its own
 	}
 	return j
 }
@@ -106,9 +106,9 @@ func (v *view) firstHits(scanner, i int, f *abi.Field) []hit {
 		s.done[i] = true
 		v.searches++
 		if fold := v.fold(f); fold.state == foldASCII {
-			s.hit[i] = scan(s.words, f.Text, s.hits[i])
+			s.hit[i] = scan(s.words, f.Text, s.hits[i], &v.trail)
 		} else {
-			s.hit[i] = scan(s.words, fold.text, s.hits[i])
+			s.hit[i] = scan(s.words, fold.text, s.hits[i], &v.trail)
 		}
 	}
 	return s.hits[i]

@@ -21,6 +21,7 @@ type view struct {
 
 	joint    *joint // of the judge's rules
 	scanners []scanner
+	trail    trail
 	searches uint64 // that were made, of any item
 }
 
@@ -185,9 +186,9 @@ func (v *view) foldedText(f *abi.Field) []byte {
 // scanAll finds all hits of one word set in a text; offsets are those of the folded text.
 func (v *view) scanAll(w *words, f *abi.Field, set int32, each eachHit) {
 	if fold := v.fold(f); fold.state == foldASCII {
-		scanAll(w, f.Text, set, each)
+		scanAll(w, f.Text, set, &v.trail, each)
 	} else {
-		scanAll(w, fold.text, set, each)
+		scanAll(w, fold.text, set, &v.trail, each)
 	}
 }
 
