@@ -183,5 +183,6 @@
 // one, with the words that are equal in several sets; the most that are is what a byte of a text costs two units each.
 //
 // Regular expressions are RE2 as in Go, run on the field as it is, on its first 64 KiB; of several patterns that hit, the
-// lowest number counts.
+// lowest number counts. Those of a set have at most 2,000 instructions together (compiled: about one for each character, times
+// what is repeated); a byte of the text costs 16 units, and one for each two of them.
 package abi

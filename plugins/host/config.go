@@ -15,7 +15,8 @@ const (
 	maxSets     = 64       // of words, and as many of expressions and of lists
 	maxPatterns = 256      // expressions of a configuration
 	maxPattern  = 1 << 10  // bytes of one expression
-	maxProgram  = 20_000   // instructions of all expressions
+	maxProgram  = 2_000    // instructions of the expressions of one set
+	maxPrograms = 20_000   // of all
 	maxSearched = 64 << 10 // bytes of a field that expressions look at
 )
 
@@ -155,6 +156,12 @@ func (s *sets) parseLists(members map[string]json.RawMessage) error {
 type exprs struct {
 	any  *regexp.Regexp // nil if the set is empty
 	each []*regexp.Regexp
+	size int // instructions of all
+}
+
+// cost returns what it costs to look for the expressions in n bytes: a byte may go through every instruction.
+func (x *exprs) cost(n int) int {
+	return min(n, maxSearched) * (costRegex + x.size/instructionsPerUnit)
 }
 
 func (s *sets) parseRegex(members map[string]json.RawMessage) error {
@@ -174,7 +181,8 @@ func (s *sets) parseRegex(members map[string]json.RawMessage) error {
 			if err != nil {
 				return fmt.Errorf("regex[%d].patterns[%d]: %w", i, n, err)
 			}
-			if program += size; program > maxProgram {
+			x.size += size
+			if program += size; x.size > maxProgram || program > maxPrograms {
 				return errors.New("the regular expressions are too large together")
 			}
 			x.each = append(x.each, re)
@@ -210,8 +218,8 @@ func combine(patterns []string) (*regexp.Regexp, error) {
 	return regexp.Compile("(?:" + strings.Join(patterns, ")|(?:") + ")")
 }
 
-// find returns the first expression that hits, and where.
-func (x *exprs) find(text string) hit {
+// find returns the first expression that hits, and where. between is called after each search of the whole text, and may give up.
+func (x *exprs) find(text string, between func()) hit {
 	if len(text) > maxSearched {
 		text = text[:maxSearched]
 	}
@@ -219,6 +227,7 @@ func (x *exprs) find(text string) hit {
 		return noHit
 	}
 	for n, re := range x.each {
+		between()
 		if at := re.FindStringIndex(text); at != nil {
 			return hit(n)<<32 | hit(at[0])
 		}

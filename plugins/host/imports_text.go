@@ -82,8 +82,9 @@ func importRegex(c *call, _ api.Memory, stack []uint64) {
 		stack[0] = code64(e)
 		return
 	}
-	c.charge(costRegex * min(len(f.Text), maxSearched))
-	stack[0] = uint64(c.loaded.sets.exprs[set].find(f.Text))
+	x := &c.loaded.sets.exprs[set]
+	c.charge(x.cost(len(f.Text)))
+	stack[0] = uint64(x.find(f.Text, c.onTime))
 }
 
 func importNorm(c *call, memory api.Memory, stack []uint64) {
