@@ -176,6 +176,7 @@ func (s *sets) parseRegex(members map[string]json.RawMessage) error {
 		if patterns += len(list); patterns > maxPatterns {
 			return fmt.Errorf("there are more than %d regular expressions", maxPatterns)
 		}
+		forms := make([]string, len(list))
 		for n, p := range list {
 			re, size, err := compileExpr(p)
 			if err != nil {
@@ -186,8 +187,11 @@ func (s *sets) parseRegex(members map[string]json.RawMessage) error {
 				return errors.New("the regular expressions are too large together")
 			}
 			x.each = append(x.each, re)
+			if forms[n], err = wholeForm(p); err != nil {
+				return fmt.Errorf("regex[%d].patterns[%d]: %w", i, n, err)
+			}
 		}
-		if x.any, err = combine(list); err != nil {
+		if x.any, err = combine(forms); err != nil {
 			return fmt.Errorf("regex[%d]: %w", i, err)
 		}
 		s.exprs = append(s.exprs, x)
@@ -209,6 +213,15 @@ func compileExpr(pattern string) (re *regexp.Regexp, size int, err error) {
 	}
 	re, err = regexp.Compile(pattern)
 	return re, len(prog.Inst), err
+}
+
+// wholeForm spells an expression so that it can stand beside others: what one leaves open (\Q without \E) ends with it.
+func wholeForm(pattern string) (string, error) {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return "", err
+	}
+	return parsed.String(), nil
 }
 
 func combine(patterns []string) (*regexp.Regexp, error) {

@@ -7,6 +7,16 @@ import (
 	"ticketing/plugins/host/hosttest"
 )
 
+// What is an expression alone is one beside others, and means the same.
+func TestExpressionsThatLeaveSomethingOpen(t *testing.T) {
+	j := probe(t, `{"regex": [["\\Qa.b", "(?i)x", "y$|^z"]]}`)
+	for text, want := range map[string]uint32{"a.b": 0, "aXb": 1, "yy": 2, "za": 2, "y a.b": 0, "axb": 1} {
+		if o := one(t, j, titled("regex 0", text), nil); o.Failure != "" || o.Score != uint16(want) {
+			t.Errorf("%s: %+v", text, o)
+		}
+	}
+}
+
 // A search for expressions cannot be stopped, so that it is paid for before: a byte costs what it may take with these expressions.
 func TestExpressionsCostTheirSize(t *testing.T) {
 	const large = `{"regex": [["(?:a?){900}b"]]}` // 1,800 instructions
