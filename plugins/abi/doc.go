@@ -144,7 +144,9 @@
 //	matchIn       texts among fields: tk_eval is called only for items in which one of the configuration's words (its member
 //	              match) is found in one of these. About all others the rule has nothing to say, which is what a verdict of
 //	              zero says. It pays for the search as if it had called match for each of them, and not again when it does
-//	limits        what the module asks for, if less than the server's; see ticketing.RuleLimits
+//	limits        what the module needs at most, if less than is usual; of memory it may be more. What else exceeds the
+//	              usual (10 million units of fuel, 20 ms, 1,000 calls of imports) an operator has to allow in the rule's
+//	              limits; see ticketing.RuleLimits
 //	golden        tests that must pass on a server before the version may judge there; see ticketing.GoldenCase
 //
 // name and abi must be there. A module without the section (the contract's first form) has all fields and what its imports need.
