@@ -13,6 +13,7 @@ import (
 const (
 	costImport  = 32  // any import
 	costState   = 256 // a counter or a value
+	costVector  = 16  // a piece that WASI writes, or an event that it waits for
 	costRegex   = 16  // a byte that expressions look at
 	costNorm    = 8   // a byte that is brought into another form, or hashed
 	costSimilar = 32  // a byte of a text whose SimHash is made
