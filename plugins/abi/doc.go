@@ -147,11 +147,14 @@
 //	description   a sentence or two
 //	fields        the words of the fields that the frame shall hold; field, match and the like answer -2 for others
 //	capabilities  the words in brackets above
-//	config        JSON Schema (draft 2020-12) of the configuration
+//	config        JSON Schema (draft 2020-12) of the configuration: not in circles, at most 10,000 parts when every
+//	              reference is written out, regular expressions of at most 2,000 instructions, no dynamic references
 //	matchIn       texts among fields: tk_eval is called only for items in which one of the configuration's words (its member
 //	              match) is found in one of these. About all others the rule has nothing to say, which is what a verdict of
 //	              zero says. It pays for the search as if it had called match for each of them, and not again when it does
-//	limits        what the module asks for, if less than the server's; see ticketing.RuleLimits
+//	limits        what the module needs at most, if less than is usual; of memory it may be more. What else exceeds the
+//	              usual (10 million units of fuel, 20 ms, 1,000 calls of imports) an operator has to allow in the rule's
+//	              limits; see ticketing.RuleLimits
 //	golden        tests that must pass on a server before the version may judge there; see ticketing.GoldenCase
 //
 // name and abi must be there. A module without the section (the contract's first form) has all fields and what its imports need.
@@ -186,8 +189,10 @@
 // matches itself and everything below it, in any spelling of a link: "example.com" finds "http://www.Example.com/x" but
 // neither "badexample.com" nor "example.com.org". Patterns are numbered in their set from 0, words before domains; of
 // several hits the one that ends first counts, then the longest. The offset is where the hit starts in the field, in
-// bytes.
+// bytes. A word that is in its set twice counts once, with the first number. At most 128 words may be endings of the same
+// one, with the words that are equal in several sets; the most that are is what a byte of a text costs two units each.
 //
 // Regular expressions are RE2 as in Go, run on the field as it is, on its first 64 KiB; of several patterns that hit, the
-// lowest number counts.
+// lowest number counts. Those of a set have at most 2,000 instructions together (compiled: about one for each character, times
+// what is repeated); a byte of the text costs 16 units, and one for each two of them.
 package abi

@@ -3,8 +3,6 @@ package host
 import (
 	"slices"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"ticketing"
 	"ticketing/plugins/abi"
 	"ticketing/plugins/meter"
@@ -18,8 +16,8 @@ type admitted struct {
 	golden   []ticketing.GoldenCase
 	fields   abi.Fields
 	can      abi.Capabilities
-	wakes    abi.Fields         // a hit in one of them is needed for the rule to be asked; none: it always is
-	schema   *jsonschema.Schema // of configurations; nil: any
+	wakes    abi.Fields // a hit in one of them is needed for the rule to be asked; none: it always is
+	schema   *schema    // of configurations; nil: any
 }
 
 func invalid(format string, args ...any) error {

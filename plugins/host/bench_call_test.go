@@ -64,11 +64,11 @@ func BenchmarkWordsNative(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	hits := make([]hit, 1)
+	hits, trail := make([]hit, 1), trail{}
 	b.ReportAllocs()
 	began := hosttest.CPU()
 	for b.Loop() {
-		if scan(s.words, hosttest.Clean, hits); hits[0] != noHit {
+		if scan(s.words, hosttest.Clean, hits, &trail); hits[0] != noHit {
 			b.Fatal(hits)
 		}
 	}

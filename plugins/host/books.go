@@ -156,6 +156,21 @@ func (t *tally) count(o *ticketing.RuleOutcome, nanos int64) {
 	}
 }
 
+// started counts what starting an instance took, which is no part of an outcome: a replay starts one for each item.
+func (t *tally) started(fuel uint64) {
+	if t.account != nil {
+		t.sums.fuel += fuel
+	}
+}
+
+// wore notes that an instance was full of memory after few calls. Their verdicts stand, but the breaker takes it for a failure.
+func (t *tally) wore() {
+	if t.account != nil {
+		t.ledger.show()
+		t.books.failed(t.account, failedMemory)
+	}
+}
+
 // failed notes a failure that is the rule's own, and calls Options.Tripped if it is one too many.
 func (b *books) failed(a *account, cause string) {
 	b.mu.Lock()

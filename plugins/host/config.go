@@ -15,7 +15,8 @@ const (
 	maxSets     = 64       // of words, and as many of expressions and of lists
 	maxPatterns = 256      // expressions of a configuration
 	maxPattern  = 1 << 10  // bytes of one expression
-	maxProgram  = 20_000   // instructions of all expressions
+	maxProgram  = 2_000    // instructions of the expressions of one set
+	maxPrograms = 20_000   // of all
 	maxSearched = 64 << 10 // bytes of a field that expressions look at
 )
 
@@ -25,6 +26,14 @@ type sets struct {
 	exprs []exprs
 	lists []map[string]struct{} // of folded entries
 	guest []byte
+}
+
+// scanCost returns what it costs to look for the words in n bytes.
+func (s *sets) scanCost(n int) int {
+	if s.words == nil {
+		return costScan * n
+	}
+	return costScan * n * max(s.words.ending, 1)
 }
 
 // parseConfig reads a rule's configuration. Faults are sentences for its author.
@@ -119,7 +128,7 @@ func (s *sets) parseMatch(members map[string]json.RawMessage) error {
 			}
 		}
 	}
-	s.words, err = l.build(len(found))
+	s.words, err = l.build(len(found), maxEnding)
 	return err
 }
 
@@ -147,6 +156,12 @@ func (s *sets) parseLists(members map[string]json.RawMessage) error {
 type exprs struct {
 	any  *regexp.Regexp // nil if the set is empty
 	each []*regexp.Regexp
+	size int // instructions of all
+}
+
+// cost returns what it costs to look for the expressions in n bytes: a byte may go through every instruction.
+func (x *exprs) cost(n int) int {
+	return min(n, maxSearched) * (costRegex + x.size/instructionsPerUnit)
 }
 
 func (s *sets) parseRegex(members map[string]json.RawMessage) error {
@@ -161,17 +176,22 @@ func (s *sets) parseRegex(members map[string]json.RawMessage) error {
 		if patterns += len(list); patterns > maxPatterns {
 			return fmt.Errorf("there are more than %d regular expressions", maxPatterns)
 		}
+		forms := make([]string, len(list))
 		for n, p := range list {
 			re, size, err := compileExpr(p)
 			if err != nil {
 				return fmt.Errorf("regex[%d].patterns[%d]: %w", i, n, err)
 			}
-			if program += size; program > maxProgram {
+			x.size += size
+			if program += size; x.size > maxProgram || program > maxPrograms {
 				return errors.New("the regular expressions are too large together")
 			}
 			x.each = append(x.each, re)
+			if forms[n], err = wholeForm(p); err != nil {
+				return fmt.Errorf("regex[%d].patterns[%d]: %w", i, n, err)
+			}
 		}
-		if x.any, err = combine(list); err != nil {
+		if x.any, err = combine(forms); err != nil {
 			return fmt.Errorf("regex[%d]: %w", i, err)
 		}
 		s.exprs = append(s.exprs, x)
@@ -195,6 +215,15 @@ func compileExpr(pattern string) (re *regexp.Regexp, size int, err error) {
 	return re, len(prog.Inst), err
 }
 
+// wholeForm spells an expression so that it can stand beside others: what one leaves open (\Q without \E) ends with it.
+func wholeForm(pattern string) (string, error) {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return "", err
+	}
+	return parsed.String(), nil
+}
+
 func combine(patterns []string) (*regexp.Regexp, error) {
 	if len(patterns) == 0 {
 		return nil, nil
@@ -202,8 +231,8 @@ func combine(patterns []string) (*regexp.Regexp, error) {
 	return regexp.Compile("(?:" + strings.Join(patterns, ")|(?:") + ")")
 }
 
-// find returns the first expression that hits, and where.
-func (x *exprs) find(text string) hit {
+// find returns the first expression that hits, and where. between is called after each search of the whole text, and may give up.
+func (x *exprs) find(text string, between func()) hit {
 	if len(text) > maxSearched {
 		text = text[:maxSearched]
 	}
@@ -211,6 +240,7 @@ func (x *exprs) find(text string) hit {
 		return noHit
 	}
 	for n, re := range x.each {
+		between()
 		if at := re.FindStringIndex(text); at != nil {
 			return hit(n)<<32 | hit(at[0])
 		}

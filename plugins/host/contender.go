@@ -16,10 +16,15 @@ type contender struct {
 	policy  ticketing.FailurePolicy
 	call    *call
 	in      *instance // nil after a failure, until the next call
+	served  int       // calls of the instance
 	shape   int       // of the view's frames
 	late    bool      // the last item's call hit the deadline
 	tally   *tally
 }
+
+// leastServed is how many calls an instance should last. A version whose instances are full of memory before is as dear as one that
+// fails: a start may take ten times the fuel of a call.
+const leastServed = 10
 
 // A seat is what distinguishes the contenders of one rule.
 type seat struct {
@@ -88,8 +93,11 @@ func (c *contender) judge(j *judge, state ticketing.RuleState, o *ticketing.Rule
 	} else {
 		o.Abstain, o.Action, o.Score = verdict.Status == abi.StatusAbstain, verdict.Action, verdict.Score
 		o.Severe, o.Code, o.Labels, o.Detail = verdict.Severity, verdict.Code, c.call.labels, c.call.detail
-		if c.in.full(c.loaded) && c.in.memory.Size() > c.in.begun {
+		if c.served++; c.in.full(c.loaded) && c.in.memory.Size() > c.in.begun {
 			c.close()
+			if c.served < leastServed {
+				c.tally.wore()
+			}
 		}
 	}
 	j.now, j.searches = c.host.clock(), j.view.searches
@@ -137,7 +145,8 @@ func (c *contender) attempt(j *judge, state ticketing.RuleState, prepaid int) (v
 			c.host.opts.Log.Debug("rule does not start", "rule", c.outcome.Rule, "err", err)
 			return verdict, failedStart
 		}
-		j.now = c.host.clock()
+		c.tally.started(c.call.used())
+		c.served, j.now = 0, c.host.clock()
 	}
 	c.call.begin(&j.view, state)
 	c.call.prepay(prepaid)

@@ -44,7 +44,7 @@ func importMatch(c *call, _ api.Memory, stack []uint64) {
 func (c *call) firstHits(f *abi.Field) []hit {
 	i := slices.Index(searched[:], f.ID)
 	if !c.scanned[i] {
-		c.charge(costScan * len(f.Text))
+		c.charge(c.loaded.sets.scanCost(len(f.Text)))
 		c.scanned[i] = true
 	}
 	return c.view.firstHits(c.scanner, i, f)
@@ -60,7 +60,7 @@ func importMatchAll(c *call, memory api.Memory, stack []uint64) {
 		stack[0] = code(e)
 		return
 	}
-	c.charge(costScan * len(f.Text))
+	c.charge(c.loaded.sets.scanCost(len(f.Text)))
 	room := c.bytes(memory, ptr, uint64(limit))
 	hits := 0
 	c.view.scanAll(c.loaded.sets.words, f, set, func(number, start int32) bool {
@@ -82,8 +82,9 @@ func importRegex(c *call, _ api.Memory, stack []uint64) {
 		stack[0] = code64(e)
 		return
 	}
-	c.charge(costRegex * min(len(f.Text), maxSearched))
-	stack[0] = uint64(c.loaded.sets.exprs[set].find(f.Text))
+	x := &c.loaded.sets.exprs[set]
+	c.charge(x.cost(len(f.Text)))
+	stack[0] = uint64(x.find(f.Text, c.onTime))
 }
 
 func importNorm(c *call, memory api.Memory, stack []uint64) {

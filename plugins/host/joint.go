@@ -43,7 +43,7 @@ func join(rules []*loadedRule) *joint {
 	case len(rules) == 1:
 		j.words = rules[0].sets.words
 	case len(rules) > 1:
-		j.words, _ = all.build(sets) // else each has its own
+		j.words, _ = all.build(sets, maxEndingJoint) // else each has its own
 	}
 	return j
 }

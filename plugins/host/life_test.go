@@ -195,6 +195,27 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// A version whose instances are soon full of memory is started over and over. Its verdicts stand, but operators hear of it, and what the
+// starts take is in what it has used.
+func TestStartsAreCounted(t *testing.T) {
+	var r tripped
+	h := hostWith(t, r.options(), hosttest.Grow)
+	j := openIn(t, h, ruleSet(1, uploaded("r", hosttest.Grow, "")))
+	fuel := uint64(0)
+	for range 15 { // each instance lasts three items
+		o := one(t, j, comment("x"), nil)
+		if fuel += o.Fuel; o.Failure != "" {
+			t.Fatalf("%+v", o)
+		}
+	}
+	if len(r.trips) != 1 || r.trips[0].Cause != "memory" {
+		t.Errorf("%+v", r.trips)
+	}
+	if used := h.Usage()[0].Fuel; used <= fuel {
+		t.Errorf("%d units were used, of which %d are in outcomes", used, fuel)
+	}
+}
+
 // Slow and steady failures trip it too, once they are more than one in a hundred.
 func TestBreakerCountsShares(t *testing.T) {
 	for share, want := range map[int]int{120: 0, 80: 1} {

@@ -49,10 +49,15 @@ func fill[N uint32 | uint64](n *N, with N) {
 	}
 }
 
-// Effective implements ticketing.RuleConsole. The rule and the manifest together ask for the least of what they name; what neither
-// names is the server's usual limit; and nobody gets more than the server's most.
+// Effective implements ticketing.RuleConsole. It is the least of what the rule allows, which for what its operator does not name is the
+// server's usual limit, what the manifest names, and the server's most. A manifest alone gets more than usual of nothing but memory,
+// without which the runtimes of some languages do not start.
 func (h *Host) Effective(rule ticketing.Rule, m ticketing.Manifest) ticketing.RuleLimits {
-	l := or(rule.Limits.Least(m.Limits), h.opts.Usual).Least(h.opts.Most)
+	allowed := or(rule.Limits, h.opts.Usual)
+	if rule.Limits.MemoryPages == 0 && m.Limits.MemoryPages > 0 {
+		allowed.MemoryPages = h.opts.Most.MemoryPages
+	}
+	l := allowed.Least(m.Limits).Least(h.opts.Most)
 	l.CallDepth = min(l.CallDepth, callDepth)
 	return l
 }

@@ -136,8 +136,16 @@ func TestEffectiveLimits(t *testing.T) {
 	rule := ticketing.Rule{Limits: ticketing.RuleLimits{Fuel: 5_000, HostCalls: 7}}
 	m := ticketing.Manifest{Limits: ticketing.RuleLimits{Fuel: 9_000, MemoryPages: 512, HostCalls: 3, LogBytes: 1 << 30, CallDepth: 1 << 30}}
 	l := h.Effective(rule, m)
-	if l.Fuel != 5_000 || l.HostCalls != 3 || l.MemoryPages != 512 || l.LogBytes != 64<<10 || l.CallDepth != 4_096 || l.InitFuel != 100_000_000 {
+	if l.Fuel != 5_000 || l.HostCalls != 3 || l.MemoryPages != 512 || l.LogBytes != 4<<10 || l.CallDepth != 512 || l.InitFuel != 100_000_000 {
 		t.Errorf("%+v", l)
+	}
+	greedy := ticketing.Manifest{Limits: ticketing.RuleLimits{Fuel: 1 << 40, WallMicros: 1 << 30, HostCalls: 1 << 20, InitFuel: 1 << 40}}
+	if l, usual := h.Effective(ticketing.Rule{}, greedy), h.Effective(ticketing.Rule{}, ticketing.Manifest{}); l != usual {
+		t.Errorf("a manifest alone gets %+v", l)
+	}
+	rule.Limits = ticketing.RuleLimits{Fuel: 100_000_000}
+	if l := h.Effective(rule, greedy); l.Fuel != 100_000_000 {
+		t.Errorf("an operator gives %+v", l)
 	}
 	if l := h.Effective(ticketing.Rule{}, ticketing.Manifest{}); l.Fuel != 10_000_000 || l.MemoryPages != 256 || l.CallDepth != 512 || l.KVBytes != 4_160 {
 		t.Errorf("%+v", l)

@@ -24,18 +24,29 @@ func (nothingElse) Load(url string) (any, error) {
 	return nil, fmt.Errorf("a schema may not refer to %q", short(url))
 }
 
+// A schema is the JSON Schema of a manifest, and what it costs to hold a configuration against it.
+type schema struct {
+	*jsonschema.Schema
+	cost schemaCost
+}
+
 // compileSchema reads the JSON Schema of a manifest; an empty one is no schema. Faults are Invalid.
-func compileSchema(schema json.RawMessage) (*jsonschema.Schema, error) {
-	if len(schema) == 0 {
+func compileSchema(text json.RawMessage) (*schema, error) {
+	if len(text) == 0 {
 		return nil, nil
 	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
 		return nil, invalid("The manifest's config is not JSON: %v.", err)
+	}
+	var m measure
+	if err := m.value(doc); err != nil {
+		return nil, invalid("The manifest's config is wrong: %v.", err)
 	}
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(nothingElse{})
+	c.UseRegexpEngine(patternEngine())
 	if err := c.AddResource(schemaURL, doc); err != nil {
 		return nil, invalid("The manifest's config is no JSON Schema: %v.", err)
 	}
@@ -44,11 +55,12 @@ func compileSchema(schema json.RawMessage) (*jsonschema.Schema, error) {
 		line, _, _ := strings.Cut(strings.ReplaceAll(err.Error(), "\n", " "), "\r")
 		return nil, invalid("The manifest's config is no JSON Schema: %s.", line)
 	}
-	return s, nil
+	cost, err := costOf(s)
+	return &schema{s, cost}, err
 }
 
 // checkSchema holds a configuration against the schema of its module. The fault names the first place that is wrong.
-func checkSchema(s *jsonschema.Schema, config []byte) error {
+func checkSchema(s *schema, config []byte) error {
 	if s == nil {
 		return nil
 	}
@@ -58,6 +70,9 @@ func checkSchema(s *jsonschema.Schema, config []byte) error {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(config))
 	if err != nil {
 		return invalid("its configuration is not JSON: %v.", err)
+	}
+	if err := s.cost.affords(config, doc); err != nil {
+		return err
 	}
 	err = s.Validate(doc)
 	var fault *jsonschema.ValidationError
@@ -91,12 +106,12 @@ func Defaults(m *ticketing.Manifest) ([]byte, error) {
 }
 
 // defaults is the default of a schema, nil if there is none. Of an object without one it is the members that have some.
-func defaults(schema json.RawMessage) any {
+func defaults(text json.RawMessage) any {
 	var s struct {
 		Default    any                        `json:"default"`
 		Properties map[string]json.RawMessage `json:"properties"`
 	}
-	if json.Unmarshal(schema, &s) != nil { // true and false are schemas, too
+	if json.Unmarshal(text, &s) != nil { // true and false are schemas, too
 		return nil
 	}
 	if s.Default != nil {

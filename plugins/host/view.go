@@ -21,6 +21,7 @@ type view struct {
 
 	joint    *joint // of the judge's rules
 	scanners []scanner
+	trail    trail
 	searches uint64 // that were made, of any item
 }
 
@@ -186,23 +187,23 @@ func (v *view) foldedText(f *abi.Field) []byte {
 // has looked at yet is searched as if it were ASCII, which shows whether it is.
 func (v *view) scan(w *words, f *abi.Field, hits []hit) (sets int) {
 	if fold := &v.folded[f.ID]; fold.state == foldUnknown {
-		if sets, plain := scanPlain(w, f.Text, hits); plain {
+		if sets, plain := scanPlain(w, f.Text, hits, &v.trail); plain {
 			fold.state = foldASCII
 			return sets
 		}
 	}
 	if fold := v.fold(f); fold.state == foldDone {
-		return scan(w, fold.text, hits)
+		return scan(w, fold.text, hits, &v.trail)
 	}
-	return scan(w, f.Text, hits)
+	return scan(w, f.Text, hits, &v.trail)
 }
 
 // scanAll finds all hits of one word set in a text; offsets are those of the folded text.
 func (v *view) scanAll(w *words, f *abi.Field, set int32, each eachHit) {
 	if fold := v.fold(f); fold.state == foldASCII {
-		scanAll(w, f.Text, set, each)
+		scanAll(w, f.Text, set, &v.trail, each)
 	} else {
-		scanAll(w, fold.text, set, each)
+		scanAll(w, fold.text, set, &v.trail, each)
 	}
 }
 

@@ -24,7 +24,7 @@ func (c *contender) wakes(v *view) (awake bool, units int) {
 		if f == nil || !fields.Has(id) {
 			continue
 		}
-		units += costScan * len(f.Text)
+		units += c.loaded.sets.scanCost(len(f.Text))
 		awake = awake || c.call.scanner >= 0 && v.hitsAny(c.call.scanner, i, f, c.call.base, int32(c.call.wordSets()))
 	}
 	return awake, units

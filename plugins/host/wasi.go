@@ -86,6 +86,7 @@ func wasiWrite(c *call, memory api.Memory, stack []uint64) {
 		stack[0] = wasiInval
 		return
 	}
+	c.charge(costVector * int(count))
 	written := uint32(0)
 	vectors := c.bytes(memory, list, count*8)
 	for ; len(vectors) > 0; vectors = vectors[8:] {
@@ -128,6 +129,7 @@ func wasiPoll(c *call, memory api.Memory, stack []uint64) {
 		stack[0] = wasiInval
 		return
 	}
+	c.charge(costVector * int(count))
 	subscriptions, events := c.bytes(memory, in, count*48), c.bytes(memory, out, count*32)
 	clear(events)
 	for i := range count {

@@ -9,6 +9,13 @@ import (
 // maxTable bounds the automaton of one configuration: states times classes of bytes, 4 bytes each.
 const maxTable = 8 << 20
 
+// How many words may end at one place of a text, each looked at there: of one configuration, and of all rules together. Words that are
+// endings of each other are few in any list of people, and what bounds the time that a byte takes.
+const (
+	maxEnding      = 128
+	maxEndingJoint = 4 * maxEnding
+)
+
 // found is the bit of a transition that says that words end in the state it leads to.
 const found = 1 << 31
 
@@ -18,6 +25,7 @@ type word struct {
 	size        int32 // in bytes
 	head, tail  bool  // must not touch a letter or digit before, behind
 	domain      bool  // the rules for domains hold
+	spaced      bool  // there is a space in it
 	same        int32 // the next word that is spelled so, -1 for none
 }
 
@@ -25,6 +33,7 @@ type word struct {
 // every set. It is immutable and shared by all judges. States are named by the offset of their row.
 type words struct {
 	sets    int
+	ending  int // at most so many words end at one place
 	words   []word
 	text    []string   // of the words, folded
 	class   [256]uint8 // of a byte; upper case shares the class of lower case, white space that of the space
@@ -39,9 +48,17 @@ type wordList struct {
 	folder folder
 	words  []word
 	text   []string
+	seen   map[spelling]struct{}
 }
 
-// add adds a word to a set. Faults are for the author of the configuration.
+// A spelling is what makes a word different from the others of its set.
+type spelling struct {
+	set                int
+	text               string
+	head, tail, domain bool
+}
+
+// add adds a word to a set, unless it is there already: then the number of the first counts. Faults are for the author of the configuration.
 func (l *wordList) add(set, number int, spelled string, domain bool) error {
 	w := word{set: int32(set), number: int32(number), domain: domain, same: -1, head: true, tail: true}
 	s := spelled
@@ -56,7 +73,15 @@ func (l *wordList) add(set, number int, spelled string, domain bool) error {
 	first, _ := utf8.DecodeRuneInString(s)
 	last, _ := utf8.DecodeLastRuneInString(s)
 	w.head, w.tail = w.head && wordRune(first), w.tail && wordRune(last)
-	w.size = int32(len(s))
+	w.size, w.spaced = int32(len(s)), strings.Contains(s, " ")
+	is := spelling{set, s, w.head, w.tail, domain}
+	if _, twice := l.seen[is]; twice {
+		return nil
+	}
+	if l.seen == nil {
+		l.seen = map[spelling]struct{}{}
+	}
+	l.seen[is] = struct{}{}
 	l.words, l.text = append(l.words, w), append(l.text, s)
 	return nil
 }
@@ -66,8 +91,8 @@ func cutStar(s string, cut func(string, string) (string, bool)) (rest string, bo
 	return rest, !star
 }
 
-// build makes the automaton.
-func (l *wordList) build(sets int) (*words, error) {
+// build makes the automaton, of which at most so many words end at one place.
+func (l *wordList) build(sets, ending int) (*words, error) {
 	w := &words{sets: sets, words: l.words, text: l.text}
 	w.classify(l.text)
 	states := 1
@@ -80,10 +105,19 @@ func (l *wordList) build(sets int) (*words, error) {
 	w.next = make([]uint32, w.classes, states*int(w.classes))
 	w.ends = []int32{-1}
 	for i, s := range l.text {
-		w.insert(int32(i), s)
+		if !w.insert(int32(i), s, ending) {
+			return nil, tooManyEnding(ending)
+		}
 	}
 	w.link()
+	if w.ending > ending {
+		return nil, tooManyEnding(ending)
+	}
 	return w, nil
+}
+
+func tooManyEnding(most int) error {
+	return fmt.Errorf("more than %d words are endings of the same one", most)
 }
 
 // classify gives every byte that occurs in a word a class of its own; class 0 is for all others.
@@ -105,7 +139,8 @@ func (w *words) classify(text []string) {
 	}
 }
 
-func (w *words) insert(number int32, s string) {
+// insert adds a word, unless more than so many are spelled like it.
+func (w *words) insert(number int32, s string, most int) bool {
 	state := uint32(0)
 	for i := range len(s) {
 		at := state + uint32(w.class[s[i]])
@@ -117,10 +152,12 @@ func (w *words) insert(number int32, s string) {
 		state = w.next[at]
 	}
 	last := &w.ends[state/w.classes]
-	for *last >= 0 {
+	same := 0
+	for ; *last >= 0 && same < most; same++ {
 		last = &w.words[*last].same
 	}
 	*last = number
+	return same < most
 }
 
 // link turns the trie into the automaton, in breadth: what a state has no transition for is what its longest proper suffix
@@ -128,6 +165,7 @@ func (w *words) insert(number int32, s string) {
 func (w *words) link() {
 	suffix := make([]uint32, len(w.ends))
 	w.shorter = make([]uint32, len(w.ends))
+	ending := make([]int32, len(w.ends)) // words that end in a state
 	queue := []uint32{0}
 	space := uint32(w.class[' '])
 	for len(queue) > 0 {
@@ -157,6 +195,9 @@ func (w *words) link() {
 			} else {
 				w.shorter[child/w.classes] = w.shorter[s/w.classes]
 			}
+			at := child / w.classes
+			ending[at] = w.spelled(at) + ending[w.shorter[at]/w.classes]
+			w.ending = max(w.ending, int(ending[at]))
 			queue = append(queue, child)
 		}
 	}
@@ -167,13 +208,23 @@ func (w *words) link() {
 	}
 }
 
+// spelled returns how many words are spelled like the state.
+func (w *words) spelled(at uint32) (n int32) {
+	for i := w.ends[at]; i >= 0; i = w.words[i].same {
+		n++
+	}
+	return n
+}
+
 // A hit is what was found: the pattern's number in its set <<32 | offset; noHit for nothing.
 type hit int64
 
 const noHit hit = -1
 
-// scan finds the first hit of every set, and returns how many sets have one. hits has one element per set and is overwritten.
-func scan[T string | []byte](w *words, text T, hits []hit) (sets int) {
+// scan finds the first hit of every set, and returns how many sets have one. hits has one element per set and is overwritten; t is
+// scratch.
+func scan[T string | []byte](w *words, text T, hits []hit, t *trail) (sets int) {
+	t.reset()
 	for i := range hits {
 		hits[i] = noHit
 	}
@@ -183,7 +234,7 @@ func scan[T string | []byte](w *words, text T, hits []hit) (sets int) {
 			continue
 		}
 		state &^= found
-		if open -= collect(w, text, i+1, state, hits); open == 0 {
+		if open -= collect(w, text, i+1, state, hits, t); open == 0 {
 			break
 		}
 	}
@@ -192,7 +243,8 @@ func scan[T string | []byte](w *words, text T, hits []hit) (sets int) {
 
 // scanPlain does the same for a text that may turn out not to be ASCII: plain is false then, and nothing is found. While the automaton waits for
 // its next state it costs nothing to look at the byte.
-func scanPlain(w *words, text string, hits []hit) (sets int, plain bool) {
+func scanPlain(w *words, text string, hits []hit, t *trail) (sets int, plain bool) {
+	t.reset()
 	for i := range hits {
 		hits[i] = noHit
 	}
@@ -206,7 +258,7 @@ func scanPlain(w *words, text string, hits []hit) (sets int, plain bool) {
 			continue
 		}
 		state &^= found
-		if open -= collect(w, text, i+1, state, hits); open == 0 {
+		if open -= collect(w, text, i+1, state, hits, t); open == 0 {
 			return len(hits), isASCII(text[i:])
 		}
 	}
@@ -216,7 +268,7 @@ func scanPlain(w *words, text string, hits []hit) (sets int, plain bool) {
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
 // collect notes the words that end before end, the longest first, and returns how many sets had their first hit.
-func collect[T string | []byte](w *words, text T, end int, state uint32, hits []hit) (sets int) {
+func collect[T string | []byte](w *words, text T, end int, state uint32, hits []hit, t *trail) (sets int) {
 	if w.ends[state/w.classes] < 0 {
 		state = w.shorter[state/w.classes]
 	}
@@ -226,7 +278,7 @@ func collect[T string | []byte](w *words, text T, end int, state uint32, hits []
 			if hits[e.set] != noHit {
 				continue
 			}
-			if start := begin(text, end, int(e.size)); bounded(e, text, start, end) {
+			if start, ok := hitsAt(e, text, end, t); ok {
 				hits[e.set] = hit(e.number)<<32 | hit(start)
 				sets++
 			}
@@ -235,28 +287,80 @@ func collect[T string | []byte](w *words, text T, end int, state uint32, hits []
 	return sets
 }
 
-// begin returns where the size folded bytes before end begin, given that a run of white space counts as one.
-func begin[T string | []byte](text T, end, size int) int {
-	i := end
-	for ; size > 0; size-- {
-		i--
-		for isSpace(text[i]) && i > 0 && isSpace(text[i-1]) {
-			i--
-		}
-	}
-	return i
+// A trail is where white space was in a text so far, of which a run counts as one: what is needed to find the beginning of a word with
+// spaces in it without walking back over it.
+type trail struct {
+	seen    int // bytes of the text
+	dropped int // of them
+	runs    []run
 }
 
-// bounded reports whether a word may begin and end where it does.
-func bounded[T string | []byte](w *word, text T, start, end int) bool {
-	before, behind := lastRune(text, start), firstRune(text, end)
-	if w.domain {
-		if wordRune(before) || before == '-' || wordRune(behind) || behind == '-' {
-			return false
+// A run is one of several white spaces.
+type run struct{ end, dropped int } // dropped: with all before it
+
+func (t *trail) reset() { t.seen, t.dropped, t.runs = 0, 0, t.runs[:0] }
+
+// follow looks at the text before end, of which it has seen a part.
+func follow[T string | []byte](t *trail, text T, end int) {
+	for i := max(t.seen, 1); i < end; i++ {
+		if !isSpace(text[i]) || !isSpace(text[i-1]) {
+			continue
 		}
-		return behind != '.' || !wordRune(firstRune(text, end+1))
+		t.dropped++
+		if n := len(t.runs); n > 0 && t.runs[n-1].end == i {
+			t.runs[n-1] = run{i + 1, t.dropped}
+		} else {
+			t.runs = append(t.runs, run{i + 1, t.dropped})
+		}
 	}
-	return !(w.head && wordRune(before)) && !(w.tail && wordRune(behind))
+	t.seen = end
+}
+
+// begin returns where the size bytes begin that end where the trail does.
+func (t *trail) begin(size int) int {
+	start := t.seen - t.dropped - size // if every run were one space
+	low, high := 0, len(t.runs)
+	for low < high {
+		if mid := int(uint(low+high) / 2); t.runs[mid].end-t.runs[mid].dropped <= start {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	if low > 0 {
+		start += t.runs[low-1].dropped
+	}
+	return start
+}
+
+// hitsAt reports whether a word, which is spelled before end, may end and begin where it does, and where it begins.
+func hitsAt[T string | []byte](w *word, text T, end int, t *trail) (start int, ok bool) {
+	if !tailFits(w, text, end) {
+		return 0, false
+	}
+	if start = end - int(w.size); w.spaced {
+		follow(t, text, end)
+		start = t.begin(int(w.size))
+	}
+	return start, headFits(w, text, start)
+}
+
+// tailFits reports whether a word may end before end.
+func tailFits[T string | []byte](w *word, text T, end int) bool {
+	if w.domain {
+		behind := firstRune(text, end)
+		return !wordRune(behind) && behind != '-' && (behind != '.' || !wordRune(firstRune(text, end+1)))
+	}
+	return !w.tail || !wordRune(firstRune(text, end))
+}
+
+// headFits reports whether a word may begin at start.
+func headFits[T string | []byte](w *word, text T, start int) bool {
+	if w.domain {
+		before := lastRune(text, start)
+		return !wordRune(before) && before != '-'
+	}
+	return !w.head || !wordRune(lastRune(text, start))
 }
 
 // lastRune returns the character before an offset, 0 at the beginning.
@@ -287,7 +391,8 @@ func firstRune[T string | []byte](text T, at int) rune {
 type eachHit func(number, start int32) (more bool)
 
 // scanAll finds all hits of one set, in the order of their ends and then the longest first, until f has enough.
-func scanAll[T string | []byte](w *words, text T, set int32, f eachHit) {
+func scanAll[T string | []byte](w *words, text T, set int32, t *trail, f eachHit) {
+	t.reset()
 	state, next := uint32(0), w.next
 	for i := range len(text) {
 		if state = next[state+uint32(w.class[text[i]])]; state < found {
@@ -304,7 +409,7 @@ func scanAll[T string | []byte](w *words, text T, set int32, f eachHit) {
 				if e.set != set {
 					continue
 				}
-				if start := begin(text, i+1, int(e.size)); bounded(e, text, start, i+1) && !f(e.number, int32(start)) {
+				if start, ok := hitsAt(e, text, i+1, t); ok && !f(e.number, int32(start)) {
 					return
 				}
 			}

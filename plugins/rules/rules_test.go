@@ -112,6 +112,23 @@ func TestBlocklist(t *testing.T) {
 	}
 }
 
+// What a configuration escapes is what authors read.
+func TestDetailsAreUnescaped(t *testing.T) {
+	for detail, want := range map[string]string{
+		`Schimpfw\u00f6rter\nsind`:    "Schimpfwörter\nsind",
+		`\"a\" \\ \/ \t\r\b\f.`:       "\"a\" \\ / \t\r\b\f.",
+		`\u20AC \ud83d\ude00 \u0041`:  "€ 😀 A",
+		`\ud83d! \ude00 \ud83d\u0041`: "\ufffd! \ufffd \ufffdA",
+		`\u0000!`:                     "\ufffd!",
+		`ö`:                           "ö",
+	} {
+		j := open(t, "blocklist", `{"match": [{"words": ["x"], "action": "reject", "label": "l", "detail": "`+detail+`"}]}`)
+		if o := j.Judge(newItem("x"), nil).Outcomes[0]; o.Failure != "" || o.Detail != want {
+			t.Errorf("%s: %q (%s), want %q", detail, o.Detail, o.Failure, want)
+		}
+	}
+}
+
 func TestConfigsAreRefused(t *testing.T) {
 	for _, tc := range []struct{ rule, config string }{
 		{"blocklist", `{"match": [{"action": "burn", "words": ["x"]}]}`},

@@ -187,16 +187,68 @@ static inline tk_bytes tk_json_text(tk_bytes j) {
 	return j.n >= 2 && j.p[0] == '"' ? (tk_bytes){j.p + 1, j.n - 2} : (tk_bytes){j.p, 0};
 }
 
-/* tk_json_copy copies a JSON text as a C string of less than cap bytes, with its simple escapes undone. Returns 0 when it
- * does not fit. */
+/* tk_json_hex reads the four hexadecimal digits of a \u escape that may begin at s.p[at], -1 if there is none. */
+static inline int32_t tk_json_hex(tk_bytes s, uint32_t at) {
+	int32_t c = 0;
+	if (at + 6 > s.n || s.p[at] != '\\' || s.p[at + 1] != 'u') return -1;
+	for (uint32_t i = at + 2; i < at + 6; i++) {
+		uint8_t d = s.p[i], lower = d | 0x20;
+		if (d >= '0' && d <= '9') c = c << 4 | (d - '0');
+		else if (lower >= 'a' && lower <= 'f') c = c << 4 | (lower - 'a' + 10);
+		else return -1;
+	}
+	return c;
+}
+
+/* tk_json_escape reads the escape at s.p[*at] and moves behind it. Half of a pair of surrogates, the character 0, which would end a
+ * C string, and what is no escape are U+FFFD. */
+static inline uint32_t tk_json_escape(tk_bytes s, uint32_t *at) {
+	uint8_t c = *at + 1 < s.n ? s.p[*at + 1] : 0;
+	int32_t high = tk_json_hex(s, *at), low;
+	if (high >= 0) {
+		*at += 6;
+		if (high < 0xd800 || high > 0xdfff) return high ? (uint32_t)high : 0xfffd;
+		low = tk_json_hex(s, *at);
+		if (high > 0xdbff || low < 0xdc00 || low > 0xdfff) return 0xfffd;
+		*at += 6;
+		return 0x10000 + ((uint32_t)(high - 0xd800) << 10) + (uint32_t)(low - 0xdc00);
+	}
+	*at += 2;
+	switch (c) {
+	case '"': case '\\': case '/': return c;
+	case 'b': return '\b';
+	case 'f': return '\f';
+	case 'n': return '\n';
+	case 'r': return '\r';
+	case 't': return '\t';
+	}
+	return 0xfffd;
+}
+
+/* tk_utf8 writes a character, and returns how many bytes it has. */
+static inline uint32_t tk_utf8(uint8_t out[4], uint32_t c) {
+	if (c < 0x80) {
+		out[0] = (uint8_t)c;
+		return 1;
+	}
+	uint32_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	for (uint32_t i = n - 1; i > 0; i--, c >>= 6) out[i] = (uint8_t)(0x80 | (c & 0x3f));
+	out[0] = (uint8_t)((n == 2 ? 0xc0 : n == 3 ? 0xe0 : 0xf0) | c);
+	return n;
+}
+
+/* tk_json_copy copies a JSON text as a C string of less than cap bytes, in UTF-8 with its escapes undone. Returns 0 when it does
+ * not fit. */
 static inline int tk_json_copy(char *to, uint32_t cap, tk_bytes json) {
 	tk_bytes s = tk_json_text(json);
 	uint32_t n = 0;
-	for (uint32_t i = 0; i < s.n; i++, n++) {
-		if (n + 1 >= cap) return 0;
-		uint8_t c = s.p[i];
-		if (c == '\\' && i + 1 < s.n) c = s.p[++i];
-		to[n] = (char)c;
+	for (uint32_t i = 0; i < s.n;) {
+		uint8_t c[4];
+		uint32_t size = 1;
+		if (s.p[i] == '\\') size = tk_utf8(c, tk_json_escape(s, &i));
+		else c[0] = s.p[i++];
+		if (n + size >= cap) return 0;
+		for (uint32_t k = 0; k < size; k++) to[n++] = (char)c[k];
 	}
 	to[n] = 0;
 	return 1;
