@@ -254,7 +254,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// A step is taken once: a second one, or one from a state that has passed, changes nothing. A rejected version stays rejected.
+// A step is taken once: a second one, or one from a state that has passed, changes nothing. A rejected version
+// begins anew when somebody uploads it again, and only then.
 func TestStepsAreIdempotent(t *testing.T) {
 	r := newRegistry(t)
 	d := r.probed("links", "one")
@@ -271,8 +272,16 @@ func TestStepsAreIdempotent(t *testing.T) {
 	_, err = r.set(ticketing.SetRule{Name: "links", Active: bad})
 	refused(t, err, ticketing.Conflict, "rejected: no good")
 	again, existed, err := r.Register(t.Context(), ticketing.UploadPlugin{By: operator, Name: "links", Module: []byte("bad")})
-	if err != nil || !existed || again.State != ticketing.VersionRejected {
+	if err != nil || !existed || again.State != ticketing.VersionUploaded || again.Version != v.Version || again.Reason != "" || again.Golden != nil {
 		t.Errorf("%+v %v %v", again, existed, err)
+	}
+	if c := r.lawful("links")[0]; c.From != ticketing.VersionRejected || c.To != ticketing.VersionUploaded || c.By != operator.ID || c.Why != "uploaded again" {
+		t.Errorf("%+v", c)
+	}
+	r.step("links", bad, ticketing.VersionUploaded, ticketing.VersionAdmitted)
+	r.step("links", bad, ticketing.VersionAdmitted, ticketing.VersionCompiled)
+	if v := r.step("links", bad, ticketing.VersionCompiled, ticketing.VersionProbed); v.State != ticketing.VersionProbed {
+		t.Errorf("%+v", v)
 	}
 	r.lawful("links")
 }
