@@ -86,6 +86,7 @@ type Promotion struct {
 	MinJudged  uint32 `json:"minJudged,omitempty"`
 	MinSeconds uint32 `json:"minSeconds,omitempty"`
 	Why        string `json:"why,omitempty"`
+	AllowOlder bool   `json:"allowOlder,omitempty"` // a version that was uploaded before the active one is meant
 }
 
 // Signer is a key whose signatures count.

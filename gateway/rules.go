@@ -317,6 +317,7 @@ type promoteInput struct {
 	MinJudged  uint32 `json:"minJudged"`
 	MinSeconds uint32 `json:"minSeconds"`
 	Why        string `json:"why"`
+	Older      bool   `json:"allowOlder"`
 }
 
 // usualShare is the share of the authors of a canary for which nobody names one: a tenth.
@@ -357,7 +358,7 @@ func (g *Gateway) promoteRule(c *call) error {
 // promoted is the change that a promotion is.
 func promoted(r *ticketing.Rule, in *promoteInput) (ticketing.SetRule, error) {
 	cmd := unchanged(r)
-	cmd.Why = in.Why
+	cmd.Why, cmd.Older = in.Why, in.Older
 	from := r.Canary
 	if from == nil {
 		from = r.Shadow
