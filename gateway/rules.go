@@ -158,7 +158,7 @@ type ruleInput struct {
 	Shadow    *candidateInput         `json:"shadow"`
 	Canary    *candidateInput         `json:"canary"`
 	Limits    ticketing.RuleLimits    `json:"limits"`
-	Signed    bool                    `json:"signed"`
+	Signed    *bool                   `json:"signed"` // nil: as it is
 	Why       string                  `json:"why"`
 	Older     bool                    `json:"allowOlder"`
 }
@@ -206,15 +206,21 @@ func (g *Gateway) putRule(c *call) error {
 	if err != nil {
 		return err
 	}
-	status := 200
-	if findRule(&set, name) == nil {
-		status = 201
+	status, r := 200, findRule(&set, name)
+	if r == nil {
+		status, r = 201, &ticketing.Rule{}
 	} else if !given {
 		return ticketing.Errorf(ticketing.Required, "The rule exists: send If-Match with its ETag.")
 	}
+	signed := r.Signed
+	if in.Signed != nil {
+		signed = *in.Signed
+	} else if match == ticketing.AnyMatch {
+		match = r.Changed // somebody may ask for signatures at this moment
+	}
 	return g.setRule(c, status, ticketing.SetRule{
 		Name: name, Active: in.Active, Config: bytes.Clone(in.Config), OnFailure: in.OnFailure, Scope: in.Scope, IfMatch: match,
-		Shadow: in.Shadow.candidate(in.Config), Canary: in.Canary.candidate(in.Config), Limits: in.Limits, Signed: in.Signed, Why: in.Why, Older: in.Older,
+		Shadow: in.Shadow.candidate(in.Config), Canary: in.Canary.candidate(in.Config), Limits: in.Limits, Signed: signed, Why: in.Why, Older: in.Older,
 	})
 }
 

@@ -414,6 +414,26 @@ func TestQuarantineRestores(t *testing.T) {
 	r.lawful("links")
 }
 
+// The version before is no fallback while it is in quarantine, which it may come to as a candidate.
+func TestQuarantineBarsTheVersionBefore(t *testing.T) {
+	r := newRegistry(t)
+	v1, v2 := r.probed("links", "one"), r.probed("links", "two")
+	r.done(ticketing.SetRule{Name: "links", Active: v1})
+	if rule := r.done(ticketing.SetRule{Name: "links", Active: v2}); rule.Previous != v1 || rule.Barred {
+		t.Errorf("%+v", rule)
+	}
+	r.settle(100)
+	r.done(ticketing.SetRule{Name: "links", Active: v2, Canary: &ticketing.Candidate{Digest: v1, Share: 10}, Older: true})
+	if rule := ruleOf(t, r.trip("links", v1, "canary"), "links"); rule.Previous != v1 || !rule.Barred {
+		t.Errorf("%+v", rule)
+	}
+	r.at = r.at.Add(time.Minute)
+	if rule := ruleOf(t, r.settle(100), "links"); rule.Barred {
+		t.Errorf("%+v", rule)
+	}
+	r.lawful("links")
+}
+
 // Without a good version the rule is suspended and resumes by itself, half open: each time it fails again it waits twice as long, up to an
 // hour, and after a day without it begins anew.
 func TestSuspension(t *testing.T) {
@@ -509,7 +529,9 @@ func TestSignatures(t *testing.T) {
 	if s := r.version("links", v2).Signatures; len(s) != 1 || s[0].Name != "release" {
 		t.Errorf("%+v", s)
 	}
-	r.done(ticketing.SetRule{Name: "links", Active: v2, Signed: true})
+	if rule := r.done(ticketing.SetRule{Name: "links", Active: v2, Signed: true}); rule.Previous != v1 || !rule.Barred {
+		t.Errorf("an unsigned version judges what the active one fails on: %+v", rule)
+	}
 	_, err = r.set(ticketing.SetRule{Name: "links", Rollback: true})
 	refused(t, err, ticketing.Conflict, "signed") // what is not signed does not come back either
 	if rule := ruleOf(t, r.trip("links", v2, "active"), "links"); rule.Active != v2 || rule.SuspendedUntil.IsZero() {
