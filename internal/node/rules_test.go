@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,6 +60,59 @@ func TestInterruptedUploadIsTakenUp(t *testing.T) {
 	for _, module := range modules {
 		became(t, n, ticketing.DigestOf(module), ticketing.VersionProbed)
 	}
+}
+
+// gatedEngine compiles when it is let.
+type gatedEngine struct {
+	ticketing.RuleEngine
+	entered chan struct{}
+}
+
+func (e *gatedEngine) Compile(ctx context.Context, d ticketing.Digest) error {
+	close(e.entered)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// While an interrupted upload is compiled, the leader goes on with everything else, and its loop ends with the node.
+func TestTakingUpHoldsNothingUp(t *testing.T) {
+	n := openShards(t, vfs.NewMem(), 1)
+	d := ticketing.DigestOf(hosttest.HoldAll)
+	n.rules.uploads.begin(d) // the node's own loop leaves it alone
+	if _, _, err := n.control.Register(t.Context(), ticketing.UploadPlugin{By: nobody, Name: "links", Module: hosttest.HoldAll}); err != nil {
+		t.Fatal(err)
+	}
+	e := &gatedEngine{n.host, make(chan struct{})}
+	rounds := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	m := &ruleManager{control: n.control, moderation: n.rules.moderation, engine: e, console: n.host, shards: 1, log: n.log, format: n.rules.format, now: n.rules.now,
+		leads: func() bool {
+			select {
+			case rounds <- struct{}{}:
+			case <-ctx.Done():
+			}
+			return true
+		}}
+	m.seeded.Store(true)
+	var run sync.WaitGroup
+	run.Go(func() { m.run(ctx) })
+	late := time.After(time.Minute)
+	after := 0
+	for entered := e.entered; after < 2; {
+		select {
+		case <-entered:
+			entered = nil
+		case <-rounds:
+			if entered == nil {
+				after++
+			}
+		case <-late:
+			t.Error("the leader's loop stands still")
+			after = 2
+		}
+	}
+	cancel()
+	run.Wait()
 }
 
 // A breaker's word puts the version into quarantine, the last good one judges on every shard, and operators find a ticket.
