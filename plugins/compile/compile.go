@@ -25,6 +25,8 @@ const (
 	Timeout = 10 * time.Second
 	// Patience is how long it may take by the clock. It is more, because what else the machine does is no fault of the module.
 	Patience = 6 * Timeout
+
+	maxChildren = 2 // at a time; each may take 2 GiB
 )
 
 // Config returns the configuration under which modules are compiled and run. The engine finds what a child has compiled only
@@ -39,6 +41,7 @@ type Compiler struct {
 	dir      string // of this engine's entries
 	command  []string
 	patience time.Duration
+	children chan struct{} // has room for as many as may run at a time
 
 	mu   sync.Mutex
 	busy map[string]*sync.Mutex // held: mu; by key, so that nothing is compiled twice at a time
@@ -62,7 +65,7 @@ func New(dir string, command ...string) (*Compiler, error) {
 	if err != nil {
 		return nil, ticketing.Wrap(op, err)
 	}
-	c := &Compiler{root: root, dir: filepath.Join(root, engine), command: command, patience: Patience, busy: map[string]*sync.Mutex{}}
+	c := &Compiler{root: root, dir: filepath.Join(root, engine), command: command, patience: Patience, children: make(chan struct{}, maxChildren), busy: map[string]*sync.Mutex{}}
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, ticketing.Wrap(op, err)
 	}
@@ -103,6 +106,12 @@ func (c *Compiler) Ensure(ctx context.Context, wasm []byte) (string, error) {
 	}
 	if err := os.RemoveAll(entry); err != nil { // it is damaged
 		return "", ticketing.Wrap(op, err)
+	}
+	select {
+	case c.children <- struct{}{}:
+		defer func() { <-c.children }()
+	case <-ctx.Done():
+		return "", &ticketing.Error{Kind: ticketing.Unavailable, Op: op, Msg: "Other modules are compiled at the moment; try again later.", Err: ctx.Err()}
 	}
 	tmp, err := os.MkdirTemp(c.root, "tmp-")
 	if err != nil {

@@ -164,6 +164,23 @@ func TestTimeIsBounded(t *testing.T) {
 	}
 }
 
+// However many modules come at once, only so many children run; who waits may give up.
+func TestChildrenAreBounded(t *testing.T) {
+	c := compiler(t, t.TempDir(), "compile")
+	free := c.Occupy()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := c.Ensure(ctx, module("a")); ticketing.KindOf(err) != ticketing.Unavailable || !strings.Contains(err.Error(), "Other modules") {
+		t.Errorf("%v", err)
+	}
+	free()
+	for _, name := range []string{"a", "b"} {
+		if _, err := c.Ensure(t.Context(), module(name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestPrune(t *testing.T) {
 	dir := t.TempDir()
 	entry, err := compiler(t, dir, "compile").Ensure(t.Context(), module("a"))

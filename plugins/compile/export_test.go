@@ -5,6 +5,14 @@ import "time"
 // SetPatience lets children of this compiler have another time by the clock.
 func (c *Compiler) SetPatience(d time.Duration) { c.patience = d }
 
+// Occupy takes the places of all children, and returns what frees one.
+func (c *Compiler) Occupy() (free func()) {
+	for range cap(c.children) {
+		c.children <- struct{}{}
+	}
+	return func() { <-c.children }
+}
+
 // Tired is a child that may have a second of the processor, and takes it.
 func Tired() int {
 	if limitProcess(1) != nil {
