@@ -160,3 +160,26 @@ func TestTripRestores(t *testing.T) {
 		}
 	}
 }
+
+// A backtest runs under the limits that the operator has set for the rule.
+func TestBacktestHasTheRulesLimits(t *testing.T) {
+	n := openShards(t, vfs.NewMem(), 1)
+	v, _, err := n.rules.Upload(t.Context(), ticketing.UploadPlugin{By: nobody, Name: "links", Module: hosttest.HoldAll})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for fuel, failure := range map[uint64]string{0: "", 1: "fuel"} {
+		if _, err := n.rules.SetRule(t.Context(), ticketing.SetRule{By: nobody, Name: "links", Active: v.Digest, IfMatch: ticketing.AnyMatch,
+			Limits: ticketing.RuleLimits{Fuel: fuel}}); err != nil {
+			t.Fatal(err)
+		}
+		j, err := n.backtests.open(t.Context(), &ticketing.Backtest{Rule: "links", Digest: v.Digest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := j.Judge(&ticketing.Item{Kind: ticketing.KindPost, Text: "x", At: time.Unix(1_000_000, 0)}, nil).Outcomes[0]; o.Failure != failure {
+			t.Errorf("with %d units: %+v", fuel, o)
+		}
+		j.Close()
+	}
+}
