@@ -102,7 +102,7 @@ type PluginService interface {
 	// Upload keeps a module and takes it through admission, compilation and its golden tests; each step is committed. Bytes
 	// that fail the static checks are Invalid, and nothing is kept of them. The version comes back as probed, or as rejected
 	// with the reason. The same bytes again return the version that is there, with existed set; if a crash or a stop had
-	// interrupted its way, it is taken up.
+	// interrupted its way, it is taken up, and if it was rejected, it is tried anew.
 	Upload(ctx context.Context, c UploadPlugin) (v PluginVersion, existed bool, err error)
 	// Plugins lists all versions, by name and then in the order of upload.
 	Plugins(ctx context.Context) ([]PluginVersion, error)

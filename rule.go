@@ -55,6 +55,8 @@ type Rule struct {
 	// SuspendedUntil is set while the active version is in quarantine and no good one is left to judge in its place:
 	// every item then gets the failure policy.
 	SuspendedUntil time.Time `cbor:"16,keyasint,omitzero"`
+	// Barred says that Previous may not judge what the active version fails on: it is in quarantine, or lacks a signature that the rule asks for.
+	Barred bool `cbor:"17,keyasint,omitempty"`
 }
 
 // A Candidate is a version on its way to be a rule's active one.

@@ -18,7 +18,7 @@ const (
 	VersionDraining    VersionState = "draining"    // replaced, while some shard may still judge by it
 	VersionStandby     VersionState = "standby"     // replaced, and kept compiled to go back to
 	VersionRetired     VersionState = "retired"     // out of use; it can be probed again
-	VersionRejected    VersionState = "rejected"    // refused, with the reason; the end
+	VersionRejected    VersionState = "rejected"    // refused, with the reason; the same bytes uploaded again begin anew
 	VersionQuarantined VersionState = "quarantined" // it failed too often, and may not judge until a time
 )
 
@@ -35,6 +35,7 @@ var versionNext = map[VersionState][]VersionState{
 	VersionDraining:    {VersionStandby, VersionActive, VersionQuarantined, VersionRetired, VersionShadow, VersionCanary},
 	VersionStandby:     {VersionShadow, VersionCanary, VersionActive, VersionRetired, VersionQuarantined},
 	VersionRetired:     {VersionCompiled, VersionProbed, VersionRejected, VersionShadow, VersionCanary, VersionActive},
+	VersionRejected:    {VersionUploaded},
 	VersionQuarantined: {VersionStandby, VersionActive, VersionRetired},
 }
 
@@ -44,7 +45,7 @@ func (s VersionState) CanBecome(next VersionState) bool { return slices.Contains
 // Known reports whether this version of the program knows the state.
 func (s VersionState) Known() bool {
 	_, ok := versionNext[s]
-	return ok && s != "" || s == VersionRejected
+	return ok && s != ""
 }
 
 // Runnable reports whether a rule may use a version in this state: it has passed its golden tests and is not locked up.

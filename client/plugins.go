@@ -34,7 +34,7 @@ type Rule struct {
 
 // Change is the rule as a change that leaves it as it is.
 func (r *Rule) Change() RuleChange {
-	c := RuleChange{Active: r.Active, Config: r.Config, OnFailure: r.OnFailure, Scope: r.Scope, Shadow: r.Shadow.asked(), Canary: r.Canary.asked(), Signed: r.Signed}
+	c := RuleChange{Active: r.Active, Config: r.Config, OnFailure: r.OnFailure, Scope: r.Scope, Shadow: r.Shadow.asked(), Canary: r.Canary.asked(), Signed: &r.Signed}
 	if r.Limits != (ticketing.RuleLimits{}) {
 		c.Limits = &r.Limits
 	}
@@ -73,7 +73,7 @@ type RuleChange struct {
 	Shadow     *Candidate            `json:"shadow,omitempty"`
 	Canary     *Candidate            `json:"canary,omitempty"`
 	Limits     *ticketing.RuleLimits `json:"limits,omitempty"`
-	Signed     bool                  `json:"signed,omitempty"`
+	Signed     *bool                 `json:"signed,omitempty"` // nil: as it is
 	Why        string                `json:"why,omitempty"`
 	AllowOlder bool                  `json:"allowOlder,omitempty"`
 }
@@ -86,6 +86,7 @@ type Promotion struct {
 	MinJudged  uint32 `json:"minJudged,omitempty"`
 	MinSeconds uint32 `json:"minSeconds,omitempty"`
 	Why        string `json:"why,omitempty"`
+	AllowOlder bool   `json:"allowOlder,omitempty"` // a version that was uploaded before the active one is meant
 }
 
 // Signer is a key whose signatures count.

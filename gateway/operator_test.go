@@ -135,6 +135,17 @@ func TestPluginsAndRules(t *testing.T) {
 	if l := op.do("GET", "/api/rules", "").want(200); l.json()["generation"] != 4.0 || l.items()[0].(map[string]any)["etag"] != `"4"` {
 		t.Errorf("%s", l.Body)
 	}
+
+	signed := strings.Replace(rule, "{", `{"signed":true,`, 1)
+	op.do("PUT", "/api/rules/links", signed, "If-Match", `"4"`).want(200)
+	for _, c := range []struct {
+		body, match string
+		want        any
+	}{{rule, `"5"`, true}, {rule, "*", true}, {strings.Replace(signed, "true", "false", 1), "*", nil}} {
+		if got := op.do("PUT", "/api/rules/links", c.body, "If-Match", c.match).want(200).json()["signed"]; got != c.want {
+			t.Errorf("after %s: signed is %v", c.body, got)
+		}
+	}
 }
 
 func TestUploadLimitIsForOperators(t *testing.T) {

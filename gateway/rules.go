@@ -158,7 +158,7 @@ type ruleInput struct {
 	Shadow    *candidateInput         `json:"shadow"`
 	Canary    *candidateInput         `json:"canary"`
 	Limits    ticketing.RuleLimits    `json:"limits"`
-	Signed    bool                    `json:"signed"`
+	Signed    *bool                   `json:"signed"` // nil: as it is
 	Why       string                  `json:"why"`
 	Older     bool                    `json:"allowOlder"`
 }
@@ -206,15 +206,21 @@ func (g *Gateway) putRule(c *call) error {
 	if err != nil {
 		return err
 	}
-	status := 200
-	if findRule(&set, name) == nil {
-		status = 201
+	status, r := 200, findRule(&set, name)
+	if r == nil {
+		status, r = 201, &ticketing.Rule{}
 	} else if !given {
 		return ticketing.Errorf(ticketing.Required, "The rule exists: send If-Match with its ETag.")
 	}
+	signed := r.Signed
+	if in.Signed != nil {
+		signed = *in.Signed
+	} else if match == ticketing.AnyMatch {
+		match = r.Changed // somebody may ask for signatures at this moment
+	}
 	return g.setRule(c, status, ticketing.SetRule{
 		Name: name, Active: in.Active, Config: bytes.Clone(in.Config), OnFailure: in.OnFailure, Scope: in.Scope, IfMatch: match,
-		Shadow: in.Shadow.candidate(in.Config), Canary: in.Canary.candidate(in.Config), Limits: in.Limits, Signed: in.Signed, Why: in.Why, Older: in.Older,
+		Shadow: in.Shadow.candidate(in.Config), Canary: in.Canary.candidate(in.Config), Limits: in.Limits, Signed: signed, Why: in.Why, Older: in.Older,
 	})
 }
 
@@ -317,6 +323,7 @@ type promoteInput struct {
 	MinJudged  uint32 `json:"minJudged"`
 	MinSeconds uint32 `json:"minSeconds"`
 	Why        string `json:"why"`
+	Older      bool   `json:"allowOlder"`
 }
 
 // usualShare is the share of the authors of a canary for which nobody names one: a tenth.
@@ -357,7 +364,7 @@ func (g *Gateway) promoteRule(c *call) error {
 // promoted is the change that a promotion is.
 func promoted(r *ticketing.Rule, in *promoteInput) (ticketing.SetRule, error) {
 	cmd := unchanged(r)
-	cmd.Why = in.Why
+	cmd.Why, cmd.Older = in.Why, in.Older
 	from := r.Canary
 	if from == nil {
 		from = r.Shadow

@@ -228,6 +228,9 @@ func (s *service) settle(tx *shard.Tx, c *Settle) (ticketing.RuleSet, error) {
 		if err := move(tx, p, n, to, step{why: why, generation: p.Generation}); err != nil {
 			return set, err
 		}
+		if set, err = unbar(tx, set, p, step{why: why}); err != nil {
+			return set, err
+		}
 	}
 	return set, nil
 }
@@ -262,7 +265,20 @@ func (s *service) resume(tx *shard.Tx, c *ticketing.ResumeVersion) (ticketing.Ru
 	if r := find(&set, p.Name); r != nil && r.Active == p.Digest && !r.SuspendedUntil.IsZero() {
 		return unsuspend(tx, set, *r, by)
 	}
-	return set, move(tx, &p, n, ticketing.VersionStandby, by)
+	if err := move(tx, &p, n, ticketing.VersionStandby, by); err != nil {
+		return set, err
+	}
+	return unbar(tx, set, &p, by)
+}
+
+// unbar lets a version that is out of quarantine judge again what the active one fails on.
+func unbar(tx *shard.Tx, set ticketing.RuleSet, p *ticketing.PluginVersion, s step) (ticketing.RuleSet, error) {
+	r := find(&set, p.Name)
+	if r == nil || !r.Barred || r.Previous != p.Digest || fit(r, p) != nil {
+		return set, nil
+	}
+	s.generation = set.Generation + 1
+	return commit(tx, set, *r, s)
 }
 
 // Resume ends a version's quarantine. It returns the rule set as it is then.

@@ -254,7 +254,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// A step is taken once: a second one, or one from a state that has passed, changes nothing. A rejected version stays rejected.
+// A step is taken once: a second one, or one from a state that has passed, changes nothing. A rejected version
+// begins anew when somebody uploads it again, and only then.
 func TestStepsAreIdempotent(t *testing.T) {
 	r := newRegistry(t)
 	d := r.probed("links", "one")
@@ -271,8 +272,16 @@ func TestStepsAreIdempotent(t *testing.T) {
 	_, err = r.set(ticketing.SetRule{Name: "links", Active: bad})
 	refused(t, err, ticketing.Conflict, "rejected: no good")
 	again, existed, err := r.Register(t.Context(), ticketing.UploadPlugin{By: operator, Name: "links", Module: []byte("bad")})
-	if err != nil || !existed || again.State != ticketing.VersionRejected {
+	if err != nil || !existed || again.State != ticketing.VersionUploaded || again.Version != v.Version || again.Reason != "" || again.Golden != nil {
 		t.Errorf("%+v %v %v", again, existed, err)
+	}
+	if c := r.lawful("links")[0]; c.From != ticketing.VersionRejected || c.To != ticketing.VersionUploaded || c.By != operator.ID || c.Why != "uploaded again" {
+		t.Errorf("%+v", c)
+	}
+	r.step("links", bad, ticketing.VersionUploaded, ticketing.VersionAdmitted)
+	r.step("links", bad, ticketing.VersionAdmitted, ticketing.VersionCompiled)
+	if v := r.step("links", bad, ticketing.VersionCompiled, ticketing.VersionProbed); v.State != ticketing.VersionProbed {
+		t.Errorf("%+v", v)
 	}
 	r.lawful("links")
 }
@@ -405,6 +414,26 @@ func TestQuarantineRestores(t *testing.T) {
 	r.lawful("links")
 }
 
+// The version before is no fallback while it is in quarantine, which it may come to as a candidate.
+func TestQuarantineBarsTheVersionBefore(t *testing.T) {
+	r := newRegistry(t)
+	v1, v2 := r.probed("links", "one"), r.probed("links", "two")
+	r.done(ticketing.SetRule{Name: "links", Active: v1})
+	if rule := r.done(ticketing.SetRule{Name: "links", Active: v2}); rule.Previous != v1 || rule.Barred {
+		t.Errorf("%+v", rule)
+	}
+	r.settle(100)
+	r.done(ticketing.SetRule{Name: "links", Active: v2, Canary: &ticketing.Candidate{Digest: v1, Share: 10}, Older: true})
+	if rule := ruleOf(t, r.trip("links", v1, "canary"), "links"); rule.Previous != v1 || !rule.Barred {
+		t.Errorf("%+v", rule)
+	}
+	r.at = r.at.Add(time.Minute)
+	if rule := ruleOf(t, r.settle(100), "links"); rule.Barred {
+		t.Errorf("%+v", rule)
+	}
+	r.lawful("links")
+}
+
 // Without a good version the rule is suspended and resumes by itself, half open: each time it fails again it waits twice as long, up to an
 // hour, and after a day without it begins anew.
 func TestSuspension(t *testing.T) {
@@ -500,7 +529,9 @@ func TestSignatures(t *testing.T) {
 	if s := r.version("links", v2).Signatures; len(s) != 1 || s[0].Name != "release" {
 		t.Errorf("%+v", s)
 	}
-	r.done(ticketing.SetRule{Name: "links", Active: v2, Signed: true})
+	if rule := r.done(ticketing.SetRule{Name: "links", Active: v2, Signed: true}); rule.Previous != v1 || !rule.Barred {
+		t.Errorf("an unsigned version judges what the active one fails on: %+v", rule)
+	}
 	_, err = r.set(ticketing.SetRule{Name: "links", Rollback: true})
 	refused(t, err, ticketing.Conflict, "signed") // what is not signed does not come back either
 	if rule := ruleOf(t, r.trip("links", v2, "active"), "links"); rule.Active != v2 || rule.SuspendedUntil.IsZero() {

@@ -54,7 +54,8 @@ func digestKey(name string, d ticketing.Digest) shard.Key {
 	return at(tableDigest, []byte(name), []byte{0}, d[:])
 }
 
-// register names a module whose parts are stored. The same bytes under the same name are the version that is there.
+// register names a module whose parts are stored. The same bytes under the same name are the version that is there; one
+// that was rejected begins anew, as a busy machine may have been to blame.
 func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return registered{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may upload a plugin.")
@@ -68,8 +69,13 @@ func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 	var have uint32
 	if tx.Get(digestKey(c.Name, c.Digest), &have) {
 		set := present(&tx.View)
-		v, _, _ := lookup(&tx.View, &set, c.Name, c.Digest)
-		return registered{v, true}, nil
+		v, n, _ := lookup(&tx.View, &set, c.Name, c.Digest)
+		if v.State != ticketing.VersionRejected {
+			return registered{v, true}, nil
+		}
+		v.Reason, v.Golden = "", nil
+		err := move(tx, &v, n, ticketing.VersionUploaded, step{by: c.By.ID, why: "uploaded again"})
+		return registered{v, true}, err
 	}
 	for n := range uint32((c.Size + chunkSize - 1) / chunkSize) {
 		if !tx.Has(chunkKey(c.Digest, n)) {

@@ -62,6 +62,10 @@ func commit(tx *shard.Tx, set ticketing.RuleSet, rule ticketing.Rule, s step) (t
 	if r := find(&set, rule.Name); r != nil {
 		old = *r
 	}
+	bar(&rule, func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool) {
+		v, _, ok := lookup(&tx.View, &set, name, d)
+		return v, ok
+	})
 	next := with(set, rule, tx.At())
 	next.By = s.by
 	tx.Put(at(tableRuleSet), &next)
@@ -109,7 +113,17 @@ func Change(set ticketing.RuleSet, c *ticketing.SetRule, at time.Time, version L
 	if err != nil {
 		return set, err
 	}
+	bar(&rule, version)
 	return with(set, rule, at), nil
+}
+
+// bar says whether the version before may judge what the active one fails on.
+func bar(r *ticketing.Rule, version Lookup) {
+	if r.Barred = false; r.Previous.IsZero() {
+		return
+	}
+	v, ok := version(r.Name, r.Previous)
+	r.Barred = !ok || fit(r, &v) != nil
 }
 
 // changed returns what a rule becomes by a change.

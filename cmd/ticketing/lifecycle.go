@@ -121,6 +121,7 @@ func (a *app) pluginPromote() *cobra.Command {
 	f.StringVar(&p.To, "to", "", "canary or active; default: the next step")
 	f.Float64Var(&percent, "percent", 0, "of the authors, for a shadow that becomes the canary; default 10")
 	f.BoolVar(&p.Auto, "auto", false, "the server promotes the canary, or takes it away, by itself")
+	f.BoolVar(&p.AllowOlder, "older", false, "a version that was uploaded before the active one is meant")
 	f.StringVar(&p.Why, "why", "", "a reason, for the history")
 	return c
 }

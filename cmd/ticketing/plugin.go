@@ -148,7 +148,7 @@ func (a *app) pluginActivate() *cobra.Command {
 				change.OnFailure = onFailure
 			}
 			if c.Flags().Changed("signed") {
-				change.Signed = signed
+				change.Signed = &signed
 			}
 			// A candidate that judges from now on is none any more.
 			if change.Canary != nil && change.Canary.Digest == digest {

@@ -101,7 +101,7 @@ func (b *backtests) CancelBacktest(ctx context.Context, by ticketing.Principal, 
 	return b.control.CancelBacktest(ctx, by, id)
 }
 
-// open opens the candidate: one rule, which judges what it is given and fails as the default policy says.
+// open opens the candidate: one rule, which judges what it is given, under the rule's limits, and fails as the default policy says.
 func (b *backtests) open(ctx context.Context, t *ticketing.Backtest) (ticketing.Judge, error) {
 	rule := ticketing.Rule{Name: t.Rule, Active: t.Digest, Version: t.Version, Config: t.Config}
 	versions, err := b.rules.Plugins(ctx)
@@ -111,6 +111,15 @@ func (b *backtests) open(ctx context.Context, t *ticketing.Backtest) (ticketing.
 	for i := range versions {
 		if v := &versions[i]; v.Name == t.Rule && v.Digest == t.Digest {
 			rule.Trusted = v.Builtin
+		}
+	}
+	set, err := b.rules.RuleSet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range set.Rules {
+		if r := &set.Rules[i]; r.Name == t.Rule {
+			rule.Limits = r.Limits
 		}
 	}
 	return b.engine.Open(ctx, ticketing.RuleSet{Rules: []ticketing.Rule{rule}})

@@ -126,7 +126,10 @@ func (m *ruleManager) establish(ctx context.Context) error {
 func (m *ruleManager) run(ctx context.Context) {
 	t := time.NewTicker(reconcileEvery)
 	defer t.Stop()
-	led := false
+	led, all := false, false
+	var side sync.WaitGroup
+	defer side.Wait()
+	var busy atomic.Bool // with uploads: compiling and probing take longer than anything else here may wait
 	for {
 		select {
 		case <-ctx.Done():
@@ -139,7 +142,18 @@ func (m *ruleManager) run(ctx context.Context) {
 				continue
 			}
 			m.lead(ctx, !led)
-			led = true
+			all, led = all || !led, true
+			if !busy.CompareAndSwap(false, true) {
+				continue
+			}
+			every := all
+			side.Go(func() {
+				defer busy.Store(false)
+				if err := m.takeUp(ctx, every); err != nil && ctx.Err() == nil {
+					m.log.Error("interrupted uploads could not be brought to their end", "error", err)
+				}
+			})
+			all = false
 		}
 	}
 }
@@ -154,7 +168,6 @@ func (m *ruleManager) lead(ctx context.Context, first bool) {
 		{"the built-in rules could not be registered", m.seed},
 		{"canaries could not be watched", m.watchCanaries},
 		{"parts of uploads that were given up could not be taken away", func(ctx context.Context) error { return m.sweepUploads(ctx, first) }},
-		{"interrupted uploads could not be brought to their end", func(ctx context.Context) error { return m.takeUp(ctx, first) }},
 	} {
 		if err := job.do(ctx); err != nil && ctx.Err() == nil {
 			m.log.Error(job.what, "error", err)

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,6 +62,59 @@ func TestInterruptedUploadIsTakenUp(t *testing.T) {
 	}
 }
 
+// gatedEngine compiles when it is let.
+type gatedEngine struct {
+	ticketing.RuleEngine
+	entered chan struct{}
+}
+
+func (e *gatedEngine) Compile(ctx context.Context, d ticketing.Digest) error {
+	close(e.entered)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// While an interrupted upload is compiled, the leader goes on with everything else, and its loop ends with the node.
+func TestTakingUpHoldsNothingUp(t *testing.T) {
+	n := openShards(t, vfs.NewMem(), 1)
+	d := ticketing.DigestOf(hosttest.HoldAll)
+	n.rules.uploads.begin(d) // the node's own loop leaves it alone
+	if _, _, err := n.control.Register(t.Context(), ticketing.UploadPlugin{By: nobody, Name: "links", Module: hosttest.HoldAll}); err != nil {
+		t.Fatal(err)
+	}
+	e := &gatedEngine{n.host, make(chan struct{})}
+	rounds := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	m := &ruleManager{control: n.control, moderation: n.rules.moderation, engine: e, console: n.host, shards: 1, log: n.log, format: n.rules.format, now: n.rules.now,
+		leads: func() bool {
+			select {
+			case rounds <- struct{}{}:
+			case <-ctx.Done():
+			}
+			return true
+		}}
+	m.seeded.Store(true)
+	var run sync.WaitGroup
+	run.Go(func() { m.run(ctx) })
+	late := time.After(time.Minute)
+	after := 0
+	for entered := e.entered; after < 2; {
+		select {
+		case <-entered:
+			entered = nil
+		case <-rounds:
+			if entered == nil {
+				after++
+			}
+		case <-late:
+			t.Error("the leader's loop stands still")
+			after = 2
+		}
+	}
+	cancel()
+	run.Wait()
+}
+
 // A breaker's word puts the version into quarantine, the last good one judges on every shard, and operators find a ticket.
 func TestTripRestores(t *testing.T) {
 	n := openShards(t, vfs.NewMem(), 2)
@@ -103,5 +158,28 @@ func TestTripRestores(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("no ticket: %+v", found)
 		}
+	}
+}
+
+// A backtest runs under the limits that the operator has set for the rule.
+func TestBacktestHasTheRulesLimits(t *testing.T) {
+	n := openShards(t, vfs.NewMem(), 1)
+	v, _, err := n.rules.Upload(t.Context(), ticketing.UploadPlugin{By: nobody, Name: "links", Module: hosttest.HoldAll})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for fuel, failure := range map[uint64]string{0: "", 1: "fuel"} {
+		if _, err := n.rules.SetRule(t.Context(), ticketing.SetRule{By: nobody, Name: "links", Active: v.Digest, IfMatch: ticketing.AnyMatch,
+			Limits: ticketing.RuleLimits{Fuel: fuel}}); err != nil {
+			t.Fatal(err)
+		}
+		j, err := n.backtests.open(t.Context(), &ticketing.Backtest{Rule: "links", Digest: v.Digest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := j.Judge(&ticketing.Item{Kind: ticketing.KindPost, Text: "x", At: time.Unix(1_000_000, 0)}, nil).Outcomes[0]; o.Failure != failure {
+			t.Errorf("with %d units: %+v", fuel, o)
+		}
+		j.Close()
 	}
 }

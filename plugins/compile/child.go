@@ -12,11 +12,12 @@ import (
 	"ticketing"
 )
 
-// How a child ends. Anything else means that it was stopped: by the clock, by a limit, or by the engine's own failure.
+// How a child ends. Another code means that the engine or Go's runtime gave up, which a child out of memory does; a signal, that somebody else stopped it.
 const (
 	exitDone    = 0
 	exitTrouble = 70 // of ours: the directory cannot be written
 	exitRefused = 65 // of the module; one line on standard output says why
+	exitTired   = 66 // its processor time is used up
 )
 
 // Child is the child's side: it bounds this process, reads a module from in, compiles it into the directory that is the one
@@ -26,10 +27,11 @@ func Child(args []string, in io.Reader, out, trouble io.Writer) int {
 		fmt.Fprintln(trouble, "usage: compile DIRECTORY <MODULE")
 		return exitTrouble
 	}
-	if err := limitProcess(); err != nil {
+	if err := limitProcess(cpuSeconds); err != nil {
 		fmt.Fprintln(trouble, "the limits cannot be set:", err)
 		return exitTrouble
 	}
+	go endWhenTired()
 	wasm, err := io.ReadAll(io.LimitReader(in, 4*ticketing.MaxModule)) // it has a meter in it by now
 	if err != nil {
 		fmt.Fprintln(trouble, "the module cannot be read:", err)

@@ -20,8 +20,14 @@ import (
 	"ticketing"
 )
 
-// Timeout is how long compiling one module may take, by the clock and by the processor.
-const Timeout = 10 * time.Second
+const (
+	// Timeout is how much of the processor's time compiling one module may take.
+	Timeout = 10 * time.Second
+	// Patience is how long it may take by the clock. It is more, because what else the machine does is no fault of the module.
+	Patience = 6 * Timeout
+
+	maxChildren = 2 // at a time; each may take 2 GiB
+)
 
 // Config returns the configuration under which modules are compiled and run. The engine finds what a child has compiled only
 // if both use the same.
@@ -31,10 +37,11 @@ func Config() wazero.RuntimeConfig {
 
 // Compiler keeps compiled modules in a directory. It is safe for concurrent use; several processes may share a directory.
 type Compiler struct {
-	root    string // of everything
-	dir     string // of this engine's entries
-	command []string
-	timeout time.Duration
+	root     string // of everything
+	dir      string // of this engine's entries
+	command  []string
+	patience time.Duration
+	children chan struct{} // has room for as many as may run at a time
 
 	mu   sync.Mutex
 	busy map[string]*sync.Mutex // held: mu; by key, so that nothing is compiled twice at a time
@@ -58,7 +65,7 @@ func New(dir string, command ...string) (*Compiler, error) {
 	if err != nil {
 		return nil, ticketing.Wrap(op, err)
 	}
-	c := &Compiler{root: root, dir: filepath.Join(root, engine), command: command, timeout: Timeout, busy: map[string]*sync.Mutex{}}
+	c := &Compiler{root: root, dir: filepath.Join(root, engine), command: command, patience: Patience, children: make(chan struct{}, maxChildren), busy: map[string]*sync.Mutex{}}
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, ticketing.Wrap(op, err)
 	}
@@ -85,7 +92,8 @@ func engineName(root string) (string, error) {
 }
 
 // Ensure compiles a module unless that was done before and is undamaged, and returns the directory for [wazero.NewCompilationCacheWithDir]. A
-// module that the engine refuses, or that needs more time or memory than there is, is Invalid.
+// module that the engine refuses, or that needs more of the processor or of memory than is allowed, is Invalid. A child that is stopped otherwise,
+// such as by a machine that has too much to do or too little memory, says nothing about the module: that is Unavailable.
 func (c *Compiler) Ensure(ctx context.Context, wasm []byte) (string, error) {
 	const op = "compile.Ensure"
 	sum := sha256.Sum256(wasm)
@@ -98,6 +106,12 @@ func (c *Compiler) Ensure(ctx context.Context, wasm []byte) (string, error) {
 	}
 	if err := os.RemoveAll(entry); err != nil { // it is damaged
 		return "", ticketing.Wrap(op, err)
+	}
+	select {
+	case c.children <- struct{}{}:
+		defer func() { <-c.children }()
+	case <-ctx.Done():
+		return "", &ticketing.Error{Kind: ticketing.Unavailable, Op: op, Msg: "Other modules are compiled at the moment; try again later.", Err: ctx.Err()}
 	}
 	tmp, err := os.MkdirTemp(c.root, "tmp-")
 	if err != nil {
@@ -132,7 +146,7 @@ func (c *Compiler) lock(key string) func() {
 
 // run lets a child compile a module into a directory.
 func (c *Compiler) run(ctx context.Context, dir string, wasm []byte) error {
-	bounded, cancel := context.WithTimeout(ctx, c.timeout)
+	bounded, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	cmd := exec.CommandContext(bounded, c.command[0], append(c.command[1:len(c.command):len(c.command)], dir)...)
 	var out, trouble tail
@@ -145,18 +159,20 @@ func (c *Compiler) run(ctx context.Context, dir string, wasm []byte) error {
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil:
-		return &ticketing.Error{Kind: ticketing.Unavailable, Msg: "The module could not be compiled in time.", Err: ctx.Err()}
 	case bounded.Err() != nil:
-		return ticketing.Errorf(ticketing.Invalid, "The module takes too long to compile; %v are allowed.", c.timeout)
+		return &ticketing.Error{Kind: ticketing.Unavailable, Msg: "The module could not be compiled in time; try again later.", Err: bounded.Err()}
 	case !errors.As(err, &exit):
 		return err
 	case exit.ExitCode() == exitRefused:
 		return ticketing.Errorf(ticketing.Invalid, "The module is malformed: %s.", out.line())
 	case exit.ExitCode() == exitTrouble:
 		return fmt.Errorf("the child that compiles: %s", trouble.line())
+	case exit.ExitCode() == exitTired || exit.UserTime()+exit.SystemTime() >= Timeout:
+		return ticketing.Errorf(ticketing.Invalid, "The module needs more processor time to compile than the %v that are allowed.", Timeout)
+	case !exit.Exited():
+		return &ticketing.Error{Kind: ticketing.Unavailable, Msg: "The process that compiled the module was stopped; try again later.", Err: err}
 	}
-	return &ticketing.Error{Kind: ticketing.Invalid, Msg: "The module needs more time or memory to compile than is allowed.", Err: fmt.Errorf("%w: %s", err, trouble.line())}
+	return &ticketing.Error{Kind: ticketing.Invalid, Msg: "The module needs more memory to compile than is allowed.", Err: fmt.Errorf("%w: %s", err, trouble.line())}
 }
 
 // A tail keeps the beginning of what a child writes; the rest is dropped.

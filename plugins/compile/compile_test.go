@@ -24,6 +24,8 @@ func TestMain(m *testing.M) {
 			os.Exit(compile.Child(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 		case "greedy":
 			os.Exit(compile.Greedy())
+		case "tired":
+			os.Exit(compile.Tired())
 		case "killed":
 			p, _ := os.FindProcess(os.Getpid())
 			_ = p.Kill()
@@ -126,12 +128,17 @@ func TestRefusedModules(t *testing.T) {
 	}
 }
 
-// A child that takes more memory than it may, or is killed, ends alone, and leaves nothing.
+// A child that takes more time or memory than it may, or is killed, ends alone, and leaves nothing. Only what it took itself is the module's fault.
 func TestChildrenThatDie(t *testing.T) {
-	for _, word := range []string{"greedy", "killed"} {
+	for word, want := range map[string]struct {
+		kind ticketing.Kind
+		says string
+	}{
+		"greedy": {ticketing.Invalid, "more memory"}, "tired": {ticketing.Invalid, "more processor time"}, "killed": {ticketing.Unavailable, "was stopped"},
+	} {
 		dir := t.TempDir()
 		_, err := compiler(t, dir, word).Ensure(t.Context(), module("a"))
-		if ticketing.KindOf(err) != ticketing.Invalid || !strings.Contains(err.Error(), "more time or memory") {
+		if ticketing.KindOf(err) != want.kind || err != nil && !strings.Contains(err.Error(), want.says) {
 			t.Errorf("%s: %v", word, err)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "tmp-*")); len(left) != 0 || len(files(t, dir)) != 0 {
@@ -142,15 +149,35 @@ func TestChildrenThatDie(t *testing.T) {
 
 func TestTimeIsBounded(t *testing.T) {
 	c := compiler(t, t.TempDir(), "compile")
-	c.SetTimeout(time.Nanosecond)
-	if _, err := c.Ensure(t.Context(), module("a")); ticketing.KindOf(err) != ticketing.Invalid || !strings.Contains(err.Error(), "too long") {
+	c.SetPatience(time.Nanosecond)
+	if _, err := c.Ensure(t.Context(), module("a")); ticketing.KindOf(err) != ticketing.Unavailable || !strings.Contains(err.Error(), "in time") {
 		t.Errorf("%v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	c.SetTimeout(compile.Timeout)
+	c.SetPatience(compile.Patience)
 	if _, err := c.Ensure(ctx, module("a")); ticketing.KindOf(err) != ticketing.Unavailable {
 		t.Errorf("a caller that is gone: %v", err)
+	}
+	if _, err := c.Ensure(t.Context(), module("a")); err != nil {
+		t.Errorf("after a busy time: %v", err)
+	}
+}
+
+// However many modules come at once, only so many children run; who waits may give up.
+func TestChildrenAreBounded(t *testing.T) {
+	c := compiler(t, t.TempDir(), "compile")
+	free := c.Occupy()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := c.Ensure(ctx, module("a")); ticketing.KindOf(err) != ticketing.Unavailable || !strings.Contains(err.Error(), "Other modules") {
+		t.Errorf("%v", err)
+	}
+	free()
+	for _, name := range []string{"a", "b"} {
+		if _, err := c.Ensure(t.Context(), module(name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -52,6 +52,15 @@ func TestTheLastGoodVersionSeesNoWritesOfTheFailedOne(t *testing.T) {
 	}
 }
 
+// A version before that may not judge is not asked, whatever the active one fails on.
+func TestABarredVersionIsNoFallback(t *testing.T) {
+	rule := uploaded("r", hosttest.Trap, "")
+	rule.Previous, rule.Barred = ticketing.DigestOf(hosttest.HoldAll), true
+	if o := one(t, open(t, []ticketing.Rule{rule}, hosttest.Trap, hosttest.HoldAll), comment("x"), nil); o.Failure != "trap: unreachable" || o.FellBack != "" {
+		t.Errorf("%+v", o)
+	}
+}
+
 // A last good version that cannot be loaded any more is no reason not to judge.
 func TestTheLastGoodVersionIsGone(t *testing.T) {
 	rule := uploaded("r", hosttest.Trap, "")

@@ -75,7 +75,7 @@ func (h *Host) fillCast(ctx context.Context, rule *ticketing.Rule, c *cast) (err
 			return err
 		}
 	}
-	if before := wanted(rule, rule.Previous, rule.PrevConf); c.active != nil && !rule.Previous.IsZero() && before.key != c.active.key {
+	if before := wanted(rule, rule.Previous, rule.PrevConf); c.active != nil && !rule.Previous.IsZero() && !rule.Barred && before.key != c.active.key {
 		if c.previous, err = h.rule(ctx, before); err != nil {
 			h.opts.Log.Warn("a rule's last good version cannot be loaded", "rule", rule.Name, "digest", rule.Previous, "err", err)
 		}
