@@ -114,7 +114,7 @@ func CounterSize(key []byte) int { return rowSize + len(key) }
 // ValueSize is what a value under a key takes of a rule's memory.
 func ValueSize(key, value []byte) int { return rowSize + len(key) + len(value) }
 
-// RuleState is what rules may remember between items of one author's shard. What they write commits with the verdict. A
+// RuleState is what rules may remember between items of authors who share a slot. What they write commits with the verdict. A
 // rule reads and writes under its own name alone; a shadow beside a version that judges writes nothing that stays.
 type RuleState interface {
 	// AddCounter adds delta to the counter of a rule, namespace and key, and returns its sum over the window that ends at
