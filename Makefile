@@ -51,6 +51,7 @@ rules: deps
 test: deps check rules build
 	$(GO) test -race -p 1 -timeout 12m ./...
 	$(GO) test -count=1 -run '^TestBackupOfCluster$$' ./internal/node # several nodes in one process, which the race detector cannot watch
+	$(GO) test -count=1 -run '^TestFirstRuleAsDocumented$$' ./cmd/ticketing # compiles a rule in Go, as a user does
 	$(GO) -C bench/peers test ./... # no benchmarks: that all engines say the same
 	$(GO) test -run '^TestChaosShards$$' ./internal/cluster # ten times the seeds that the race detector has time for
 	$(GO) test -run '^TestSpecification$$' ./plugins/meter # one goroutine, for which the race detector would take ten times as long
