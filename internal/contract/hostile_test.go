@@ -188,26 +188,31 @@ func decisionOf(t *testing.T, user *client, kind, id string) map[string]any {
 	return ds.Items[0]
 }
 
-// grows lets a version take 4 MiB more with every item: it never fails, as it gets a new memory before the old one is full.
+// grows lets a version take 4 MiB more with every item. It gets a new memory before the old one is full, so that it never fails on an item; as it
+// wears one out after the other, it ends in quarantine.
 func grows(t *testing.T, op, user *client, post string) {
 	push(t, op, "grows", hosttest.Grow, map[string]any{"limits": map[string]any{"wallMicroseconds": 500_000}})
-	most, renewed, last := uint32(0), 0, uint32(0)
-	for n := range 30 {
-		o, status := outcomeOf(t, user, post, fmt.Sprint("fine ", n), "grows")
-		if o.Failure != "" || status != "approved" {
-			t.Errorf("item %d: %s %+v", n, status, o)
-		}
-		if o.Code < last {
+	most, renewed, last, suspended := uint32(0), 0, uint32(0), false
+	wait(t, "the version is given up", func() bool {
+		o, status := outcomeOf(t, user, post, fmt.Sprint("fine ", last), "grows")
+		switch {
+		case o.Failure == "quarantined" && status == "held":
+			suspended = true
+		case o.Failure != "" || status != "approved" || suspended:
+			t.Fatalf("%s %+v", status, o)
+		case o.Code < last:
 			renewed++
 		}
 		most, last = max(most, o.Code), o.Code
-	}
+		return suspended
+	})
 	if most > 16<<20/(64<<10) || renewed == 0 {
 		t.Errorf("%d pages, new memory %d times", most, renewed)
 	}
-	if v := versionOf(t, op, ticketing.DigestOf(hosttest.Grow)); v.State != ticketing.VersionActive {
+	if v := versionOf(t, op, ticketing.DigestOf(hosttest.Grow)); v.State != ticketing.VersionQuarantined || v.Reason != "memory" {
 		t.Errorf("%+v", v)
 	}
+	wait(t, "operators find a ticket", func() bool { return openTickets(t, op, "grows") == 1 })
 	retire(t, op, "grows")
 }
 
