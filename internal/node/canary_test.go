@@ -160,7 +160,7 @@ func TestCanaryEnds(t *testing.T) {
 	}{
 		{"worthy", "a thought", "canary promoted: ", hosttest.ApproveAll, hosttest.Empty, ticketing.VersionActive},
 		{"other", "a thought", "canary rolled back: it decides too differently", hosttest.RejectAll, hosttest.Empty, ticketing.VersionStandby},
-		{"dear", "a thought", "canary rolled back: it costs too much", hosttest.ApproveAll, hosttest.Grow, ticketing.VersionStandby},
+		{"dear", "a thought", "canary rolled back: it costs too much", hosttest.ApproveAll, hosttest.Boom, ticketing.VersionStandby},
 		{"broken", "boom", "trap: unreachable", hosttest.ApproveAll, hosttest.Boom, ticketing.VersionQuarantined},
 	} {
 		old, next := ticketing.DigestOf(tc.active), ticketing.DigestOf(tc.canary)

@@ -143,7 +143,7 @@ func failures(item rule.Item) rule.Verdict {
 	case "error":
 		return rule.Fail(42)
 	case "bad verdict":
-		return rule.Verdict{Score: 10_001}
+		return rule.Verdict{Action: 9}
 	case "long label":
 		return rule.Flag(strings.Repeat("x", 65))
 	}
