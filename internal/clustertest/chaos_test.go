@@ -22,17 +22,6 @@ func fromEnv(name string, otherwise uint64) uint64 {
 // acknowledged is there once.
 func TestChaosIsLinearizable(t *testing.T) { chaos(t, Options{}) }
 
-// The same with every node in a network namespace, where packets are lost and nobody's connection is closed for that. Only make chaos runs it.
-func TestChaosInNamespaces(t *testing.T) {
-	if os.Getenv("CHAOS_NETNS") == "" {
-		t.Skip("CHAOS_NETNS is not set")
-	}
-	if os.Getuid() != 0 {
-		t.Skip("only root makes network namespaces")
-	}
-	chaos(t, Options{Spaces: true})
-}
-
 func chaos(t *testing.T, o Options) {
 	t.Helper()
 	length := time.Duration(fromEnv("CHAOS_SECONDS", 20)) * time.Second

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"ticketing"
 	"ticketing/actors/posts"
 	"ticketing/runtime/replica"
 	"ticketing/runtime/store"
@@ -28,6 +29,9 @@ func TestStopWhileCutIsNotRead(t *testing.T) {
 	defer there.Close()
 	go n.backups.sendCut(here, "n2", wire.Marshal(freezeShard{Service: "control", Index: 0, ID: "x"}))
 	if err := begun(there); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(there, make([]byte, 1)); err != nil { // the rest of this write waits for a reader
 		t.Fatal(err)
 	}
 	n.backups.stop()
@@ -82,6 +86,12 @@ func TestReady(t *testing.T) {
 	if err := n.close(n.replicaOf(shardKey{posts.Name, 0})); err != nil {
 		t.Fatal(err)
 	}
+	m, _ := n.members.current() // another node votes there, too, so that the shard may have a leader
+	m.Version++
+	m.Placements = slices.Clone(m.Placements)
+	p := m.Placement(posts.Name, 0)
+	p.Replicas = append(slices.Clone(p.Replicas), ticketing.ReplicaPlace{ID: "n2.9", Node: "n2", Stage: ticketing.StageVoter})
+	n.members.set(m)
 	ok, why := n.Ready()
 	if missing, _ := why.(map[string]any)["missing"].([]string); ok || len(missing) != 1 || !strings.HasPrefix(missing[0], "posts/") {
 		t.Errorf("%v, %+v", ok, why)
