@@ -2,16 +2,18 @@
 package storetest
 
 import (
+	"io"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Disk is Pebble's crashable file system in memory, of which copies may be taken while it is written. Pebble's own locks up when a copy
-// begins in the middle of a Link, which takes the same read lock twice; ingested tables are linked. Here a copy waits for links.
+// begins in the middle of a Link, a ReuseForWrite or a Lock, each of which takes the same read lock twice: tables that are ingested are
+// linked, logs are reused, and a store that opens is locked. Here a copy waits for them.
 type Disk struct {
 	*vfs.MemFS
-	links sync.RWMutex
+	nested sync.RWMutex // read-held by what takes MemFS's lock twice
 }
 
 // NewDisk returns an empty disk.
@@ -19,14 +21,28 @@ func NewDisk() *Disk { return &Disk{MemFS: vfs.NewCrashableMem()} }
 
 // Link implements vfs.FS.
 func (d *Disk) Link(oldname, newname string) error {
-	d.links.RLock()
-	defer d.links.RUnlock()
+	d.nested.RLock()
+	defer d.nested.RUnlock()
 	return d.MemFS.Link(oldname, newname)
+}
+
+// ReuseForWrite implements vfs.FS.
+func (d *Disk) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	d.nested.RLock()
+	defer d.nested.RUnlock()
+	return d.MemFS.ReuseForWrite(oldname, newname, category)
+}
+
+// Lock implements vfs.FS.
+func (d *Disk) Lock(name string) (io.Closer, error) {
+	d.nested.RLock()
+	defer d.nested.RUnlock()
+	return d.MemFS.Lock(name)
 }
 
 // CrashClone returns what a power loss at this moment leaves.
 func (d *Disk) CrashClone(c vfs.CrashCloneCfg) *Disk {
-	d.links.Lock()
-	defer d.links.Unlock()
+	d.nested.Lock()
+	defer d.nested.Unlock()
 	return &Disk{MemFS: d.MemFS.CrashClone(c)}
 }
