@@ -44,9 +44,9 @@ func (r *Replica) fillVacancy() {
 		if !r.rest(time.Duration(rank) * turn) {
 			return
 		}
-		_, now := r.raft.LeaderWithID()
-		if now != late || r.raft.State() != raft.Follower {
-			return // somebody leads, or the usual election is under way
+		_, now := r.raft.LeaderWithID() // nobody, if somebody was refused
+		if now != "" && now != late || r.raft.State() != raft.Follower {
+			return // somebody else leads, or the usual election is under way
 		}
 		seen := r.raft.CurrentTerm()
 		if seen == term {

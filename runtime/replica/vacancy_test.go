@@ -55,6 +55,27 @@ func TestLeadersProcessEnds(t *testing.T) {
 	}
 }
 
+// A follower that is the first in the order and lacks an entry is refused; the next one follows at once.
+func TestFirstInOrderLacksEntry(t *testing.T) {
+	h, all := trio(t)
+	first, second := all[1], all[2]
+	if rank, _ := first.rank("n1.1"); rank != 0 {
+		first, second = second, first
+	}
+	h.mu.Lock()
+	h.no[first.cfg.Node] = "n1"
+	h.mu.Unlock()
+	first.peers.Expel()
+	h.commit(2, all[0])
+	eventually(t, "the second has it", func() bool { return second.machine.total() == 2 })
+	h.down(all[0])
+	first.fillVacancy()
+	h.commit(3, second)
+	eventually(t, "the first has all", func() bool { return first.machine.total() == 3 })
+	h.down(first)
+	h.down(second)
+}
+
 // Connections that end while the leader's address is served, or does not answer, elect nobody.
 func TestConnectionsEnd(t *testing.T) {
 	h, all := trio(t)
