@@ -119,6 +119,9 @@ func (l *Load) write(ctx context.Context, user *Client, key, post string, pick f
 		}
 		n := another(pick, not)
 		if n == nil {
+			if ctx.Err() != nil {
+				return
+			}
 			continue
 		}
 		not = n
