@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -105,10 +106,7 @@ func (m *ruleManager) spread(ctx context.Context, set ticketing.RuleSet) error {
 	if !behind {
 		return nil
 	}
-	if err := m.engine.Prepare(ctx, set); err != nil {
-		return err
-	}
-	return m.distribute(ctx, set)
+	return errors.Join(m.engine.Prepare(ctx, set), m.distribute(ctx, set)) // this node may lead control, and no shard that judges
 }
 
 // establish registers the built-in rules, and brings every shard to the present set.
@@ -192,7 +190,7 @@ func (m *ruleManager) note(generation uint64, err error) {
 	defer m.readyMu.Unlock()
 	switch {
 	case err != nil:
-		m.failure = err.Error()
+		m.failure = because(err)
 	case generation > m.generation:
 		m.generation, m.failure = generation, ""
 	}

@@ -9,6 +9,7 @@ import (
 
 	"ticketing"
 	"ticketing/actors/control"
+	"ticketing/plugins/golden"
 )
 
 // takeUpAfter is how long a version may stay between two steps of its way before somebody else takes it up.
@@ -108,9 +109,8 @@ func (m *ruleManager) compile(ctx context.Context, s *control.Step) error {
 
 func (m *ruleManager) probe(ctx context.Context, s *control.Step) (err error) {
 	s.To = ticketing.VersionProbed
-	if s.Golden, err = m.engine.Probe(ctx, s.Digest); err == nil && len(s.Golden) > 0 {
-		f := s.Golden[0]
-		err = ticketing.Errorf(ticketing.Invalid, "%d of its golden tests do not pass; %s: want %s, got %s", len(s.Golden), f.Case, f.Want, f.Got)
+	if s.Golden, err = m.engine.Probe(ctx, s.Digest); err == nil {
+		err = golden.Err(s.Golden)
 	}
 	return err
 }

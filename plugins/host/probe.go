@@ -17,21 +17,28 @@ func (h *Host) Probe(ctx context.Context, d ticketing.Digest) ([]ticketing.Golde
 	if err != nil {
 		return nil, ticketing.Wrap(op, err)
 	}
+	faults, err := h.probe(ctx, d, wasm)
+	if err == nil && len(faults) == 0 {
+		h.proofs.note(d, h.opts.Now(), nil)
+	}
+	return faults, ticketing.Wrap(op, err)
+}
+
+func (h *Host) probe(ctx context.Context, d ticketing.Digest, wasm []byte) (faults []ticketing.GoldenFault, err error) {
 	v, err := h.build(ctx, versionKey{digest: d}, wasm)
 	if err != nil {
-		return nil, ticketing.Wrap(op, err)
+		return nil, err
 	}
 	defer v.close()
 	if len(v.golden) == 0 {
-		return nil, ticketing.Wrap(op, h.starts(v))
+		return nil, h.starts(v)
 	}
-	var faults []ticketing.GoldenFault
 	left := uint64(probeFuel)
 	for i := range v.golden {
 		c := &v.golden[i]
 		f, err := h.golden(ctx, v, c, &left)
 		if err != nil {
-			return nil, ticketing.Wrap(op, err)
+			return nil, err
 		}
 		if f != nil {
 			f.Case = c.Name
