@@ -58,6 +58,7 @@ var mutants = []mutant{
 	{"15", "a version that failed too often judges on", "internal/node/trip.go", "set, err := m.control.Quarantine(ctx, q)", "set, err := m.control.RuleSet(ctx)", "./internal/contract", "TestHostileRules"},
 	{"15", "a rule without a good version never judges again", "actors/control/lifecycle.go", "p.State == ticketing.VersionQuarantined && !now.Before(p.Until)", "p.State == ticketing.VersionQuarantined && now.Before(p.ChangedAt)", "./internal/contract", "TestHostileRules"},
 	{"16", "golden tests that fail keep no version from judging", "internal/node/upload.go", "err == nil && len(s.Golden) > 0", "err == nil && len(s.Golden) < 0", "./internal/contract", "TestVersionsSurviveKills"},
+	{"16", "a rule may remember something between items", "plugins/host/golden.go", "fault = golden.Differ(&t.Outcome, &s.outcome)", "fault = nil", "./plugins/host", "TestGoldenNoticesWhatRulesRemember"},
 	{"16", "a version may judge before its golden tests have passed", "actors/control/rules.go", "case !v.State.Runnable():", "case false:", "./actors/control", "TestRuleRefusals"},
 	{"16", "a version in quarantine may be activated", "actors/control/rules.go", "case v.State == ticketing.VersionQuarantined:¦case !v.State.Runnable():", "case false:¦case !v.State.Runnable() && v.State != ticketing.VersionQuarantined:", "./actors/control", "TestQuarantineRestores"},
 	{"16", "unsigned versions judge where signatures are asked for", "actors/control/rules.go", "case r.Signed && !signed(v):", "case false:", "./actors/control", "TestSignatures"},
