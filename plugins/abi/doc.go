@@ -6,7 +6,9 @@
 // The host instantiates the module (its start section runs), calls _initialize if there is one, then tk_buf once, then
 // tk_init once if there is one, and from then on tk_eval once for every item. An instance is used by one goroutine. It
 // keeps its memory between items, so a rule may cache, but must not count on it: after any failure, and when its memory
-// passes three quarters of the limit, the host throws the instance away and starts a new one.
+// passes three quarters of the limit, the host throws the instance away and starts a new one. What it says about an item
+// must follow from its configuration, the item, and what counters and values answer: decisions are recomputed on fresh
+// instances. Golden tests find rules of which that is not so.
 //
 // # Exports
 //
@@ -155,7 +157,8 @@
 //	limits        what the module needs at most, if less than is usual; of memory it may be more. What else exceeds the
 //	              usual (10 million units of fuel, 20 ms, 1,000 calls of imports) an operator has to allow in the rule's
 //	              limits; see ticketing.RuleLimits
-//	golden        tests that must pass on a server before the version may judge there; see ticketing.GoldenCase
+//	golden        tests that must pass on a server before the version may judge there, on a fresh instance and, with the
+//	              same verdict, on one that has judged others of them; see ticketing.GoldenCase
 //
 // name and abi must be there. A module without the section (the contract's first form) has all fields and what its imports need.
 //

@@ -49,7 +49,8 @@ TK_IMPORT("rand") int64_t tk_rand(void);
 typedef struct { const uint8_t *p; uint32_t n; } tk_bytes;
 
 /* What a rule defines. tk_init_rule gets its configuration (a JSON object without the words and patterns) and returns 0
- * when it likes it; the bytes are gone afterwards. tk_eval_rule judges the item in the frame. */
+ * when it likes it; the bytes are gone afterwards. tk_eval_rule judges the item in the frame. Its verdict must not follow from
+ * what variables keep of items before: golden tests fail a rule of which that is so. */
 static int32_t tk_init_rule(tk_bytes config);
 static uint64_t tk_eval_rule(tk_bytes frame);
 
