@@ -23,6 +23,9 @@ func (k ItemKind) String() string {
 	return ""
 }
 
+// Judged reports whether rules judge items of the kind. They do not judge tickets, which go to people and are published nowhere.
+func (k ItemKind) Judged() bool { return k == KindPost || k == KindComment }
+
 // MarshalText returns the kind's name.
 func (k ItemKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 

@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -127,8 +126,6 @@ func (in *backtestInput) check() error {
 		return ticketing.InvalidField("rule", "Name the plugin.")
 	case in.Digest.IsZero():
 		return ticketing.InvalidField("digest", "Name the version by its digest.")
-	case slices.Contains(in.Kinds, 0):
-		return ticketing.InvalidField("kinds", "The kinds are post, comment and ticket.")
 	case len(in.Config) > ticketing.MaxRuleConfig:
 		return ticketing.InvalidField("config", "A config has at most %d bytes.", ticketing.MaxRuleConfig)
 	}
@@ -137,7 +134,7 @@ func (in *backtestInput) check() error {
 	} else if k == 'n' {
 		in.Config = nil
 	}
-	return nil
+	return checkKinds("kinds", in.Kinds)
 }
 
 func (g *Gateway) startBacktest(c *call) error {

@@ -171,7 +171,7 @@ func checkBacktest(c *ticketing.StartBacktest) error {
 	}
 	for _, k := range c.Kinds {
 		if k.String() == "" {
-			f.Add("kinds", "The kinds are post, comment and ticket.")
+			f.Add("kinds", "The kinds are post and comment.")
 		}
 	}
 	return f.Err()

@@ -53,8 +53,8 @@
 // Fields that the item does not have (a post has no post ID and no parent), or that the manifest does not name, have no
 // entry. Fields, with the manifest's words for them:
 //
-//	 1  kind             number: 1 post, 2 comment, 3 ticket
-//	 2  id               bytes, 16: of the post, comment or ticket
+//	 1  kind             number: 1 post, 2 comment; 3 ticket is reserved: rules do not judge tickets
+//	 2  id               bytes, 16: of the post or comment
 //	 3  post             bytes, 16: of the post that a comment belongs to
 //	 4  parent           bytes, 16: of the comment that is answered
 //	 5  title            text
@@ -65,7 +65,7 @@
 //	10  rejected         number
 //	11  held             number
 //	12  reports          number: reports against items of the author
-//	13  locale           text: reserved, never set yet
+//	13  locale           text: reserved; no item has it
 //	14  revision         number: 1 for a new item; over 1 is an edit
 //	15  author_name      text
 //
