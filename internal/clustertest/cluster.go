@@ -173,7 +173,7 @@ func (c *Cluster) Add() *Node {
 		c.tb.Fatal(err)
 	}
 	if c.disks {
-		n.mount()
+		mount(c.tb, n.Dir)
 	}
 	c.writeConfig(n, http, c.identity(name, 24*time.Hour, time.Now()))
 	c.mu.Lock()

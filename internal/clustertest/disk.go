@@ -7,48 +7,49 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
 
-// plenty is the size of a node's own file system while it has room.
+// plenty is the size of a file system of a test's own while it has room.
 const plenty = "size=2g"
 
-// mount gives a node a file system of its own, which can become full.
-func (n *Node) mount() {
-	n.tb.Helper()
-	if err := syscall.Mount("tmpfs", n.Dir, "tmpfs", 0, plenty); err != nil {
+// mount puts a file system on a directory that can become full.
+func mount(tb testing.TB, dir string) {
+	tb.Helper()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, plenty); err != nil {
 		if os.Getenv("CI") == "true" {
-			n.tb.Fatal(err)
+			tb.Fatal(err)
 		}
-		n.tb.Skipf("a file system cannot be mounted here: %v", err)
+		tb.Skipf("a file system cannot be mounted here: %v", err)
 	}
-	n.tb.Cleanup(func() { _ = syscall.Unmount(n.Dir, syscall.MNT_DETACH) })
+	tb.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 }
 
-// fill takes the room on a node's own file system away, but for some bytes.
-func (n *Node) fill(spare int64) {
-	n.tb.Helper()
+// takeRoom makes the file system on a directory full, but for some bytes.
+func takeRoom(tb testing.TB, dir string, spare int64) {
+	tb.Helper()
 	for {
 		var fs syscall.Statfs_t
-		if err := syscall.Statfs(n.Dir, &fs); err != nil {
-			n.tb.Fatal(err)
+		if err := syscall.Statfs(dir, &fs); err != nil {
+			tb.Fatal(err)
 		}
 		used := int64(fs.Blocks-fs.Bfree) * fs.Bsize
-		err := syscall.Mount("tmpfs", n.Dir, "tmpfs", syscall.MS_REMOUNT, fmt.Sprintf("size=%d", max(used+spare, fs.Bsize))) // 0 would be no bound
+		err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, fmt.Sprintf("size=%d", max(used+spare, fs.Bsize))) // 0 would be no bound
 		if err == nil {
 			return
 		}
 		if !errors.Is(err, syscall.EINVAL) { // more was written meanwhile
-			n.tb.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }
 
-// clear gives the room back.
-func (n *Node) clear() {
-	n.tb.Helper()
-	if err := syscall.Mount("tmpfs", n.Dir, "tmpfs", syscall.MS_REMOUNT, plenty); err != nil {
-		n.tb.Fatal(err)
+// giveRoom ends takeRoom.
+func giveRoom(tb testing.TB, dir string) {
+	tb.Helper()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, plenty); err != nil {
+		tb.Fatal(err)
 	}
 }
 
@@ -56,9 +57,9 @@ func (n *Node) clear() {
 // with what it could free, which is returned in words.
 func (c *Cluster) FillDisk(n *Node, spare int64) (again string) {
 	c.tb.Helper()
-	n.fill(spare)
+	takeRoom(c.tb, n.Dir, spare)
 	c.endedFull(n)
-	n.fill(0)
+	takeRoom(c.tb, n.Dir, 0)
 	n.Start()
 	c.until(n.Name+" ends without room, or serves", func() bool { return !n.Running() || n.Ready() })
 	if n.Running() {

@@ -20,6 +20,7 @@ func TestDisks(t *testing.T) {
 		{"failing fsync", failingSync},
 		{"slow fsync", slowSync},
 		{"full", fullDisk},
+		{"full where compiled rules are", unpreparedRules},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.do(t, c, l) }) {
 			return
@@ -85,7 +86,7 @@ func fullDisk(t *testing.T, c *Cluster, _ *Load) {
 		before := w.count.Load()
 		t.Logf("%s, started without room, %s", victim.Name, c.FillDisk(victim, spare))
 		c.until("the others go on", func() bool { return w.count.Load() > before+200 })
-		victim.clear()
+		giveRoom(t, victim.Dir)
 		if !victim.Running() {
 			victim.Start()
 		}

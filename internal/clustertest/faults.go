@@ -279,7 +279,7 @@ func (f *faults) fullDisk() string {
 	spare := f.rng.Int64N(2 << 20)
 	again := f.c.FillDisk(n, spare)
 	d := f.hold(0, 2*time.Second)
-	n.clear()
+	giveRoom(f.c.tb, n.Dir)
 	if !n.Running() {
 		n.Start()
 	}

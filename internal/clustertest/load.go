@@ -326,3 +326,10 @@ func (l *Load) everyShard(after time.Time) bool {
 	}
 	return len(seen) == l.c.shards
 }
+
+// shardSince reports whether a shard has acknowledged a write that began after a moment.
+func (l *Load) shardSince(shard int, at time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.acks, func(a ack) bool { return a.shard == shard && a.at.After(at) })
+}
