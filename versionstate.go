@@ -19,7 +19,7 @@ const (
 	VersionStandby     VersionState = "standby"     // replaced, and kept compiled to go back to
 	VersionRetired     VersionState = "retired"     // out of use; it can be probed again
 	VersionRejected    VersionState = "rejected"    // refused, with the reason; the same bytes uploaded again begin anew
-	VersionQuarantined VersionState = "quarantined" // it failed too often, and may not judge until a time
+	VersionQuarantined VersionState = "quarantined" // it failed too often, or lacks a signature, and may not judge until a time
 )
 
 // versionNext is the transitions there are.
