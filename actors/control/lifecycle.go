@@ -228,6 +228,8 @@ func (s *service) settle(tx *shard.Tx, c *Settle) (ticketing.RuleSet, error) {
 			why = "its time in quarantine is over"
 		} else if r != nil && r.Active.IsZero() {
 			to = ticketing.VersionRetired
+		} else if r != nil && r.Previous != p.Digest {
+			to, why = ticketing.VersionRetired, "nothing goes back to it any more"
 		}
 		var n uint32
 		tx.Get(digestKey(p.Name, p.Digest), &n)

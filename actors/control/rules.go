@@ -77,6 +77,9 @@ func (s *service) commit(tx *shard.Tx, set ticketing.RuleSet, rule ticketing.Rul
 	if tx.Format() < ticketing.PlatformFormat { // records without a state: the rule set tells, see stateOf
 		return next, nil
 	}
+	if err := retire(tx, &set, &rule, why); err != nil {
+		return next, err
+	}
 	return next, follow(tx, &set, &old, &rule, why)
 }
 
