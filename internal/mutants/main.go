@@ -62,7 +62,7 @@ var mutants = []mutant{
 	{"16", "a rule may remember something between items", "plugins/host/golden.go", "fault = golden.Differ(&t.Outcome, &s.outcome)", "fault = nil", "./plugins/host", "TestGoldenNoticesWhatRulesRemember"},
 	{"16", "a version may judge before its golden tests have passed", "actors/control/rules.go", "case !v.State.Runnable():", "case false:", "./actors/control", "TestRuleRefusals"},
 	{"16", "a version in quarantine may be activated", "actors/control/rules.go", "case v.State == ticketing.VersionQuarantined:¦case !v.State.Runnable():", "case false:¦case !v.State.Runnable() && v.State != ticketing.VersionQuarantined:", "./actors/control", "TestQuarantineRestores"},
-	{"16", "unsigned versions judge where signatures are asked for", "actors/control/rules.go", "case r.Signed && !signed(v):", "case false:", "./actors/control", "TestSignatures"},
+	{"16", "unsigned versions judge where signatures are asked for", "actors/control/policy.go", "return !p.Lacks(v) && (!r.Signed || signed(v))", "return true", "./actors/control", "TestSignatures"},
 	{"16", "an interrupted upload is not taken up", "internal/node/upload.go", "case ticketing.VersionUploaded, ticketing.VersionAdmitted, ticketing.VersionCompiled:\n		default:", "case ticketing.VersionRetired:\n		default:", "./internal/node", "TestInterruptedUploadIsTakenUp"},
 	{"17", "a change upon a stale reading is made", "actors/control/rules.go", "c.IfMatch != ticketing.AnyMatch && c.IfMatch != old.Changed", "c.IfMatch < 0", "./internal/contract", "TestTwoOperatorsAtOnce"},
 	{"17", "decisions of two rule sets bear one number", "actors/moderation/generation.go", "		return j, g, nil", "		return j, g | 1, nil", "./internal/contract", "TestSwapUnderLoad"},

@@ -73,7 +73,8 @@ func (m *ruleManager) advance(ctx context.Context, v ticketing.PluginVersion) (t
 		do := map[ticketing.VersionState]func(context.Context, *control.Step) error{
 			ticketing.VersionUploaded: m.admit, ticketing.VersionAdmitted: m.compile, ticketing.VersionCompiled: m.probe,
 		}[v.State]
-		if do == nil {
+		if do == nil || m.waits(&v) {
+			m.sayUnsigned(&v)
 			return v, nil
 		}
 		step := control.Step{Name: v.Name, Digest: v.Digest, From: v.State}
@@ -147,7 +148,7 @@ func (m *ruleManager) takeUp(ctx context.Context, all bool) error {
 		default:
 			continue
 		}
-		if m.uploads.has(v.Digest) || !all && m.now().Sub(v.ChangedAt) < takeUpAfter {
+		if m.waits(&v) || m.uploads.has(v.Digest) || !all && m.now().Sub(v.ChangedAt) < takeUpAfter {
 			continue
 		}
 		now, e := m.advance(ctx, v)
