@@ -181,6 +181,13 @@ func (b *backtests) work(ctx context.Context, t *ticketing.Backtest) (err error)
 	}
 	defer judge.Close()
 	r := &backtestRun{backtests: b, t: t, run: backtest.New(judge, t.Rule, t.Report), saved: b.now()}
+	if t.Labels > 0 {
+		labels, err := b.control.Labels(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		r.truth = backtest.NewTruth(&labels)
+	}
 	if len(t.Progress) == 2 {
 		r.slot = ticketing.Slot(binary.BigEndian.Uint16(t.Progress))
 	}
@@ -210,6 +217,7 @@ type backtestRun struct {
 	*backtests
 	t     *ticketing.Backtest
 	run   *backtest.Run
+	truth backtest.Truth
 	slot  ticketing.Slot // the next
 	saved time.Time
 	busy  time.Duration // since the last rest
@@ -271,7 +279,8 @@ func (r *backtestRun) oneSlot(ctx context.Context) error {
 }
 
 func (r *backtestRun) judge(c *moderation.Case) {
-	r.run.Judge(&backtest.Case{Item: &c.Evidence.Item, Was: c.Was.Status, Rules: c.Was.Rules, Status: c.Status, Human: c.Human})
+	r.run.Judge(&backtest.Case{Item: &c.Evidence.Item, Was: c.Was.Status, Rules: c.Was.Rules, Status: c.Status, Human: c.Human,
+		Label: r.truth.Of(c.Evidence.Item.ID)})
 }
 
 // rest keeps the run within its share of a core: after having been busy for a while it rests, the longer the less it may have.

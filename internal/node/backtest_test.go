@@ -141,9 +141,10 @@ func TestBacktestResumes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newTown(t, n).write(90)
+	w := newTown(t, n)
+	w.write(90)
 	c := spamTest(`{"rate": {"items": 3, "seconds": 600}}`)
-	c.CPU = 0.5
+	c.CPU, c.Labels.Bad = 0.5, w.posts
 	b, err := n.backtests.StartBacktest(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +177,7 @@ func TestBacktestResumes(t *testing.T) {
 	}
 	whole = ended(t, n, whole.ID)
 	b.Report.Micros, whole.Report.Micros = 0, 0
-	if !reflect.DeepEqual(b.Report, whole.Report) || b.Done != whole.Done || whole.Report.NewCaught == 0 {
+	if !reflect.DeepEqual(b.Report, whole.Report) || b.Done != whole.Done || whole.Report.NewCaught == 0 || whole.Report.Labels.Total() != uint64(len(w.posts)) {
 		t.Errorf("interrupted:\n%+v\nin one go:\n%+v", b.Report, whole.Report)
 	}
 }
