@@ -74,7 +74,7 @@ type whichBacktests struct {
 	Limit int `cbor:"1,keyasint"`
 }
 
-// BacktestSave is how far the runner of a backtest is.
+// BacktestSave is how far the runner of a backtest is. Without a report, the one that was saved before stays, and with it where to go on.
 type BacktestSave struct {
 	ticketing.Meta `cbor:"1,keyasint"`
 	Backtest       ticketing.ID              `cbor:"2,keyasint"`
@@ -311,7 +311,9 @@ func (s *service) saveBacktest(tx *shard.Tx, c *BacktestSave) (ticketing.Backtes
 		return "", ticketing.Errorf(ticketing.Conflict, "Another node runs this backtest.")
 	}
 	b.Backtest.Done, b.Backtest.Total, b.Backtest.Why = c.Done, c.Total, c.Why
-	tx.Put(progressKey(c.Backtest), &storedProgress{c.Report, c.Progress})
+	if c.Report != nil {
+		tx.Put(progressKey(c.Backtest), &storedProgress{c.Report, c.Progress})
+	}
 	if c.State.Ended() {
 		end(tx, &b, c.State)
 		return c.State, nil

@@ -46,8 +46,13 @@ func TestBacktestLife(t *testing.T) {
 	if state, err := c.SaveBacktest(t.Context(), save); err != nil || state != ticketing.BacktestRunning {
 		t.Fatal(state, err)
 	}
+	word := save
+	word.Done, word.Report, word.Progress = 5, nil, nil // how far it is, and nothing else
+	if state, err := c.SaveBacktest(t.Context(), word); err != nil || state != ticketing.BacktestRunning {
+		t.Fatal(state, err)
+	}
 	again, ok, err := c.ClaimBacktest(t.Context(), "n2") // a new leader
-	if err != nil || !ok || again.ID != first.ID || again.Done != 3 || string(again.Progress) != "\x01" || again.Report.Judged != 3 {
+	if err != nil || !ok || again.ID != first.ID || again.Done != 5 || string(again.Progress) != "\x01" || again.Report.Judged != 3 {
 		t.Fatalf("%+v %v", again, err)
 	}
 	if _, err := c.SaveBacktest(t.Context(), save); ticketing.KindOf(err) != ticketing.Conflict {

@@ -149,7 +149,9 @@ func TestResume(t *testing.T) {
 
 // An item has the label of its id, else that of the key under which it was imported, wherever and whenever that was.
 func TestTruth(t *testing.T) {
-	imported := func(slot ticketing.Slot) ticketing.ID { return ticketing.NewID(slot, noon, ticketing.ImportEntropy("k")) }
+	imported := func(slot ticketing.Slot) ticketing.ID {
+		return ticketing.NewID(slot, noon, ticketing.ImportEntropy("k"))
+	}
 	own := ticketing.NewID(3, noon, 4)
 	truth := backtest.NewTruth(&ticketing.Labels{Good: []ticketing.ID{own, imported(9)}, Bad: []ticketing.ID{ticketing.ImportedAs("k")}})
 	for id, want := range map[ticketing.ID]backtest.Label{own: backtest.Good, imported(9): backtest.Good, imported(8): backtest.Bad,
