@@ -16,7 +16,7 @@ const (
 	sampleBytes = 300
 )
 
-// A Label is what the data itself says of an item.
+// A Label is what is known of an item from elsewhere.
 type Label uint8
 
 // The labels. Good items should pass and bad ones be caught.
