@@ -119,6 +119,9 @@ type RuleOutcome struct {
 	// FellBack is why the version that should have judged did not; Version is then the last good one, which judged the same
 	// item, or failed as well.
 	FellBack string `cbor:"17,keyasint,omitempty" json:"fellBack,omitzero"`
+	// Limits are those that the rule's operator had set, nil if none. They may have changed since; what else bounds a rule follows from its module
+	// and the server's program.
+	Limits *RuleLimits `cbor:"18,keyasint,omitempty" json:"limits,omitzero"`
 }
 
 // Decision is what moderation concluded about one revision. A rule set makes exactly one for every revision; humans may

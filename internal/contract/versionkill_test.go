@@ -271,7 +271,7 @@ func (m *mortal) killRoles() {
 		{"PUT", rule, set(a, map[string]any{"canary": canary}), states{a: ticketing.VersionActive, b: ticketing.VersionCanary}},
 		{"PUT", rule, set(b, nil), states{a: ticketing.VersionStandby, b: ticketing.VersionActive}},
 		{"POST", rule + "/rollback", nil, states{a: ticketing.VersionActive, b: ticketing.VersionStandby}},
-		{"DELETE", rule, nil, states{a: ticketing.VersionRetired, b: ticketing.VersionStandby}},
+		{"DELETE", rule, nil, states{a: ticketing.VersionRetired, b: ticketing.VersionRetired}},
 	} {
 		m.killChange(&c)
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -181,5 +182,25 @@ func TestBacktestHasTheRulesLimits(t *testing.T) {
 			t.Errorf("with %d units: %+v", fuel, o)
 		}
 		j.Close()
+	}
+}
+
+// A node on which golden tests fail, such as after an upgrade of the program, says so and starts all the same; without others it leads as before.
+func TestGoldenTestsFailOnANode(t *testing.T) {
+	fs := vfs.NewMem()
+	closeNode(t, openShards(t, fs, 1))
+	opts := quietOptions(t, fs)
+	opts.limits.Fuel = 1
+	n, err := Open(t.Context(), smallConfig(1), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := n.report(); r.Generation != 0 || !strings.Contains(r.RuleError, "of its golden tests do not pass") || !strings.HasPrefix(r.RuleError, "The rule ") {
+		t.Errorf("prepared %d: %q", r.Generation, r.RuleError)
+	}
+	closeNode(t, n)
+	n = openShards(t, fs, 1)
+	if r := n.report(); r.Generation == 0 || r.RuleError != "" {
+		t.Errorf("prepared %d: %q", r.Generation, r.RuleError)
 	}
 }

@@ -26,6 +26,29 @@ const (
 	Bad
 )
 
+// A Truth is what labels say, by what names their items.
+type Truth map[ticketing.ID]Label
+
+// NewTruth prepares labels for looking items up.
+func NewTruth(l *ticketing.Labels) Truth {
+	t := make(Truth, l.Len())
+	for _, id := range l.Good {
+		t[id] = Good
+	}
+	for _, id := range l.Bad {
+		t[id] = Bad
+	}
+	return t
+}
+
+// Of returns the label of an item, by its id or else by its importer's key.
+func (t Truth) Of(id ticketing.ID) Label {
+	if l := t[id]; l != Unlabelled {
+		return l
+	}
+	return t[id.Imported()]
+}
+
 // A Case is an item and what was decided about it.
 type Case struct {
 	Item   *ticketing.Item

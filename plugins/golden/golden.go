@@ -105,3 +105,12 @@ func describe(name string, v any) string {
 	}
 	return name + " " + string(text)
 }
+
+// Err returns the faults of a module as the reason, Invalid, for which it may not judge; nil if there are none.
+func Err(faults []ticketing.GoldenFault) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	f := faults[0]
+	return ticketing.Errorf(ticketing.Invalid, "%d of its golden tests do not pass; %s: want %s, got %s", len(faults), f.Case, f.Want, f.Got)
+}

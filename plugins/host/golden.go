@@ -41,16 +41,20 @@ func (h *Host) Golden(ctx context.Context, d ticketing.Digest) ([]Trial, error) 
 	if err != nil {
 		return nil, ticketing.Wrap(op, err)
 	}
+	trials, err := h.golden(ctx, d, wasm)
+	return trials, ticketing.Wrap(op, err)
+}
+
+func (h *Host) golden(ctx context.Context, d ticketing.Digest, wasm []byte) ([]Trial, error) {
 	v, err := h.build(ctx, versionKey{digest: d}, wasm)
 	if err != nil {
-		return nil, ticketing.Wrap(op, err)
+		return nil, err
 	}
 	defer v.close()
 	if len(v.golden) == 0 {
-		return nil, ticketing.Wrap(op, h.starts(v))
+		return nil, h.starts(v)
 	}
-	trials, err := h.trials(ctx, v, probeFuel)
-	return trials, ticketing.Wrap(op, err)
+	return h.trials(ctx, v, probeFuel)
 }
 
 // trials runs the golden tests of a version within some fuel.

@@ -9,11 +9,24 @@ import (
 
 // Probe implements ticketing.RuleEngine: it is Golden, for those who only want to know what is wrong.
 func (h *Host) Probe(ctx context.Context, d ticketing.Digest) ([]ticketing.GoldenFault, error) {
-	trials, err := h.Golden(ctx, d)
+	const op = "host.Probe"
+	wasm, err := h.fetch(ctx, d)
 	if err != nil {
-		return nil, ticketing.Wrap("host.Probe", err)
+		return nil, ticketing.Wrap(op, err)
 	}
-	var faults []ticketing.GoldenFault
+	faults, err := h.probe(ctx, d, wasm)
+	if err == nil && len(faults) == 0 {
+		h.proofs.note(d, h.opts.Now(), nil)
+	}
+	return faults, ticketing.Wrap(op, err)
+}
+
+// probe returns which golden tests of a module do not pass.
+func (h *Host) probe(ctx context.Context, d ticketing.Digest, wasm []byte) (faults []ticketing.GoldenFault, err error) {
+	trials, err := h.golden(ctx, d, wasm)
+	if err != nil {
+		return nil, err
+	}
 	for i := range trials {
 		if f := trials[i].Fault; f != nil {
 			faults = append(faults, *f)
