@@ -149,7 +149,7 @@ func (a *app) printCases(cases []authoring.Case, verbose bool) error {
 	}
 	var rows [][]string
 	var denied []string
-	failed := 0
+	failed, remembers := 0, false
 	for _, c := range cases {
 		state, used := "ok", ""
 		if !c.Passed {
@@ -160,6 +160,7 @@ func (a *app) printCases(cases []authoring.Case, verbose bool) error {
 			used = strconv.FormatUint(c.Used, 10)
 		}
 		rows = append(rows, []string{state, c.Name, verdict(&c.Outcome), strconv.FormatUint(c.Outcome.Fuel, 10), used, c.Took.Round(100 * time.Nanosecond).String()})
+		remembers = remembers || c.Remembers
 		denied = append(denied, c.Denied...)
 	}
 	if err := a.table([]string{"", "GOLDEN TEST", "VERDICT", "FUEL", "LATER", "TIME"}, rows); err != nil {
@@ -167,6 +168,9 @@ func (a *app) printCases(cases []authoring.Case, verbose bool) error {
 	}
 	for i := range cases {
 		a.printCase(&cases[i], verbose)
+	}
+	if remembers {
+		fmt.Fprintln(a.out, "\nit remembers something between items, such as a variable or, in Go, the order of a map; what it may remember it keeps with counters and values")
 	}
 	if len(denied) > 0 {
 		slices.Sort(denied)

@@ -55,7 +55,7 @@ func TestAuthorsSeeWhatTheirRuleDoes(t *testing.T) {
 	}{{"--json=false", 1}, {"-v", 2}} {
 		var out, errs bytes.Buffer
 		code := run([]string{"plugin", "test", dir, tc.option}, nil, &out, &errs)
-		for _, want := range []string{"does not get them: author", "remembers something between items", "1 passed, 1 failed"} {
+		for _, want := range []string{"does not get them: author", "after other items: the rule remembers something", "the order of a map", "1 passed, 1 failed"} {
 			if code != 1 || !strings.Contains(out.String(), want) || strings.Count(out.String(), "log  info: looking") != tc.logs {
 				t.Errorf("%s, want %q: exit code %d\n%s%s", tc.option, want, code, &out, &errs)
 			}

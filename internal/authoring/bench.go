@@ -65,6 +65,8 @@ type Case struct {
 	Took    time.Duration         `json:"nanoseconds"`
 	Log     []ticketing.RuleLog   `json:"log,omitzero"`    // the newest lines, up to 20
 	Denied  []string              `json:"denied,omitzero"` // fields that the rule asked for, and its manifest does not name
+
+	Remembers bool `json:"remembers,omitzero"` // it answers otherwise on an instance that has judged other items
 }
 
 // run runs the golden tests as a server does.
@@ -76,7 +78,7 @@ func (b *bench) run(ctx context.Context) ([]Case, error) {
 	cases := make([]Case, len(trials))
 	for i, t := range trials {
 		c := &cases[i]
-		*c = Case{Name: t.Case, Passed: t.Fault == nil, Outcome: t.Outcome, Used: t.Used, Took: t.Took, Log: t.Log, Denied: t.Denied}
+		*c = Case{Name: t.Case, Passed: t.Fault == nil, Outcome: t.Outcome, Used: t.Used, Took: t.Took, Log: t.Log, Denied: t.Denied, Remembers: t.Remembers}
 		if !c.Passed {
 			c.Want, c.Got = t.Fault.Want, t.Fault.Got
 		}

@@ -76,8 +76,7 @@ func Differ(fresh, used *ticketing.RuleOutcome) *ticketing.GoldenFault {
 	f := d.fault()
 	if f != nil {
 		f.Want += ", as on a fresh instance"
-		f.Got += " on an instance that has judged other items: the rule remembers something between items, such as a variable or, in Go, " +
-			"the order of a map; what it may remember it keeps with counters and values"
+		f.Got += " after other items: the rule remembers something between items"
 	}
 	return f
 }

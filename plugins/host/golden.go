@@ -28,6 +28,8 @@ type Trial struct {
 	Used    uint64                 // units for the last item on the instance that had judged the most others; 0 if it was not asked there
 	Log     []ticketing.RuleLog    // the newest lines, up to 20
 	Denied  []string               // fields that the rule asked the host for, and its manifest does not name
+
+	Remembers bool // Fault is that it answers otherwise on an instance that has judged other items
 }
 
 // Golden runs the golden tests of a module: each on a fresh instance with an empty memory, and those that pass twice more on an instance that
@@ -120,6 +122,7 @@ func (h *Host) again(ctx context.Context, v *version, config []byte, trials []Tr
 		t.Used = s.outcome.Fuel
 		if fault == nil && s.outcome.Failure != failedLate { // which depends on the machine
 			fault = golden.Differ(&t.Outcome, &s.outcome)
+			t.Remembers = fault != nil
 		}
 		t.fails(fault)
 	}
