@@ -214,7 +214,9 @@ func (c *Cluster) writeConfig(n *Node, http string, own identity) {
 	fmt.Fprintf(&b, "  listen: %q\n  advertise: %q\n", n.direct, n.Peer)
 	var join []string
 	for _, other := range c.Nodes() {
-		join = append(join, fmt.Sprintf("%q", other.Peer))
+		if other != n {
+			join = append(join, fmt.Sprintf("%q", other.Peer))
+		}
 	}
 	if len(join) > 0 {
 		fmt.Fprintf(&b, "  join: [%s]\n  token: %q\n", strings.Join(join, ", "), own.token)
