@@ -81,7 +81,7 @@ func (b *memoryBacktests) goOn(id ticketing.ID, change func(*ticketing.Backtest)
 	change(b.find(id))
 }
 
-// Replay finds that every decision comes out as it is stored.
+// Replay finds that every decision comes out as it is stored, unless replayed says otherwise.
 func (m *memory) Replay(ctx context.Context, id ticketing.ID) (ticketing.Replay, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -95,6 +95,9 @@ func (m *memory) Replay(ctx context.Context, id ticketing.ID) (ticketing.Replay,
 		r := ticketing.Replay{Decision: d, Same: true, SameFuel: true, Rules: []ticketing.RuleReplay{}}
 		for _, o := range d.Rules {
 			r.Rules = append(r.Rules, ticketing.RuleReplay{Rule: o.Rule, Same: true, SameFuel: true, Stored: o, Now: o})
+		}
+		if m.replayed != nil {
+			m.replayed(&r)
 		}
 		return r, nil
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -108,11 +109,18 @@ func (g *Gateway) cancelBacktestForm(c *call) error {
 // recentBacktests is how many backtests the page of the plugins lists.
 const recentBacktests = 10
 
+// replayView is a replay for its page. Differs leaves out what cannot be compared.
+type replayView struct {
+	ticketing.Replay
+	Differs bool
+}
+
 // replayPage shows a decision's outcomes as they are stored, and as they come out now.
 func (g *Gateway) replayPage(c *call) error {
 	r, err := g.replay(c)
 	if err != nil {
 		return err
 	}
-	return g.render(c, http.StatusOK, "replay.html", view{Title: "Replay of a decision", Tab: "plugins", Data: &r})
+	differs := slices.ContainsFunc(r.Rules, func(o ticketing.RuleReplay) bool { return !o.Same && !o.Outside })
+	return g.render(c, http.StatusOK, "replay.html", view{Title: "Replay of a decision", Tab: "plugins", Data: &replayView{r, differs}})
 }

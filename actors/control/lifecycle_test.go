@@ -588,3 +588,18 @@ func TestStandbysAreRetired(t *testing.T) {
 		t.Errorf("%d versions were retired", told)
 	}
 }
+
+// No canary becomes older than what judges unless an operator says that it is meant: the server promotes it by itself.
+func TestOlderCanaryIsMeant(t *testing.T) {
+	r := newRegistry(t)
+	v1, v2, v3 := r.probed("links", "one"), r.probed("links", "two"), r.probed("links", "three")
+	canary := &ticketing.Candidate{Digest: v2, Share: 100, Auto: true}
+	r.done(ticketing.SetRule{Name: "links", Active: v1, Canary: canary})
+	_, err := r.set(ticketing.SetRule{Name: "links", Active: v3, Canary: canary})
+	refused(t, err, ticketing.Conflict, "The canary v2 of links is older than v3")
+	r.done(ticketing.SetRule{Name: "links", Active: v3, Canary: canary, Older: true})
+	r.done(ticketing.SetRule{Name: "links", Active: v3, Canary: canary}) // it was said
+	r.done(ticketing.SetRule{Name: "links", Active: v3})
+	_, err = r.set(ticketing.SetRule{Name: "links", Active: v3, Canary: canary})
+	refused(t, err, ticketing.Conflict, "v2 of links is older than v3")
+}

@@ -255,6 +255,9 @@ func (p Policy) admit(old, next *ticketing.Rule, c *ticketing.SetRule, version L
 	if c.Rollback || c.Older {
 		return nil
 	}
+	if k := next.Canary; k != nil && old.Active != next.Active && upload(k.Version) < upload(next.Version) { // it may be promoted by the server
+		return ticketing.Errorf(ticketing.Conflict, "The canary %s of %s is older than %s. Take it away, or say that an older version is meant.", k.Version, next.Name, next.Version)
+	}
 	newest := old.Version
 	if old.Active.IsZero() {
 		newest = old.PrevVersion
