@@ -15,7 +15,10 @@ type RuleEngine interface {
 	Compile(ctx context.Context, d Digest) error
 	// Probe runs the module's golden tests and returns those that did not pass. A module that does not start is Invalid.
 	Probe(ctx context.Context, d Digest) ([]GoldenFault, error)
-	// Prepare loads everything a rule set needs, so that Open is quick and does not fail. It instantiates each rule once,
+	// Prove runs the golden tests of the modules that a rule set asks, each once on this node as long as it runs. Tests that do
+	// not pass are Invalid, and name the rule; only those of a rule's version before may fail, which is then not fallen back on.
+	Prove(ctx context.Context, set RuleSet) error
+	// Prepare proves a rule set and loads everything it needs, so that Open is quick and does not fail. It instantiates each rule once,
 	// with its config; faults of a module or a config are Invalid and name the rule. It keeps what other generations use.
 	Prepare(ctx context.Context, set RuleSet) error
 	// Open returns the rules of a set for the use of one goroutine. The caller closes them.

@@ -51,7 +51,7 @@ type PluginVersion struct {
 	Builtin    bool          `cbor:"6,keyasint,omitempty" json:"builtin,omitempty"`
 	UploadedBy ID            `cbor:"7,keyasint,omitzero" json:"uploadedBy,omitzero"`
 	UploadedAt time.Time     `cbor:"8,keyasint" json:"uploadedAt"`
-	Reason     string        `cbor:"9,keyasint,omitempty" json:"reason,omitzero"`        // why it is rejected or quarantined
+	Reason     string        `cbor:"9,keyasint,omitempty" json:"reason,omitzero"`        // why it is rejected or quarantined, or what it waits for
 	Until      time.Time     `cbor:"10,keyasint,omitzero" json:"until,omitzero"`         // of a quarantine
 	Trips      uint32        `cbor:"11,keyasint,omitempty" json:"trips,omitzero"`        // quarantines so far; each doubles the next
 	Manifest   Manifest      `cbor:"12,keyasint,omitzero" json:"manifest,omitzero"`      // as the module carries it
@@ -102,7 +102,8 @@ type PluginService interface {
 	// Upload keeps a module and takes it through admission, compilation and its golden tests; each step is committed. Bytes
 	// that fail the static checks are Invalid, and nothing is kept of them. The version comes back as probed, or as rejected
 	// with the reason. The same bytes again return the version that is there, with existed set; if a crash or a stop had
-	// interrupted its way, it is taken up, and if it was rejected, it is tried anew.
+	// interrupted its way, it is taken up, and if it was rejected, it is tried anew. On a server that takes only signed versions
+	// it stays admitted, with a reason, until it is signed: nothing of it is compiled or run before.
 	Upload(ctx context.Context, c UploadPlugin) (v PluginVersion, existed bool, err error)
 	// Plugins lists all versions, by name and then in the order of upload.
 	Plugins(ctx context.Context) ([]PluginVersion, error)

@@ -6,7 +6,7 @@ import "slices"
 type VersionState string
 
 // The states. A version is uploaded, admitted, compiled and probed on its way to a rule; there it is shadow, canary or
-// active; a version that was replaced drains and then stands by, compiled, until it is retired.
+// active; a version that was replaced drains and then stands by until there is a newer one to go back to.
 const (
 	VersionUploaded    VersionState = "uploaded"    // its bytes are stored
 	VersionAdmitted    VersionState = "admitted"    // it passed the static checks
@@ -16,10 +16,10 @@ const (
 	VersionCanary      VersionState = "canary"      // it judges a share of the authors
 	VersionActive      VersionState = "active"      // it judges
 	VersionDraining    VersionState = "draining"    // replaced, while some shard may still judge by it
-	VersionStandby     VersionState = "standby"     // replaced, and kept compiled to go back to
+	VersionStandby     VersionState = "standby"     // replaced, and kept to go back to; retired by the rule's next change but for what a rollback would activate
 	VersionRetired     VersionState = "retired"     // out of use; it can be probed again
 	VersionRejected    VersionState = "rejected"    // refused, with the reason; the same bytes uploaded again begin anew
-	VersionQuarantined VersionState = "quarantined" // it failed too often, and may not judge until a time
+	VersionQuarantined VersionState = "quarantined" // it failed too often, or lacks a signature, and may not judge until a time
 )
 
 // versionNext is the transitions there are.

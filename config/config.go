@@ -99,6 +99,9 @@ type Config struct {
 	SignUpStrict bool `koanf:"signup.strict"`
 	// PasswordMin is how many characters a new password has at least, 8…15.
 	PasswordMin int `koanf:"password.min"`
+	// RulesSigned makes every rule take only versions with a signature of a known key: others are not even compiled, and what judges without
+	// one is taken from its rule. All nodes of a cluster should have the same.
+	RulesSigned bool `koanf:"rules.signed"`
 	// Log is the lowest level that is logged: debug, info, warn or error.
 	Log string `koanf:"log"`
 }

@@ -85,6 +85,13 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A setting that keeps code from running is not missed where environments are all there is.
+func TestRulesSignedFromTheEnvironment(t *testing.T) {
+	if c, err := Load("", []string{"TICKETING_RULES_SIGNED=true"}, nil); err != nil || !c.RulesSigned {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 func TestDefaultsAreValid(t *testing.T) {
 	if c, err := Load("", nil, nil); err != nil || c.Address() != ":8443" {
 		t.Errorf("%+v, %v", c, err)

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -98,4 +99,13 @@ func (f *form) normalize() error {
 		}
 	}
 	return nil
+}
+
+// formVersion reads the version that whoever sent the form has seen. A form was made from one, so that unlike If-Match it never stands for any.
+func formVersion(f *form) (uint64, error) {
+	n, err := strconv.ParseUint(f.get("version"), 10, 64)
+	if err != nil || n == ticketing.AnyMatch {
+		return 0, ticketing.Errorf(ticketing.BadRequest, "The form does not say which version it changes.")
+	}
+	return n, nil
 }

@@ -17,7 +17,7 @@ func (b *memoryBacktests) StartBacktest(_ context.Context, c ticketing.StartBack
 		for _, v := range b.m.plugins {
 			if v.Name == c.Rule && v.Digest == c.Digest {
 				t := ticketing.Backtest{ID: ticketing.NewID(0, c.At, uint64(len(b.all))+1), Rule: c.Rule, Digest: c.Digest, Version: v.Version, Kinds: c.Kinds, From: c.From,
-					To: c.To, CPU: c.CPU, State: ticketing.BacktestQueued, By: c.By.ID, At: c.At, Config: c.Config}
+					To: c.To, CPU: c.CPU, State: ticketing.BacktestQueued, By: c.By.ID, At: c.At, Config: c.Config, Labels: c.Labels.Len()}
 				if t.CPU == 0 {
 					t.CPU = 0.25
 				}
@@ -81,7 +81,7 @@ func (b *memoryBacktests) goOn(id ticketing.ID, change func(*ticketing.Backtest)
 	change(b.find(id))
 }
 
-// Replay finds that every decision comes out as it is stored.
+// Replay finds that every decision comes out as it is stored, unless replayed says otherwise.
 func (m *memory) Replay(ctx context.Context, id ticketing.ID) (ticketing.Replay, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -95,6 +95,9 @@ func (m *memory) Replay(ctx context.Context, id ticketing.ID) (ticketing.Replay,
 		r := ticketing.Replay{Decision: d, Same: true, SameFuel: true, Rules: []ticketing.RuleReplay{}}
 		for _, o := range d.Rules {
 			r.Rules = append(r.Rules, ticketing.RuleReplay{Rule: o.Rule, Same: true, SameFuel: true, Stored: o, Now: o})
+		}
+		if m.replayed != nil {
+			m.replayed(&r)
 		}
 		return r, nil
 	}

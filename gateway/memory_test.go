@@ -26,6 +26,7 @@ type memory struct {
 	posts     map[ticketing.ID]*ticketing.Post
 	comments  map[ticketing.ID]*ticketing.Comment
 	order     []ticketing.ID // posts, as created
+	replayed  func(*ticketing.Replay)
 	replies   map[ticketing.ID][]ticketing.ID
 	tickets   []*ticketing.Ticket
 	decisions []ticketing.Decision

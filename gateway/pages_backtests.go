@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -55,8 +56,8 @@ func (g *Gateway) backtestPage(c *call) error {
 	}
 	if r := p.View.Report; r != nil {
 		p.Sides = []comparison{{"What rules decided", "held or rejected", r.Automatic}, {"What people decided", "rejected", r.Human}}
-		if r.Labels != nil {
-			p.Sides = append(p.Sides, comparison{"What the data's labels say", "bad by its label", *r.Labels})
+		if b.Labels > 0 {
+			p.Sides = append(p.Sides, comparison{"What labels say", "bad by its label", viewConfusion(b.Report.Labels)})
 		}
 		p.Lists = []sampleList{
 			{"Newly caught", "Everything that it would catch is caught now.", r.NewCaught, r.Caught},
@@ -108,11 +109,18 @@ func (g *Gateway) cancelBacktestForm(c *call) error {
 // recentBacktests is how many backtests the page of the plugins lists.
 const recentBacktests = 10
 
+// replayView is a replay for its page. Differs leaves out what cannot be compared.
+type replayView struct {
+	ticketing.Replay
+	Differs bool
+}
+
 // replayPage shows a decision's outcomes as they are stored, and as they come out now.
 func (g *Gateway) replayPage(c *call) error {
 	r, err := g.replay(c)
 	if err != nil {
 		return err
 	}
-	return g.render(c, http.StatusOK, "replay.html", view{Title: "Replay of a decision", Tab: "plugins", Data: &r})
+	differs := slices.ContainsFunc(r.Rules, func(o ticketing.RuleReplay) bool { return !o.Same && !o.Outside })
+	return g.render(c, http.StatusOK, "replay.html", view{Title: "Replay of a decision", Tab: "plugins", Data: &replayView{r, differs}})
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"ticketing"
@@ -139,15 +138,6 @@ func staleRule(err error, set *ticketing.RuleSet) error {
 	}
 	return ticketing.Errorf(ticketing.Precondition, "Somebody has changed this rule since you opened the page. Nothing of yours was done. "+
 		"Below it is as it is now, by rule set %d of %s: look at it, and send again what you still want.", set.Generation, whenText(set.At))
-}
-
-// formVersion reads which state of the rule a form was made for.
-func formVersion(f *form) (uint64, error) {
-	var in struct{ Version uint64 }
-	if err := json.Unmarshal([]byte(`{"Version":`+f.get("version")+`}`), &in); err != nil {
-		return 0, ticketing.Errorf(ticketing.BadRequest, "The form does not say which version it changes.")
-	}
-	return in.Version, nil
 }
 
 // formConfig reads a config from a form; nothing stands for none.

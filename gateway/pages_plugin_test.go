@@ -135,6 +135,9 @@ func TestStaleRuleForms(t *testing.T) {
 		t.Errorf("%+v", now)
 	}
 	c.send("POST", "/plugins/links/change/retire", encoded(csrfField, token)).want(400) // it does not say what it changes
+	for _, any := range []string{"*", "18446744073709551615", `1, "version": 2`, "null", "+1"} {
+		c.send("POST", "/plugins/links/change/retire", encoded(csrfField, token, "version", any)).want(400)
+	}
 	c.send("POST", "/plugins/links/change/retire", encoded("version", old)).want(403)
 }
 

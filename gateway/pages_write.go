@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"strconv"
 
 	"ticketing"
 )
@@ -136,9 +135,9 @@ func (g *Gateway) changePost(c *call) error {
 
 // change reads what every form that changes an item carries: the version that was seen, and the key.
 func (c *call) change(f *form) (ticketing.Meta, uint64, error) {
-	match, err := strconv.ParseUint(f.get("version"), 10, 64)
+	match, err := formVersion(f)
 	if err != nil {
-		return ticketing.Meta{}, 0, ticketing.Errorf(ticketing.BadRequest, "The form does not say which version it changes.")
+		return ticketing.Meta{}, 0, err
 	}
 	meta, err := c.meta()
 	return meta, match, err

@@ -36,7 +36,7 @@ type forget struct {
 
 // Older is the service with an operation that leaves parts behind as an older program did: without a record.
 func Older() shard.Spec {
-	spec := New()
+	spec := New(Policy{})
 	spec.Handlers = append(spec.Handlers, shard.Command(opLegacy, writeLegacy), shard.Query(opTables, tables), shard.Command(opForget, func(tx *shard.Tx, c *forget) (struct{}, error) {
 		tx.Delete(uploadKey(c.Digest))
 		return struct{}{}, nil

@@ -25,8 +25,10 @@ var operator = ticketing.Principal{Name: "op", Roles: ticketing.RoleUser | ticke
 // open runs the service on a replica of its own.
 func open(t testing.TB) (control.Client, *shard.Actor) {
 	t.Helper()
-	return openSpec(t, control.New, func() int { return wire.Formats().Newest })
+	return openSpec(t, newControl, func() int { return wire.Formats().Newest })
 }
+
+func newControl() shard.Spec { return control.New(control.Policy{}) }
 
 // openSpec runs a service like control in a cluster of a format.
 func openSpec(t testing.TB, spec func() shard.Spec, format func() int) (control.Client, *shard.Actor) {

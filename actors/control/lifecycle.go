@@ -60,7 +60,7 @@ func (c Client) Step(ctx context.Context, cmd Step) (ticketing.PluginVersion, er
 	return v, err
 }
 
-// A Quarantine gives a version up that failed too often in a role. Its time is when the breaker gave up.
+// A Quarantine gives a version up in a role, such as one that failed too often, or that lacks a signature. Its time is when the breaker gave up.
 type Quarantine struct {
 	ticketing.Meta `cbor:"1,keyasint"`
 	Trip           ticketing.RuleTrip `cbor:"2,keyasint"`
@@ -89,7 +89,8 @@ func (s *service) quarantine(tx *shard.Tx, c *Quarantine) (ticketing.RuleSet, er
 		return set, err
 	}
 	by := step{why: short(c.Trip.Cause), generation: set.Generation + 1}
-	if roles(&next)[p.Digest] == "" || !next.SuspendedUntil.IsZero() { // it may still judge in another role, with another config
+	judged := c.Trip.Role != string(ticketing.VersionStandby)
+	if judged && roles(&next)[p.Digest] == "" || !next.SuspendedUntil.IsZero() { // it may still judge in another role, with another config
 		lock(tx, &p, by.why)
 		if !next.SuspendedUntil.IsZero() {
 			next.SuspendedUntil = p.Until
@@ -98,8 +99,8 @@ func (s *service) quarantine(tx *shard.Tx, c *Quarantine) (ticketing.RuleSet, er
 			return set, err
 		}
 	}
-	by.why = "instead of " + p.Version + ", which failed: " + by.why
-	return commit(tx, set, next, by)
+	by.why = "instead of " + p.Version + ": " + by.why
+	return s.commit(tx, set, next, by)
 }
 
 // uses reports whether a rule uses a version in the role in which it failed, and is not suspended because of it already.
@@ -111,11 +112,13 @@ func uses(r *ticketing.Rule, t *ticketing.RuleTrip) bool {
 		return r.Canary != nil && r.Canary.Digest == t.Digest
 	case string(ticketing.VersionShadow):
 		return r.Shadow != nil && r.Shadow.Digest == t.Digest
+	case string(ticketing.VersionStandby):
+		return r.Previous == t.Digest && !r.Barred
 	}
 	return false
 }
 
-// without returns a rule without a version in a role: a candidate goes, and an active version gives way to the last good one. If there is
+// without returns a rule without a version in a role: a candidate goes, what is fallen back on stays to go back to, and an active version gives way to the last good one. If there is
 // none, the rule is suspended until a time that is the caller's to set.
 func (s *service) without(tx *shard.Tx, set *ticketing.RuleSet, r *ticketing.Rule, p *ticketing.PluginVersion, t *ticketing.RuleTrip) (ticketing.Rule, error) {
 	next := *r
@@ -126,9 +129,11 @@ func (s *service) without(tx *shard.Tx, set *ticketing.RuleSet, r *ticketing.Rul
 	case string(ticketing.VersionShadow):
 		next.Shadow = nil
 		return next, nil
+	case string(ticketing.VersionStandby):
+		return next, nil // commit bars it
 	}
 	good, _, ok := lookup(&tx.View, set, r.Name, r.Previous)
-	if !ok || good.Digest == p.Digest || !good.State.Runnable() || r.Signed && !signed(&good) {
+	if !ok || good.Digest == p.Digest || !good.State.Runnable() || !s.policy.trusts(r, &good) {
 		next.SuspendedUntil = tx.At()
 		return next, nil
 	}
@@ -182,17 +187,18 @@ type Settle struct {
 }
 
 // Due reports whether [Client.Settle] has anything to do.
-func Due(set *ticketing.RuleSet, versions []ticketing.PluginVersion, generation uint64, now time.Time) bool {
+func (p Policy) Due(versions []ticketing.PluginVersion, generation uint64, now time.Time) bool {
 	for i := range versions {
-		if settles(&versions[i], generation, now) {
+		if p.settles(&versions[i], generation, now) {
 			return true
 		}
 	}
 	return false
 }
 
-func settles(p *ticketing.PluginVersion, generation uint64, now time.Time) bool {
-	return p.State == ticketing.VersionDraining && p.Generation <= generation || p.State == ticketing.VersionQuarantined && !now.Before(p.Until)
+// settles reports whether a version has waited long enough. One that lacks a signature waits for that, too.
+func (p Policy) settles(v *ticketing.PluginVersion, generation uint64, now time.Time) bool {
+	return v.State == ticketing.VersionDraining && v.Generation <= generation || v.State == ticketing.VersionQuarantined && !now.Before(v.Until) && !p.Lacks(v)
 }
 
 // settle returns the rule set, in which suspended rules may judge again.
@@ -207,12 +213,12 @@ func (s *service) settle(tx *shard.Tx, c *Settle) (ticketing.RuleSet, error) {
 	}
 	for i := range all {
 		p := &all[i]
-		if !settles(p, c.Generation, tx.At()) {
+		if !s.policy.settles(p, c.Generation, tx.At()) {
 			continue
 		}
 		r := find(&set, p.Name)
 		if p.State == ticketing.VersionQuarantined && r != nil && r.Active == p.Digest && !r.SuspendedUntil.IsZero() {
-			if set, err = unsuspend(tx, set, *r, step{why: "its time in quarantine is over"}); err != nil {
+			if set, err = s.unsuspend(tx, set, *r, step{why: "its time in quarantine is over"}); err != nil {
 				return set, err
 			}
 			continue
@@ -222,13 +228,15 @@ func (s *service) settle(tx *shard.Tx, c *Settle) (ticketing.RuleSet, error) {
 			why = "its time in quarantine is over"
 		} else if r != nil && r.Active.IsZero() {
 			to = ticketing.VersionRetired
+		} else if r != nil && r.Previous != p.Digest {
+			to, why = ticketing.VersionRetired, "nothing goes back to it any more"
 		}
 		var n uint32
 		tx.Get(digestKey(p.Name, p.Digest), &n)
 		if err := move(tx, p, n, to, step{why: why, generation: p.Generation}); err != nil {
 			return set, err
 		}
-		if set, err = unbar(tx, set, p, step{why: why}); err != nil {
+		if set, err = s.unbar(tx, set, p, step{why: why}); err != nil {
 			return set, err
 		}
 	}
@@ -236,10 +244,10 @@ func (s *service) settle(tx *shard.Tx, c *Settle) (ticketing.RuleSet, error) {
 }
 
 // unsuspend lets a suspended rule judge again, by the same version: half open, as its next quarantine is twice as long.
-func unsuspend(tx *shard.Tx, set ticketing.RuleSet, next ticketing.Rule, s step) (ticketing.RuleSet, error) {
+func (s *service) unsuspend(tx *shard.Tx, set ticketing.RuleSet, next ticketing.Rule, why step) (ticketing.RuleSet, error) {
 	next.SuspendedUntil = time.Time{}
-	s.generation = set.Generation + 1
-	return commit(tx, set, next, s)
+	why.generation = set.Generation + 1
+	return s.commit(tx, set, next, why)
 }
 
 // resume ends a quarantine because an operator says so.
@@ -257,28 +265,30 @@ func (s *service) resume(tx *shard.Tx, c *ticketing.ResumeVersion) (ticketing.Ru
 		return set, ticketing.Errorf(ticketing.NotFound, "The plugin %s has no version of this digest.", c.Name)
 	case p.State != ticketing.VersionQuarantined:
 		return set, ticketing.Errorf(ticketing.Conflict, "%s of %s is not in quarantine.", p.Version, p.Name)
+	case s.policy.Lacks(&p):
+		return set, ticketing.Errorf(ticketing.Conflict, "This server takes only signed versions, and %s of %s has no signature of a known key.", p.Version, p.Name)
 	}
 	by := step{by: c.By.ID, why: c.Why, generation: p.Generation}
 	if by.why == "" {
 		by.why = "let out of quarantine"
 	}
 	if r := find(&set, p.Name); r != nil && r.Active == p.Digest && !r.SuspendedUntil.IsZero() {
-		return unsuspend(tx, set, *r, by)
+		return s.unsuspend(tx, set, *r, by)
 	}
 	if err := move(tx, &p, n, ticketing.VersionStandby, by); err != nil {
 		return set, err
 	}
-	return unbar(tx, set, &p, by)
+	return s.unbar(tx, set, &p, by)
 }
 
-// unbar lets a version that is out of quarantine judge again what the active one fails on.
-func unbar(tx *shard.Tx, set ticketing.RuleSet, p *ticketing.PluginVersion, s step) (ticketing.RuleSet, error) {
+// unbar lets a version that is out of quarantine, or signed, judge again what the active one fails on.
+func (s *service) unbar(tx *shard.Tx, set ticketing.RuleSet, p *ticketing.PluginVersion, why step) (ticketing.RuleSet, error) {
 	r := find(&set, p.Name)
-	if r == nil || !r.Barred || r.Previous != p.Digest || fit(r, p) != nil {
+	if r == nil || !r.Barred || r.Previous != p.Digest || s.policy.fit(r, p) != nil {
 		return set, nil
 	}
-	s.generation = set.Generation + 1
-	return commit(tx, set, *r, s)
+	why.generation = set.Generation + 1
+	return s.commit(tx, set, *r, why)
 }
 
 // Resume ends a version's quarantine. It returns the rule set as it is then.

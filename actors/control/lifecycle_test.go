@@ -560,3 +560,46 @@ func TestHistoryIsBounded(t *testing.T) {
 		t.Errorf("%d steps, the newest of generation %d", len(h), h[0].Generation)
 	}
 }
+
+// However often a rule changes, one version stands by: the one that a rollback activates. The history says who left the others without use.
+func TestStandbysAreRetired(t *testing.T) {
+	r := newRegistry(t)
+	var all []ticketing.Digest
+	for _, module := range []string{"one", "two", "three", "four", "five"} {
+		d := r.probed("links", module)
+		all = append(all, d)
+		rule := r.done(ticketing.SetRule{Name: "links", Active: d})
+		if len(all) != 3 { // the second one still drains when the fourth comes
+			r.settle(rule.Changed)
+		}
+	}
+	r.is("links", map[ticketing.Digest]ticketing.VersionState{all[0]: ticketing.VersionRetired, all[1]: ticketing.VersionRetired,
+		all[2]: ticketing.VersionRetired, all[3]: ticketing.VersionStandby, all[4]: ticketing.VersionActive})
+	r.done(ticketing.SetRule{Name: "links", Rollback: true})
+	r.done(ticketing.SetRule{Name: "links", Active: all[0], Older: true})
+	r.is("links", map[ticketing.Digest]ticketing.VersionState{all[0]: ticketing.VersionActive, all[3]: ticketing.VersionDraining})
+	told := 0
+	for _, c := range r.lawful("links") {
+		if c.To == ticketing.VersionRetired && c.Why == "nothing goes back to it any more" {
+			told++
+		}
+	}
+	if told != 3 {
+		t.Errorf("%d versions were retired", told)
+	}
+}
+
+// No canary becomes older than what judges unless an operator says that it is meant: the server promotes it by itself.
+func TestOlderCanaryIsMeant(t *testing.T) {
+	r := newRegistry(t)
+	v1, v2, v3 := r.probed("links", "one"), r.probed("links", "two"), r.probed("links", "three")
+	canary := &ticketing.Candidate{Digest: v2, Share: 100, Auto: true}
+	r.done(ticketing.SetRule{Name: "links", Active: v1, Canary: canary})
+	_, err := r.set(ticketing.SetRule{Name: "links", Active: v3, Canary: canary})
+	refused(t, err, ticketing.Conflict, "The canary v2 of links is older than v3")
+	r.done(ticketing.SetRule{Name: "links", Active: v3, Canary: canary, Older: true})
+	r.done(ticketing.SetRule{Name: "links", Active: v3, Canary: canary}) // it was said
+	r.done(ticketing.SetRule{Name: "links", Active: v3})
+	_, err = r.set(ticketing.SetRule{Name: "links", Active: v3, Canary: canary})
+	refused(t, err, ticketing.Conflict, "v2 of links is older than v3")
+}

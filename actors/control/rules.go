@@ -43,7 +43,7 @@ func (s *service) setRule(tx *shard.Tx, c *ticketing.SetRule) (ticketing.RuleSet
 		return ticketing.RuleSet{}, err
 	}
 	set := present(&tx.View)
-	next, err := changed(&set, c, tx.At(), func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool) {
+	next, err := s.policy.changed(&set, c, tx.At(), func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool) {
 		v, _, ok := lookup(&tx.View, &set, name, d)
 		return v, ok
 	})
@@ -53,21 +53,21 @@ func (s *service) setRule(tx *shard.Tx, c *ticketing.SetRule) (ticketing.RuleSet
 	if c.Prepared != set.Generation {
 		return ticketing.RuleSet{}, ticketing.Errorf(ticketing.Conflict, "The rule set has changed meanwhile; try again.")
 	}
-	return commit(tx, set, next, step{by: c.By.ID, why: c.Why, generation: set.Generation + 1})
+	return s.commit(tx, set, next, step{by: c.By.ID, why: c.Why, generation: set.Generation + 1})
 }
 
 // commit makes the generation in which a rule reads as given, and takes its versions along.
-func commit(tx *shard.Tx, set ticketing.RuleSet, rule ticketing.Rule, s step) (ticketing.RuleSet, error) {
+func (s *service) commit(tx *shard.Tx, set ticketing.RuleSet, rule ticketing.Rule, why step) (ticketing.RuleSet, error) {
 	old := ticketing.Rule{Name: rule.Name}
 	if r := find(&set, rule.Name); r != nil {
 		old = *r
 	}
-	bar(&rule, func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool) {
+	s.policy.bar(&rule, func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool) {
 		v, _, ok := lookup(&tx.View, &set, name, d)
 		return v, ok
 	})
 	next := with(set, rule, tx.At())
-	next.By = s.by
+	next.By = why.by
 	tx.Put(at(tableRuleSet), &next)
 	tx.Put(at(tablePast, binary.BigEndian.AppendUint64(nil, next.Generation)), &next)
 	if next.Generation > keepPast {
@@ -77,7 +77,10 @@ func commit(tx *shard.Tx, set ticketing.RuleSet, rule ticketing.Rule, s step) (t
 	if tx.Format() < ticketing.PlatformFormat { // records without a state: the rule set tells, see stateOf
 		return next, nil
 	}
-	return next, follow(tx, &set, &old, &rule, s)
+	if err := retire(tx, &set, &rule, why); err != nil {
+		return next, err
+	}
+	return next, follow(tx, &set, &old, &rule, why)
 }
 
 // Needs returns why a change cannot be made in a cluster of a format: programs of the first one would judge by the rule as if it had no candidates and
@@ -108,26 +111,26 @@ type Lookup func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool
 // Change returns the generation that a change makes of a rule set, or why it may not: Precondition for a stale IfMatch, Invalid for
 // faults of the change itself, Conflict for versions that may not be used so. It is a pure function, so that a node can prepare what
 // control is going to commit.
-func Change(set ticketing.RuleSet, c *ticketing.SetRule, at time.Time, version Lookup) (ticketing.RuleSet, error) {
-	rule, err := changed(&set, c, at, version)
+func (p Policy) Change(set ticketing.RuleSet, c *ticketing.SetRule, at time.Time, version Lookup) (ticketing.RuleSet, error) {
+	rule, err := p.changed(&set, c, at, version)
 	if err != nil {
 		return set, err
 	}
-	bar(&rule, version)
+	p.bar(&rule, version)
 	return with(set, rule, at), nil
 }
 
 // bar says whether the version before may judge what the active one fails on.
-func bar(r *ticketing.Rule, version Lookup) {
+func (p Policy) bar(r *ticketing.Rule, version Lookup) {
 	if r.Barred = false; r.Previous.IsZero() {
 		return
 	}
 	v, ok := version(r.Name, r.Previous)
-	r.Barred = !ok || fit(r, &v) != nil
+	r.Barred = !ok || p.fit(r, &v) != nil
 }
 
 // changed returns what a rule becomes by a change.
-func changed(set *ticketing.RuleSet, c *ticketing.SetRule, at time.Time, version Lookup) (ticketing.Rule, error) {
+func (p Policy) changed(set *ticketing.RuleSet, c *ticketing.SetRule, at time.Time, version Lookup) (ticketing.Rule, error) {
 	if err := check(c); err != nil {
 		return ticketing.Rule{}, err
 	}
@@ -156,7 +159,7 @@ func changed(set *ticketing.RuleSet, c *ticketing.SetRule, at time.Time, version
 	if r == nil && len(set.Rules) >= ticketing.MaxRules {
 		return old, ticketing.Errorf(ticketing.Conflict, "A rule set has at most %d rules.", ticketing.MaxRules)
 	}
-	if err := admit(&old, &next, c, version); err != nil {
+	if err := p.admit(&old, &next, c, version); err != nil {
 		return old, err
 	}
 	remember(&old, &next)
@@ -219,13 +222,13 @@ func unless(c *ticketing.Candidate, r *ticketing.Rule) *ticketing.Candidate {
 }
 
 // admit checks the versions of a rule, and completes what the rule says of them.
-func admit(old, next *ticketing.Rule, c *ticketing.SetRule, version Lookup) error {
+func (p Policy) admit(old, next *ticketing.Rule, c *ticketing.SetRule, version Lookup) error {
 	usable := func(field string, d ticketing.Digest) (ticketing.PluginVersion, error) {
 		v, ok := version(next.Name, d)
 		if !ok {
 			return v, ticketing.InvalidField(field, "The plugin %s has no version of this digest.", next.Name)
 		}
-		return v, fit(next, &v)
+		return v, p.fit(next, &v)
 	}
 	next.Version, next.Trusted = "", false
 	if !next.Active.IsZero() {
@@ -252,6 +255,9 @@ func admit(old, next *ticketing.Rule, c *ticketing.SetRule, version Lookup) erro
 	if c.Rollback || c.Older {
 		return nil
 	}
+	if k := next.Canary; k != nil && old.Active != next.Active && upload(k.Version) < upload(next.Version) { // it may be promoted by the server
+		return ticketing.Errorf(ticketing.Conflict, "The canary %s of %s is older than %s. Take it away, or say that an older version is meant.", k.Version, next.Name, next.Version)
+	}
 	newest := old.Version
 	if old.Active.IsZero() {
 		newest = old.PrevVersion
@@ -269,7 +275,7 @@ func admit(old, next *ticketing.Rule, c *ticketing.SetRule, version Lookup) erro
 }
 
 // fit reports why a rule may not use a version, as Conflict.
-func fit(r *ticketing.Rule, v *ticketing.PluginVersion) error {
+func (p Policy) fit(r *ticketing.Rule, v *ticketing.PluginVersion) error {
 	switch {
 	case v.State == ticketing.VersionQuarantined:
 		return ticketing.Errorf(ticketing.Conflict, "%s of %s is in quarantine until %s: %s.", v.Version, v.Name, v.Until.UTC().Format("15:04:05 UTC"), v.Reason)
@@ -277,7 +283,9 @@ func fit(r *ticketing.Rule, v *ticketing.PluginVersion) error {
 		return ticketing.Errorf(ticketing.Conflict, "%s of %s was rejected: %s", v.Version, v.Name, v.Reason)
 	case !v.State.Runnable():
 		return ticketing.Errorf(ticketing.Conflict, "%s of %s is only %s: its golden tests have not passed here yet.", v.Version, v.Name, v.State)
-	case r.Signed && !signed(v):
+	case !p.trusts(r, v) && !r.Signed:
+		return ticketing.Errorf(ticketing.Conflict, "This server takes only signed versions, and %s of %s has no signature of a known key.", v.Version, v.Name)
+	case !p.trusts(r, v):
 		return ticketing.Errorf(ticketing.Conflict, "The rule %s takes only signed versions, and %s has no signature of a known key.", r.Name, v.Version)
 	}
 	return nil

@@ -48,9 +48,9 @@ const (
 	opResume
 )
 
-// New returns what the service answers to.
-func New() shard.Spec {
-	s := &service{}
+// New returns what the service answers to under a policy.
+func New(p Policy) shard.Spec {
+	s := &service{p}
 	return shard.Spec{
 		Service: Name,
 		Handlers: append(s.backtestHandlers(), []shard.Handler{
@@ -113,7 +113,7 @@ const (
 
 func at(table byte, rest ...[]byte) shard.Key { return shard.KeyAt(table, 0, rest...) }
 
-type service struct{}
+type service struct{ policy Policy }
 
 type nothing struct{}
 

@@ -81,7 +81,7 @@ func unsign(tx *shard.Tx, id string) {
 	}
 }
 
-// sign attaches a signature to a version. Another one by the same key takes its place.
+// sign attaches a signature to a version, which a rule may then fall back on. Another one by the same key takes its place.
 func (s *service) sign(tx *shard.Tx, c *ticketing.SignVersion) (ticketing.PluginVersion, error) {
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return ticketing.PluginVersion{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may attach a signature.")
@@ -108,10 +108,11 @@ func (s *service) sign(tx *shard.Tx, c *ticketing.SignVersion) (ticketing.Plugin
 		stored.State = ticketing.VersionAdmitted // as it was: the rule set still tells
 	}
 	tx.Put(versionKey(p.Name, n), &stored)
-	return p, nil
+	_, err := s.unbar(tx, set, &p, step{by: c.By.ID, why: "signed"})
+	return p, err
 }
 
-// signed reports whether a rule that asks for signatures may use a version. What came with the program is ours.
+// signed reports whether who asks for signatures may use a version. What came with the program is ours.
 func signed(p *ticketing.PluginVersion) bool { return p.Builtin || len(p.Signatures) > 0 }
 
 // Sign attaches a signature to a version.

@@ -189,6 +189,27 @@ func follow(tx *shard.Tx, set *ticketing.RuleSet, old, next *ticketing.Rule, s s
 	return nil
 }
 
+// retire retires the versions on standby that a change of the rule leaves nobody to go back to.
+func retire(tx *shard.Tx, set *ticketing.RuleSet, next *ticketing.Rule, s step) error {
+	used := roles(next)
+	var idle []ticketing.PluginVersion
+	tx.Scan(at(tableVersion, []byte(next.Name), []byte{0}), func(_ shard.Key, decode func(any)) bool {
+		var p ticketing.PluginVersion
+		decode(&p)
+		if p.State = stateOf(&p, set); p.State == ticketing.VersionStandby && used[p.Digest] == "" && p.Digest != next.Previous {
+			idle = append(idle, p)
+		}
+		return true
+	})
+	s.why = "nothing goes back to it any more"
+	for i := range idle {
+		if err := move(tx, &idle[i], uint32(upload(idle[i].Version)), ticketing.VersionRetired, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // left returns what becomes of a version that a rule does not use any more, unless it is in quarantine.
 func left(was ticketing.VersionState, next *ticketing.Rule) ticketing.VersionState {
 	switch {

@@ -22,14 +22,22 @@ type whichGeneration struct{}
 func generationKey() shard.Key { return shard.KeyAt(tableGeneration, 0) }
 func ruleSetKey() shard.Key    { return shard.KeyAt(tableRuleSet, 0) }
 
-// takeGeneration moves this shard to a newer rule set, between two events. A set that cannot be opened here changes nothing.
+// takeGeneration moves this shard to a newer rule set, between two events. A set that cannot be proved and opened here changes nothing. One that
+// the shard has already is only opened when it gains leadership: its golden tests may fail under a newer program, and a shard that leads nowhere
+// for it could not be moved to better rules either.
 func (s *service) takeGeneration(tx *shard.Tx, c *takeGeneration) (uint64, error) {
 	var have uint64
 	if tx.Get(generationKey(), &have); have >= c.Set.Generation {
 		return have, nil
 	}
+	const op = "moderation.takeGeneration"
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	if err := s.engine.Prove(ctx, c.Set); err != nil {
+		return have, ticketing.Wrap(op, err)
+	}
 	if err := s.open(&c.Set); err != nil {
-		return have, ticketing.Wrap("moderation.takeGeneration", err)
+		return have, ticketing.Wrap(op, err)
 	}
 	s.known = known{}
 	tx.Put(generationKey(), c.Set.Generation)

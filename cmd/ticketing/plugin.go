@@ -67,7 +67,10 @@ func (a *app) pluginPush() *cobra.Command {
 		if v.State == ticketing.VersionRejected {
 			return fmt.Errorf("%s %s was rejected: %s", v.Name, v.Version, v.Reason)
 		}
-		return nil
+		if v.Reason != "" {
+			_, err = fmt.Fprintf(a.out, "%s\n", v.Reason)
+		}
+		return err
 	})
 }
 

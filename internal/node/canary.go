@@ -168,12 +168,14 @@ func costRatio(canary, active *ticketing.VersionStats) float64 {
 	return a / b
 }
 
-// endCanary promotes a canary or takes it away, as the server. A rule that somebody has changed meanwhile is looked at anew.
+// endCanary promotes a canary or takes it away, as the server. A rule that somebody has changed meanwhile is looked at anew. A canary that is older
+// than what judges is one because an operator said that it is meant: no change of a rule makes it so otherwise. So its promotion does not need to
+// be told again.
 func (m *ruleManager) endCanary(ctx context.Context, r *ticketing.Rule, v canaryVerdict, why string) error {
 	c := ticketing.SetRule{By: nobody, Name: r.Name, Active: r.Active, Config: r.Config, OnFailure: r.OnFailure, Scope: r.Scope, IfMatch: r.Changed,
-		Shadow: r.Shadow, Limits: r.Limits, Signed: r.Signed, Older: true, Why: "canary rolled back: " + why}
+		Shadow: r.Shadow, Limits: r.Limits, Signed: r.Signed, Why: "canary rolled back: " + why}
 	if v == canaryPromoted {
-		c.Active, c.Config, c.Why = r.Canary.Digest, r.Canary.Config, "canary promoted: "+why
+		c.Active, c.Config, c.Older, c.Why = r.Canary.Digest, r.Canary.Config, true, "canary promoted: "+why
 	}
 	_, err := m.SetRule(ctx, c)
 	if ticketing.KindOf(err) == ticketing.Precondition {

@@ -51,7 +51,8 @@ type Options struct {
 	// file system than the operating system's, modules are compiled in this process.
 	Compile []string
 
-	compiler *compile.Compiler // of tests, whose nodes share one
+	compiler *compile.Compiler    // of tests, whose nodes share one
+	limits   ticketing.RuleLimits // of tests: what rules get for which nobody sets any; default: the host's
 
 	rest func(context.Context, time.Duration) // how a backtest rests; default: it waits
 }
@@ -160,9 +161,9 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	if err != nil {
 		return n, err
 	}
-	n.rules = &ruleManager{control: n.control, shards: n.cfg.Shards, log: n.log,
+	n.rules = &ruleManager{control: n.control, policy: rulePolicy(cfg), shards: n.cfg.Shards, log: n.log,
 		others: n.prepareOthers, leads: n.leadsControl, format: n.members.format, now: opts.Now, usage: n.usageOfAll, logs: n.logsOfAll}
-	n.host = host.New(n.control, host.Options{Log: n.log, Node: n.name, Compiler: compiler, Tripped: n.rules.trips.add})
+	n.host = host.New(n.control, host.Options{Log: n.log, Node: n.name, Compiler: compiler, Usual: opts.limits, Tripped: n.rules.trips.add})
 	n.rules.engine, n.rules.console, n.rules.moderation = n.host, n.host, moderation.NewClient(n.sys, feeds{n}, n.host)
 	n.backtests = newBacktests(n)
 	if n.cfg.Clustered() {
@@ -247,6 +248,7 @@ func (n *Node) Close(ctx context.Context) error {
 		if n.gateway != nil {
 			errs = append(errs, n.gateway.Shutdown(ctx))
 		}
+		n.flushStats(ctx)
 		n.handOver()
 		n.stop() // feeds end
 		n.running.Wait()
@@ -271,6 +273,21 @@ func (n *Node) Close(ctx context.Context) error {
 		n.closeErr = errors.Join(errs...)
 	})
 	return n.closeErr
+}
+
+// flushPatience is how long a stop waits for statistics to be stored.
+const flushPatience = 2 * time.Second
+
+// flushStats stores the statistics of the rules that this node counts in memory. A stop does not fail for them.
+func (n *Node) flushStats(ctx context.Context) {
+	if n.sys == nil || n.rules == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushPatience)
+	defer cancel()
+	if err := n.rules.moderation.FlushStats(ctx); err != nil {
+		n.log.Warn("the latest statistics of rules are not stored", "error", err)
+	}
 }
 
 // handOver gives the leaderships of this node to others, while its actors still answer and tell who leads now.

@@ -15,7 +15,11 @@ const setAttempts = 5
 
 // Plugins implements ticketing.PluginService.
 func (m *ruleManager) Plugins(ctx context.Context) ([]ticketing.PluginVersion, error) {
-	return m.control.Versions(ctx)
+	all, err := m.control.Versions(ctx)
+	for i := range all {
+		m.sayUnsigned(&all[i])
+	}
+	return all, err
 }
 
 // RuleSet implements ticketing.PluginService.
@@ -64,7 +68,7 @@ func (m *ruleManager) trySet(ctx context.Context, c ticketing.SetRule) (next tic
 	if err != nil {
 		return set, false, err
 	}
-	next, err = control.Change(set, &c, m.now(), func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool) {
+	next, err = m.policy.Change(set, &c, m.now(), func(name string, d ticketing.Digest) (ticketing.PluginVersion, bool) {
 		i := slices.IndexFunc(versions, func(v ticketing.PluginVersion) bool { return v.Name == name && v.Digest == d })
 		if i < 0 {
 			return ticketing.PluginVersion{}, false
@@ -98,12 +102,18 @@ func (m *ruleManager) Resume(ctx context.Context, c ticketing.ResumeVersion) (ti
 	return set, ticketing.Wrap(op, m.distribute(ctx, set))
 }
 
-// Sign implements ticketing.PluginService.
+// Sign implements ticketing.PluginService. A version that only waited for a signature is taken on.
 func (m *ruleManager) Sign(ctx context.Context, c ticketing.SignVersion) (ticketing.PluginVersion, error) {
 	if err := m.platform(); err != nil {
 		return ticketing.PluginVersion{}, ticketing.Wrap("node.Sign", err)
 	}
-	return m.control.Sign(ctx, c)
+	m.uploads.begin(c.Digest)
+	defer m.uploads.end(c.Digest)
+	v, err := m.control.Sign(ctx, c)
+	if err == nil {
+		v, err = m.advance(ctx, v)
+	}
+	return v, err
 }
 
 // Signers implements ticketing.PluginService.

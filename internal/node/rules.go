@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -20,11 +21,12 @@ const reconcileEvery = 2 * time.Second
 
 // ruleManager brings rule sets from control to the moderation shards: it checks and prepares before anything is committed, and moves
 // every shard to the present generation. It implements the operators' side of the rules. Uploads are in upload.go, what operators ask and
-// change in operate.go, failures in trip.go, canaries in canary.go.
+// change in operate.go, failures in trip.go, what lacks a signature in unsigned.go, canaries in canary.go.
 type ruleManager struct {
 	control    control.Client
 	moderation moderation.Client
 	engine     ticketing.RuleEngine
+	policy     control.Policy
 	shards     int
 	log        *slog.Logger
 	others     func(ctx context.Context, set ticketing.RuleSet) // lets the other nodes prepare a set; returns when they have, or after a while
@@ -83,7 +85,7 @@ func (m *ruleManager) reconcile(ctx context.Context) error {
 		return nil
 	}
 	versions, err := m.control.Versions(ctx)
-	if err != nil || !control.Due(&set, versions, set.Generation, m.now()) {
+	if err != nil || !m.policy.Due(versions, set.Generation, m.now()) {
 		return err
 	}
 	settled, err := m.control.Settle(ctx, control.Settle{Generation: set.Generation})
@@ -106,16 +108,16 @@ func (m *ruleManager) spread(ctx context.Context, set ticketing.RuleSet) error {
 	if !behind {
 		return nil
 	}
-	if err := m.engine.Prepare(ctx, set); err != nil {
-		return err
-	}
-	return m.distribute(ctx, set)
+	return errors.Join(m.engine.Prepare(ctx, set), m.distribute(ctx, set)) // this node may lead control, and no shard that judges
 }
 
 // establish registers the built-in rules, and brings every shard to the present set.
 func (m *ruleManager) establish(ctx context.Context) error {
 	if err := m.seed(ctx); err != nil {
 		return err
+	}
+	if err := m.withdraw(ctx); err != nil {
+		return fmt.Errorf("versions without a signature: %w", err)
 	}
 	if err := m.reconcile(ctx); err != nil {
 		return fmt.Errorf("the rule set: %w", err)
@@ -142,7 +144,7 @@ func (m *ruleManager) run(ctx context.Context) {
 				m.canaries.forget()
 				continue
 			}
-			m.lead(ctx, !led)
+			m.lead(ctx)
 			all, led = all || !led, true
 			if !busy.CompareAndSwap(false, true) {
 				continue
@@ -160,15 +162,16 @@ func (m *ruleManager) run(ctx context.Context) {
 }
 
 // lead does what control's leader does about the rules, now and then. What fails is tried again.
-func (m *ruleManager) lead(ctx context.Context, first bool) {
+func (m *ruleManager) lead(ctx context.Context) {
 	for _, job := range []struct {
 		what string
 		do   func(context.Context) error
 	}{
 		{"the rule set could not be brought to every shard", m.reconcile},
 		{"the built-in rules could not be registered", m.seed},
+		{"versions without a signature could not be taken from the rules", m.withdraw},
 		{"canaries could not be watched", m.watchCanaries},
-		{"parts of uploads that were given up could not be taken away", func(ctx context.Context) error { return m.sweepUploads(ctx, first) }},
+		{"parts of uploads that were given up could not be taken away", m.sweepUploads},
 	} {
 		if err := job.do(ctx); err != nil && ctx.Err() == nil {
 			m.log.Error(job.what, "error", err)
@@ -196,7 +199,7 @@ func (m *ruleManager) note(generation uint64, err error) (news bool) {
 	switch {
 	case err != nil:
 		news = m.failed != generation
-		m.failed, m.failure = generation, err.Error()
+		m.failed, m.failure = generation, because(err)
 	case generation > m.generation:
 		m.generation, m.failed, m.failure = generation, 0, ""
 		news = true

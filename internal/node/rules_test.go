@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -193,7 +194,7 @@ func TestFailedPreparationIsNewsOnce(t *testing.T) {
 		err        error
 		news       bool
 	}{
-		{1, nil, true}, {2, errors.New("no room"), true}, {2, errors.New("no room in another file"), false}, {3, errors.New("no room"), true}, {3, errors.New("no room"), false},
+		{1, nil, true}, {2, errors.New("no room"), true}, {2, ticketing.Wrap("host.Prepare", errors.New("no room")), false}, {3, errors.New("no room"), true}, {3, errors.New("no room"), false},
 		{3, nil, true}, {4, errors.New("no room"), true},
 	} {
 		if news := m.note(tc.generation, tc.err); news != tc.news {
@@ -202,5 +203,25 @@ func TestFailedPreparationIsNewsOnce(t *testing.T) {
 		if have, failure := m.prepared(); (failure == "") != (tc.err == nil) || have == tc.generation != (tc.err == nil) {
 			t.Errorf("step %d: generation %d, %q", i, have, failure)
 		}
+	}
+}
+
+// A node on which golden tests fail, such as after an upgrade of the program, says so and starts all the same; without others it leads as before.
+func TestGoldenTestsFailOnANode(t *testing.T) {
+	fs := vfs.NewMem()
+	closeNode(t, openShards(t, fs, 1))
+	opts := quietOptions(t, fs)
+	opts.limits.Fuel = 1
+	n, err := Open(t.Context(), smallConfig(1), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := n.report(); r.Generation != 0 || !strings.Contains(r.RuleError, "of its golden tests do not pass") || !strings.HasPrefix(r.RuleError, "The rule ") {
+		t.Errorf("prepared %d: %q", r.Generation, r.RuleError)
+	}
+	closeNode(t, n)
+	n = openShards(t, fs, 1)
+	if r := n.report(); r.Generation == 0 || r.RuleError != "" {
+		t.Errorf("prepared %d: %q", r.Generation, r.RuleError)
 	}
 }

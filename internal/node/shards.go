@@ -31,8 +31,9 @@ type serviceSpec struct {
 // services lists the Raft services, control first.
 func (n *Node) services() []serviceSpec {
 	judged := func() shard.Spec { return moderation.New(n.opts.Trace.Engine(n.host), n.cfg.Shards, n.log) }
+	agreed := func() shard.Spec { return control.New(rulePolicy(n.cfg)) }
 	return []serviceSpec{
-		{control.Name, 0, control.Shards, control.New},
+		{control.Name, 0, control.Shards, agreed},
 		{users.Name, 1, n.cfg.Shards, users.New},
 		{posts.Name, 2, n.cfg.Shards, posts.New},
 		{comments.Name, 3, n.cfg.Shards, comments.New},

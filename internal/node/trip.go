@@ -102,7 +102,7 @@ func (m *ruleManager) runTrips(ctx context.Context) {
 // does not reach a shard now is brought to it by the leader.
 func (m *ruleManager) giveUp(ctx context.Context, q control.Quarantine) error {
 	if m.platform() != nil { // items still get the last good version's verdict, or the failure policy's
-		m.log.Warn("a version of a rule failed too often, and cannot be put into quarantine before the cluster's format is raised", "rule", q.Trip.Rule,
+		m.log.Warn("a version of a rule is to be given up, and cannot be put into quarantine before the cluster's format is raised", "rule", q.Trip.Rule,
 			"digest", q.Trip.Digest, "cause", q.Trip.Cause)
 		return nil
 	}
@@ -110,7 +110,7 @@ func (m *ruleManager) giveUp(ctx context.Context, q control.Quarantine) error {
 	if err != nil {
 		return err
 	}
-	m.log.Warn("a version of a rule failed too often", "rule", q.Trip.Rule, "digest", q.Trip.Digest, "role", q.Trip.Role, "cause", q.Trip.Cause, "generation", set.Generation)
+	m.log.Warn("a version of a rule is given up", "rule", q.Trip.Rule, "digest", q.Trip.Digest, "role", q.Trip.Role, "cause", q.Trip.Cause, "generation", set.Generation)
 	if err := m.engine.Prepare(ctx, set); err != nil {
 		return err
 	}

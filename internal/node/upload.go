@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"ticketing"
 	"ticketing/actors/control"
+	"ticketing/plugins/golden"
 )
 
 // takeUpAfter is how long a version may stay between two steps of its way before somebody else takes it up.
@@ -72,7 +74,8 @@ func (m *ruleManager) advance(ctx context.Context, v ticketing.PluginVersion) (t
 		do := map[ticketing.VersionState]func(context.Context, *control.Step) error{
 			ticketing.VersionUploaded: m.admit, ticketing.VersionAdmitted: m.compile, ticketing.VersionCompiled: m.probe,
 		}[v.State]
-		if do == nil {
+		if do == nil || m.waits(&v) {
+			m.sayUnsigned(&v)
 			return v, nil
 		}
 		step := control.Step{Name: v.Name, Digest: v.Digest, From: v.State}
@@ -108,9 +111,8 @@ func (m *ruleManager) compile(ctx context.Context, s *control.Step) error {
 
 func (m *ruleManager) probe(ctx context.Context, s *control.Step) (err error) {
 	s.To = ticketing.VersionProbed
-	if s.Golden, err = m.engine.Probe(ctx, s.Digest); err == nil && len(s.Golden) > 0 {
-		f := s.Golden[0]
-		err = ticketing.Errorf(ticketing.Invalid, "%d of its golden tests do not pass; %s: want %s, got %s", len(s.Golden), f.Case, f.Want, f.Got)
+	if s.Golden, err = m.engine.Probe(ctx, s.Digest); err == nil {
+		err = golden.Err(s.Golden)
 	}
 	return err
 }
@@ -125,10 +127,7 @@ func because(err error) string {
 	for _, f := range e.Fields {
 		faults = append(faults, f.Message)
 	}
-	if len(faults) > 0 {
-		return strings.Join(faults, " ")
-	}
-	return e.Msg
+	return cmp.Or(strings.Join(faults, " "), e.Msg, err.Error()) // what is not classified has no sentence
 }
 
 // takeUp takes the versions up whose way somebody began and did not end, because a node was stopped or the operator lost patience. A new
@@ -147,7 +146,7 @@ func (m *ruleManager) takeUp(ctx context.Context, all bool) error {
 		default:
 			continue
 		}
-		if m.uploads.has(v.Digest) || !all && m.now().Sub(v.ChangedAt) < takeUpAfter {
+		if m.waits(&v) || m.uploads.has(v.Digest) || !all && m.now().Sub(v.ChangedAt) < takeUpAfter {
 			continue
 		}
 		now, e := m.advance(ctx, v)
@@ -161,11 +160,11 @@ func (m *ruleManager) takeUp(ctx context.Context, all bool) error {
 }
 
 // sweepUploads takes parts of modules away that were never registered.
-func (m *ruleManager) sweepUploads(ctx context.Context, first bool) error {
+func (m *ruleManager) sweepUploads(ctx context.Context) error {
 	if m.platform() != nil {
 		return nil
 	}
-	gone, err := m.control.SweepUploads(ctx, m.now(), first)
+	gone, err := m.control.SweepUploads(ctx, m.now())
 	if gone > 0 {
 		m.log.Info("parts of modules that were never registered are gone", "modules", gone)
 	}

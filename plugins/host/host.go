@@ -46,6 +46,7 @@ type Host struct {
 
 	live    atomic.Int64 // instances that run
 	loading sync.Mutex   // held while rules are loaded, so that nothing is compiled twice at a time
+	proofs  proofs
 
 	mu       sync.Mutex
 	closed   bool                        // held: mu
@@ -70,6 +71,7 @@ func New(source ticketing.ModuleSource, opts Options) *Host {
 		began:    time.Now(),
 		versions: map[versionKey]*version{},
 		rules:    map[ruleKey]*loadedRule{},
+		proofs:   proofs{done: map[ticketing.Digest]proof{}},
 	}
 	h.logs = newLogs(h.opts.Log)
 	h.books = &books{host: h, accounts: map[accountKey]*account{}}
@@ -85,6 +87,9 @@ func (h *Host) Prepare(ctx context.Context, set ticketing.RuleSet) error {
 	const op = "host.Prepare"
 	if len(set.Rules) > ticketing.MaxRules {
 		return ticketing.Wrap(op, invalid("A rule set has at most %d rules.", ticketing.MaxRules))
+	}
+	if err := h.Prove(ctx, set); err != nil {
+		return ticketing.Wrap(op, err)
 	}
 	casts, err := h.acquire(ctx, set)
 	if err != nil {

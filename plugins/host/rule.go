@@ -41,7 +41,8 @@ func (c *cast) all() []*loadedRule {
 }
 
 // acquire loads what the rules of a set need, in its order, and holds it. An error holds nothing. A rule that is retired or in
-// quarantine needs nothing, and a new one that only watches needs its shadow. That the version before cannot be loaded any more is no error: there is nothing to fall back on then.
+// quarantine needs nothing, and a new one that only watches needs its shadow. That the version before cannot be loaded any more, or fails its golden tests here, is no error: there is
+// nothing to fall back on then.
 func (h *Host) acquire(ctx context.Context, set ticketing.RuleSet) ([]cast, error) {
 	casts := make([]cast, len(set.Rules))
 	for i := range set.Rules {
@@ -75,12 +76,20 @@ func (h *Host) fillCast(ctx context.Context, rule *ticketing.Rule, c *cast) (err
 			return err
 		}
 	}
-	if before := wanted(rule, rule.Previous, rule.PrevConf); c.active != nil && !rule.Previous.IsZero() && !rule.Barred && before.key != c.active.key {
-		if c.previous, err = h.rule(ctx, before); err != nil {
+	if before := wanted(rule, rule.Previous, rule.PrevConf); c.active != nil && fallsBack(rule) && before.key != c.active.key {
+		if err, _ = h.proofs.of(rule.Previous, h.opts.Now()); err == nil {
+			c.previous, err = h.rule(ctx, before)
+		}
+		if err != nil {
 			h.opts.Log.Warn("a rule's last good version cannot be loaded", "rule", rule.Name, "digest", rule.Previous, "err", err)
 		}
 	}
 	return nil
+}
+
+// fallsBack reports whether a rule has a version that may judge what its active one fails on.
+func fallsBack(rule *ticketing.Rule) bool {
+	return !rule.Active.IsZero() && !rule.Previous.IsZero() && !rule.Barred && rule.SuspendedUntil.IsZero()
 }
 
 // rule returns a loaded rule and holds it.
