@@ -44,7 +44,8 @@ type ruleManager struct {
 
 	readyMu    sync.Mutex
 	generation uint64 // of the newest committed set that is prepared here
-	failure    string // why a newer one could not be
+	failed     uint64 // a newer one that could not be; 0: none
+	failure    string // why
 }
 
 var _ ticketing.PluginService = (*ruleManager)(nil)
@@ -181,24 +182,29 @@ func (m *ruleManager) lead(ctx context.Context) {
 // prepareKnown prepares the rule set that this node knows of, if it has not. What fails is tried again, and reported.
 func (m *ruleManager) prepareKnown(ctx context.Context) {
 	set, err := m.control.Known()
+	news := true
 	if have, _ := m.prepared(); err == nil && have < set.Generation {
 		err = m.engine.Prepare(ctx, set)
-		m.note(set.Generation, err)
+		news = m.note(set.Generation, err)
 	}
-	if err != nil && ctx.Err() == nil {
-		m.log.Error("the rules could not be prepared", "error", err)
+	if err != nil && news && ctx.Err() == nil {
+		m.log.Error("the rules could not be prepared; it is tried again until they are", "generation", set.Generation, "error", err)
 	}
 }
 
-func (m *ruleManager) note(generation uint64, err error) {
+// note keeps what became of preparing a generation, and reports whether it is not the failure that was noted before.
+func (m *ruleManager) note(generation uint64, err error) (news bool) {
 	m.readyMu.Lock()
 	defer m.readyMu.Unlock()
 	switch {
 	case err != nil:
-		m.failure = because(err)
+		news = m.failed != generation
+		m.failed, m.failure = generation, because(err)
 	case generation > m.generation:
-		m.generation, m.failure = generation, ""
+		m.generation, m.failed, m.failure = generation, 0, ""
+		news = true
 	}
+	return news
 }
 
 // prepared returns the generation that this node has prepared, and why it could not prepare a newer one.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -182,6 +183,26 @@ func TestBacktestHasTheRulesLimits(t *testing.T) {
 			t.Errorf("with %d units: %+v", fuel, o)
 		}
 		j.Close()
+	}
+}
+
+// A generation that cannot be prepared is tried again every two seconds, and is in the log once.
+func TestFailedPreparationIsNewsOnce(t *testing.T) {
+	var m ruleManager
+	for i, tc := range []struct {
+		generation uint64
+		err        error
+		news       bool
+	}{
+		{1, nil, true}, {2, errors.New("no room"), true}, {2, ticketing.Wrap("host.Prepare", errors.New("no room")), false}, {3, errors.New("no room"), true}, {3, errors.New("no room"), false},
+		{3, nil, true}, {4, errors.New("no room"), true},
+	} {
+		if news := m.note(tc.generation, tc.err); news != tc.news {
+			t.Errorf("step %d is news: %v", i, news)
+		}
+		if have, failure := m.prepared(); (failure == "") != (tc.err == nil) || have == tc.generation != (tc.err == nil) {
+			t.Errorf("step %d: generation %d, %q", i, have, failure)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -126,10 +127,7 @@ func because(err error) string {
 	for _, f := range e.Fields {
 		faults = append(faults, f.Message)
 	}
-	if len(faults) > 0 {
-		return strings.Join(faults, " ")
-	}
-	return e.Msg
+	return cmp.Or(strings.Join(faults, " "), e.Msg, err.Error()) // what is not classified has no sentence
 }
 
 // takeUp takes the versions up whose way somebody began and did not end, because a node was stopped or the operator lost patience. A new
