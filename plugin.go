@@ -64,7 +64,7 @@ type PluginVersion struct {
 	Gaps []LimitGap `cbor:"-" json:"limitGaps,omitzero"`
 }
 
-// UploadPlugin asks to register a module under a name.
+// UploadPlugin asks to register a module under a name, which is the operator's: the manifest's may be another, and signatures are over this one.
 type UploadPlugin struct {
 	Meta    `cbor:"1,keyasint"`
 	By      Principal `cbor:"2,keyasint"`
