@@ -42,6 +42,7 @@ type Backtest struct {
 	EndedAt  time.Time       `cbor:"16,keyasint,omitzero" json:"endedAt,omitzero"`
 	Report   *BacktestReport `cbor:"17,keyasint,omitempty" json:"report,omitzero"` // so far, while it runs
 	Progress []byte          `cbor:"18,keyasint,omitempty" json:"-"`               // where to go on after a restart
+	Labels   int             `cbor:"19,keyasint,omitempty" json:"labels"`          // how many it was given
 }
 
 // BacktestReport compares a candidate's answers with what was decided. An item is caught by an answer of hold or reject.
@@ -52,7 +53,7 @@ type BacktestReport struct {
 	Matrix    [5][4]uint64 `cbor:"4,keyasint" json:"-"`                 // candidate's action, by the status that counts now: pending, approved, rejected, held
 	Human     Confusion    `cbor:"5,keyasint" json:"human"`             // against what people decided
 	Automatic Confusion    `cbor:"6,keyasint" json:"automatic"`         // against what rules decided, as caught or not
-	Labels    Confusion    `cbor:"7,keyasint" json:"labels"`            // against labels that came with the data
+	Labels    Confusion    `cbor:"7,keyasint" json:"labels"`            // against the labels that it was given, of each judged revision of their items
 	Caught    []Sample     `cbor:"8,keyasint,omitempty" json:"newlyCaught,omitzero"`
 	Released  []Sample     `cbor:"9,keyasint,omitempty" json:"newlyReleased,omitzero"`
 	NewCaught uint64       `cbor:"10,keyasint,omitempty" json:"newlyCaughtCount"`
@@ -131,6 +132,7 @@ type StartBacktest struct {
 	From   time.Time  `cbor:"7,keyasint,omitzero"`
 	To     time.Time  `cbor:"8,keyasint,omitzero"`
 	CPU    float64    `cbor:"9,keyasint,omitempty"` // 0.01 to 1; 0: 0.25
+	Labels Labels     `cbor:"10,keyasint,omitzero"` // kept with the backtest, and compared with besides what was decided
 }
 
 // BacktestService runs candidates over what is stored.

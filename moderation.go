@@ -23,6 +23,9 @@ func (k ItemKind) String() string {
 	return ""
 }
 
+// Judged reports whether rules judge items of the kind. They do not judge tickets, which go to people and are published nowhere.
+func (k ItemKind) Judged() bool { return k == KindPost || k == KindComment }
+
 // MarshalText returns the kind's name.
 func (k ItemKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
@@ -116,6 +119,9 @@ type RuleOutcome struct {
 	// FellBack is why the version that should have judged did not; Version is then the last good one, which judged the same
 	// item, or failed as well.
 	FellBack string `cbor:"17,keyasint,omitempty" json:"fellBack,omitzero"`
+	// Limits are those that the rule's operator had set, nil if none. They may have changed since; what else bounds a rule follows from its module
+	// and the server's program.
+	Limits *RuleLimits `cbor:"18,keyasint,omitempty" json:"limits,omitzero"`
 }
 
 // Decision is what moderation concluded about one revision. A rule set makes exactly one for every revision; humans may

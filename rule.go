@@ -39,7 +39,7 @@ type Rule struct {
 	Name      string        `cbor:"1,keyasint"`
 	Active    Digest        `cbor:"2,keyasint"`           // zero: retired, or only watched by its shadow
 	Version   string        `cbor:"3,keyasint,omitempty"` // of Active
-	Trusted   bool          `cbor:"4,keyasint,omitempty"` // built-in: its source is ours
+	Trusted   bool          `cbor:"4,keyasint,omitempty"` // Active came with the server; told to operators, and no more: all rules have the same limits
 	Config    []byte        `cbor:"5,keyasint,omitempty"` // JSON object for tk_init
 	OnFailure FailurePolicy `cbor:"6,keyasint,omitempty"`
 	Scope     []ItemKind    `cbor:"7,keyasint,omitempty"` // empty: every kind

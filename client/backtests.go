@@ -22,6 +22,7 @@ type Backtest struct {
 	From    time.Time               `json:"from,omitzero"`
 	To      time.Time               `json:"to,omitzero"`
 	CPU     float64                 `json:"cpu"`
+	Labels  int                     `json:"labels"` // how many it was given
 	Done    uint64                  `json:"done"`
 	Total   uint64                  `json:"total"` // 0: not known yet
 	Why     string                  `json:"why,omitempty"`
@@ -41,7 +42,7 @@ type BacktestReport struct {
 	Matrix     []BacktestRow      `json:"matrix"`
 	Automatic  Confusion          `json:"automatic"` // against what the rules decided
 	Human      Confusion          `json:"human"`     // against what people decided
-	Labels     *Confusion         `json:"labels"`    // against labels that came with the data; nil: it had none
+	Labels     *Confusion         `json:"labels"`    // against the labels that it was given; nil: of what it judged, nothing has one
 	NewCaught  uint64             `json:"newlyCaughtCount"`
 	NewFree    uint64             `json:"newlyReleasedCount"`
 	Caught     []ticketing.Sample `json:"newlyCaught"`
@@ -51,6 +52,14 @@ type BacktestReport struct {
 	Micros     uint64             `json:"microseconds"`
 	MeanFuel   uint64             `json:"meanFuel"`
 	MeanMicros float64            `json:"meanMicroseconds"`
+}
+
+// Labelled compares with the labels that the backtest was given; nothing, if of what it judged nothing has one.
+func (r *BacktestReport) Labelled() (c Confusion) {
+	if r.Labels != nil {
+		c = *r.Labels
+	}
+	return c
 }
 
 // BacktestRow is one action of the version, by the status that counts now of the items that got it.
@@ -79,6 +88,14 @@ type NewBacktest struct {
 	From   time.Time       `json:"from,omitzero"`
 	To     time.Time       `json:"to,omitzero"`
 	CPU    float64         `json:"cpu,omitzero"`
+	Labels []Label         `json:"labels,omitempty"` // at most ticketing.MaxLabels, each of another item
+}
+
+// Label says whether an item is good or bad, which it names by its id, or by the key under which it was imported.
+type Label struct {
+	ID    ticketing.ID `json:"id,omitzero"`
+	Key   string       `json:"key,omitempty"`
+	Label string       `json:"label"` // good or bad
 }
 
 // BacktestProgress is how far a backtest is.

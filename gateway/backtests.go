@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -22,6 +21,7 @@ type backtestView struct {
 	From    time.Time               `json:"from,omitzero"`
 	To      time.Time               `json:"to,omitzero"`
 	CPU     float64                 `json:"cpu"`
+	Labels  int                     `json:"labels"`
 	Done    uint64                  `json:"done"`
 	Total   uint64                  `json:"total"`
 	Why     string                  `json:"why,omitempty"`
@@ -41,7 +41,7 @@ type reportView struct {
 	Matrix     []matrixRow        `json:"matrix"`
 	Automatic  confusionView      `json:"automatic"`
 	Human      confusionView      `json:"human"`
-	Labels     *confusionView     `json:"labels,omitzero"` // nil: the data had none
+	Labels     *confusionView     `json:"labels,omitzero"` // nil: of what it judged, nothing has one
 	NewCaught  uint64             `json:"newlyCaughtCount"`
 	NewFree    uint64             `json:"newlyReleasedCount"`
 	Caught     []ticketing.Sample `json:"newlyCaught"`
@@ -75,7 +75,7 @@ type confusionView struct {
 
 func viewBacktest(b *ticketing.Backtest) backtestView {
 	v := backtestView{ID: b.ID, Rule: b.Rule, Version: b.Version, Digest: b.Digest, State: b.State, Kinds: orEmpty(b.Kinds), From: b.From, To: b.To,
-		CPU: b.CPU, Done: b.Done, Total: b.Total, Why: b.Why, By: b.By, At: b.At, EndedAt: b.EndedAt}
+		CPU: b.CPU, Labels: b.Labels, Done: b.Done, Total: b.Total, Why: b.Why, By: b.By, At: b.At, EndedAt: b.EndedAt}
 	if len(b.Config) > 0 {
 		v.Config = b.Config
 	}
@@ -119,6 +119,36 @@ type backtestInput struct {
 	From   time.Time            `json:"from"`
 	To     time.Time            `json:"to"`
 	CPU    float64              `json:"cpu"`
+	Labels []labelInput         `json:"labels"`
+}
+
+// labelInput says of one item whether it is bad. It names it by its id, or by the key under which it was imported.
+type labelInput struct {
+	ID    ticketing.ID `json:"id"`
+	Key   string       `json:"key"`
+	Label string       `json:"label"` // good or bad
+}
+
+// labels gathers what the items are said to be.
+func (in *backtestInput) labels() (l ticketing.Labels, err error) {
+	for i := range in.Labels {
+		one := &in.Labels[i]
+		id := one.ID
+		if one.Key != "" {
+			id = ticketing.ImportedAs(one.Key)
+		}
+		switch {
+		case one.ID.IsZero() == (one.Key == "") || len(one.Key) > maxImportKey:
+			return l, ticketing.InvalidField("labels", "Label %d: name the item by its id, or by the key of its import, of up to %d bytes.", i+1, maxImportKey)
+		case one.Label == "good":
+			l.Good = append(l.Good, id)
+		case one.Label == "bad":
+			l.Bad = append(l.Bad, id)
+		default:
+			return l, ticketing.InvalidField("labels", "Label %d: a label is good or bad.", i+1)
+		}
+	}
+	return l, l.Validate()
 }
 
 func (in *backtestInput) check() error {
@@ -127,8 +157,6 @@ func (in *backtestInput) check() error {
 		return ticketing.InvalidField("rule", "Name the plugin.")
 	case in.Digest.IsZero():
 		return ticketing.InvalidField("digest", "Name the version by its digest.")
-	case slices.Contains(in.Kinds, 0):
-		return ticketing.InvalidField("kinds", "The kinds are post, comment and ticket.")
 	case len(in.Config) > ticketing.MaxRuleConfig:
 		return ticketing.InvalidField("config", "A config has at most %d bytes.", ticketing.MaxRuleConfig)
 	}
@@ -137,7 +165,7 @@ func (in *backtestInput) check() error {
 	} else if k == 'n' {
 		in.Config = nil
 	}
-	return nil
+	return checkKinds("kinds", in.Kinds)
 }
 
 func (g *Gateway) startBacktest(c *call) error {
@@ -148,12 +176,16 @@ func (g *Gateway) startBacktest(c *call) error {
 	if err := in.check(); err != nil {
 		return err
 	}
+	labels, err := in.labels()
+	if err != nil {
+		return err
+	}
 	meta, err := c.meta()
 	if err != nil {
 		return err
 	}
 	b, err := g.s.Backtests.StartBacktest(c.context(), ticketing.StartBacktest{Meta: meta, By: c.who.principal(), Rule: in.Rule, Digest: in.Digest,
-		Config: bytes.Clone(in.Config), Kinds: in.Kinds, From: in.From, To: in.To, CPU: in.CPU})
+		Config: bytes.Clone(in.Config), Kinds: in.Kinds, From: in.From, To: in.To, CPU: in.CPU, Labels: labels})
 	if err != nil {
 		return ticketing.Wrap("gateway.startBacktest", err)
 	}

@@ -107,9 +107,10 @@ func (w *world) useBacktests(p *goProgram) {
 	p.t.Helper()
 	versions, err := p.Plugins(p.ctx)
 	p.ok(err)
-	n := goclient.NewBacktest{Rule: versions[0].Name, Digest: versions[0].Digest.String(), Config: []byte(`{"max":2}`), Kinds: []string{"comment"}, CPU: 0.5}
+	n := goclient.NewBacktest{Rule: versions[0].Name, Digest: versions[0].Digest.String(), Config: []byte(`{"max":2}`), Kinds: []string{"comment"}, CPU: 0.5,
+		Labels: []goclient.Label{{Key: "k", Label: "bad"}, {ID: ticketing.ID{0, 7}, Label: "good"}}}
 	b, err := p.StartBacktest(p.ctx, n)
-	if p.ok(err); b.State != ticketing.BacktestQueued || b.CPU != 0.5 || string(b.Config) != `{"max":2}` {
+	if p.ok(err); b.State != ticketing.BacktestQueued || b.CPU != 0.5 || b.Labels != 2 || string(b.Config) != `{"max":2}` {
 		p.t.Errorf("%+v", b)
 	}
 	var seen []goclient.BacktestProgress

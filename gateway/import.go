@@ -16,6 +16,7 @@ import (
 
 const (
 	maxImportRows  = 1_000
+	maxImportKey   = 200 // bytes
 	importParallel = 64
 )
 
@@ -113,8 +114,8 @@ func (im *importer) parse(body []byte) error {
 }
 
 func (r *importRow) check(now time.Time) error {
-	if r.Key == "" || len(r.Key) > 200 {
-		return ticketing.InvalidField("key", "A key has 1 to 200 bytes.")
+	if r.Key == "" || len(r.Key) > maxImportKey {
+		return ticketing.InvalidField("key", "A key has 1 to %d bytes.", maxImportKey)
 	}
 	if !r.CreatedAt.IsZero() && (r.CreatedAt.Year() < 1970 || r.CreatedAt.After(now)) {
 		return ticketing.InvalidField("createdAt", "The time is before 1970 or has not come yet.")
@@ -285,7 +286,7 @@ func (im *importer) post(r *importRow) (ticketing.ID, bool, error) {
 	if err != nil {
 		return ticketing.ID{}, false, err
 	}
-	id := ticketing.NewID(ticketing.PostSlot(author.ID, r.Key, nil), r.CreatedAt, ticketing.Hash64([]byte("import"), []byte(r.Key)))
+	id := ticketing.NewID(ticketing.PostSlot(author.ID, r.Key, nil), r.CreatedAt, ticketing.ImportEntropy(r.Key))
 	made, err := im.g.s.Posts.CreatePost(im.ctx, ticketing.CreatePost{
 		Meta: im.meta(), ID: id, Author: author, Title: r.Title, Body: r.Body, Dated: r.CreatedAt, Import: true,
 	})
@@ -313,7 +314,7 @@ func (im *importer) comment(r *importRow) (ticketing.ID, bool, error) {
 		at = post.Time()
 	}
 	made, err := im.g.sendComment(im.ctx, ticketing.CreateComment{
-		Meta: im.meta(), ID: ticketing.NewID(post.Slot(), at, ticketing.Hash64([]byte("import"), []byte(r.Key))),
+		Meta: im.meta(), ID: ticketing.NewID(post.Slot(), at, ticketing.ImportEntropy(r.Key)),
 		Post: post, Parent: parent, Author: author, Text: r.Text, Dated: at, Import: true,
 	})
 	return made.ID, !made.Existed, err

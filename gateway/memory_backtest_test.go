@@ -17,7 +17,7 @@ func (b *memoryBacktests) StartBacktest(_ context.Context, c ticketing.StartBack
 		for _, v := range b.m.plugins {
 			if v.Name == c.Rule && v.Digest == c.Digest {
 				t := ticketing.Backtest{ID: ticketing.NewID(0, c.At, uint64(len(b.all))+1), Rule: c.Rule, Digest: c.Digest, Version: v.Version, Kinds: c.Kinds, From: c.From,
-					To: c.To, CPU: c.CPU, State: ticketing.BacktestQueued, By: c.By.ID, At: c.At, Config: c.Config}
+					To: c.To, CPU: c.CPU, State: ticketing.BacktestQueued, By: c.By.ID, At: c.At, Config: c.Config, Labels: c.Labels.Len()}
 				if t.CPU == 0 {
 					t.CPU = 0.25
 				}

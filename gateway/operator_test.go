@@ -121,7 +121,8 @@ func TestPluginsAndRules(t *testing.T) {
 	op.do("PUT", "/api/rules/links", rule, "If-Match", `*`).want(200)
 	for _, bad := range []string{
 		`{"active":"sha256:00"}`, `{}`, strings.Replace(rule, `{"max":3}`, `[1]`, 1), strings.Replace(rule, "allow", "ignore", 1),
-		strings.Replace(rule, `"comment"`, `"all"`, 1), strings.Replace(rule, `{"max":3}`, strings.Repeat(`{"a":`, 40)+"1"+strings.Repeat("}", 40), 1),
+		strings.Replace(rule, `"comment"`, `"all"`, 1), strings.Replace(rule, `"comment"`, `"comment","ticket"`, 1),
+		strings.Replace(rule, `{"max":3}`, strings.Repeat(`{"a":`, 40)+"1"+strings.Repeat("}", 40), 1),
 	} {
 		op.do("PUT", "/api/rules/links", bad, "If-Match", "*").want(400)
 	}

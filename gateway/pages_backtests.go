@@ -56,8 +56,8 @@ func (g *Gateway) backtestPage(c *call) error {
 	}
 	if r := p.View.Report; r != nil {
 		p.Sides = []comparison{{"What rules decided", "held or rejected", r.Automatic}, {"What people decided", "rejected", r.Human}}
-		if r.Labels != nil {
-			p.Sides = append(p.Sides, comparison{"What the data's labels say", "bad by its label", *r.Labels})
+		if b.Labels > 0 {
+			p.Sides = append(p.Sides, comparison{"What labels say", "bad by its label", viewConfusion(b.Report.Labels)})
 		}
 		p.Lists = []sampleList{
 			{"Newly caught", "Everything that it would catch is caught now.", r.NewCaught, r.Caught},

@@ -36,6 +36,11 @@ func TestBacktestPages(t *testing.T) {
 	if list := string(w.op.do("GET", "/plugins", "").want(200).Body); !strings.Contains(list, path) || !strings.Contains(list, "/replay") {
 		t.Error("the plugins' page does not lead to backtests and replays")
 	}
+	w.m.backtests.goOn(b.id("id"), func(t *ticketing.Backtest) { t.Labels, t.Report.Labels = 5, ticketing.Confusion{TruePositive: 1} })
+	page = string(w.op.do("GET", path, "").want(200).Body)
+	if !strings.Contains(page, "What labels say") || !strings.Contains(page, "5 labels") {
+		t.Errorf("%s", page)
+	}
 	w.mod.do("GET", path, "").want(http.StatusForbidden)
 	w.op.do("GET", "/plugins/backtests/nonsense", "").want(http.StatusNotFound)
 	if page := string(w.op.do("GET", "/decisions/"+w.m.decisions[0].ID.String()+"/replay", "").want(200).Body); !strings.Contains(page, "bit for bit, with the same fuel") {
@@ -64,4 +69,27 @@ func TestBacktestPages(t *testing.T) {
 		r.Rules, r.Same, r.SameFuel = []ticketing.RuleReplay{{Rule: "odd", Note: "score 1 and 2"}}, false, false
 	}
 	shows("An outcome is not what is stored", "differs</span> score 1 and 2")
+}
+
+// Labels that name nothing, two things, or one thing twice, and labels that are none, are refused, and nothing starts.
+func TestBacktestLabelsAreChecked(t *testing.T) {
+	w := newWorld(t)
+	start := `{"rule":"links","digest":"` + w.m.plugins[0].Digest.String() + `","labels":`
+	id := ticketing.ID{0, 7}.String()
+	before := len(w.m.backtests.all)
+	for in, want := range map[string]string{
+		`[{"label":"bad"}]`: "Label 1: name the item",
+		`[{"key":"a","label":"bad"},{"key":"b","id":"` + id + `","label":"bad"}]`:                 "Label 2: name the item",
+		`[{"key":"` + strings.Repeat("k", 201) + `","label":"bad"}]`:                              "of up to 200 bytes",
+		`[{"key":"a","label":"spam"}]`:                                                            "Label 1: a label is good or bad",
+		`[{"key":"a","label":"bad"},{"key":"a","label":"good"}]`:                                  "no item has two",
+		`[` + strings.Repeat(`{"key":"a","label":"bad"},`, 50_000) + `{"key":"a","label":"bad"}]`: "There are 50001 labels, more than 50000.",
+	} {
+		if r := w.op.do("POST", "/api/backtests", start+in+"}").want(http.StatusBadRequest); !strings.Contains(string(r.Body), want) {
+			t.Errorf("%.100s: %s", in, r.Body)
+		}
+	}
+	if len(w.m.backtests.all) != before {
+		t.Error("one of them started")
+	}
 }

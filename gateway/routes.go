@@ -15,6 +15,7 @@ import (
 const (
 	textLimit    = 256 << 10                // JSON of a post: 20,000 characters of which each may be an escape
 	ruleLimit    = 1 << 20                  // JSON of a rule: a config of 256 KiB, however it is escaped
+	labelsLimit  = 4 << 20                  // JSON of a backtest: a config and 50,000 labels by id
 	moduleLimit  = ticketing.MaxModule + 64 // the service says what is wrong with a module that is a little too large
 	importLimit  = 8 << 20
 	importExpiry = 60 * time.Second
@@ -120,7 +121,7 @@ func routes() []route {
 		{method: "POST", pattern: "/api/rules/{name}/try", access: operator, limit: ruleLimit, handler: (*Gateway).tryRule},
 		{method: "GET", pattern: "/api/decisions", access: user, handler: (*Gateway).listDecisions},
 		{method: "GET", pattern: "/api/decisions/{id}/replay", access: operator, handler: (*Gateway).replayDecision},
-		{method: "POST", pattern: "/api/backtests", access: operator, limit: ruleLimit, handler: (*Gateway).startBacktest, timeout: importExpiry},
+		{method: "POST", pattern: "/api/backtests", access: operator, limit: labelsLimit, handler: (*Gateway).startBacktest, timeout: importExpiry},
 		{method: "GET", pattern: "/api/backtests", access: operator, handler: (*Gateway).listBacktests},
 		{method: "GET", pattern: "/api/backtests/{id}", access: operator, handler: (*Gateway).getBacktest},
 		{method: "DELETE", pattern: "/api/backtests/{id}", access: operator, limit: textLimit, handler: (*Gateway).cancelBacktest},

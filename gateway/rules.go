@@ -224,12 +224,20 @@ func (g *Gateway) putRule(c *call) error {
 	})
 }
 
+// checkKinds refuses kinds that no rule judges. null is no kind at all.
+func checkKinds(field string, kinds []ticketing.ItemKind) error {
+	if slices.ContainsFunc(kinds, func(k ticketing.ItemKind) bool { return !k.Judged() }) {
+		return ticketing.InvalidField(field, "Rules judge posts and comments, and no tickets: the kinds are post and comment.")
+	}
+	return nil
+}
+
 func (in *ruleInput) check() error {
 	if in.Active.IsZero() && in.Shadow == nil {
 		return ticketing.InvalidField("active", "Name the version by its digest, or a shadow for a new rule. DELETE retires a rule.")
 	}
-	if slices.Contains(in.Scope, 0) { // null is no kind
-		return ticketing.InvalidField("scope", "The kinds are post, comment and ticket.")
+	if err := checkKinds("scope", in.Scope); err != nil {
+		return err
 	}
 	for field, c := range map[string]*candidateInput{"shadow": in.Shadow, "canary": in.Canary} {
 		if c == nil {

@@ -19,14 +19,16 @@ const (
 	opCancelBacktest
 	opClaimBacktest
 	opSaveBacktest
+	opLabels
 )
 
-// Tables of the state, beside those in service.go. A backtest is cut in three, so that looking through the list is quick and saving progress
+// Tables of the state, beside those in service.go. A backtest is cut in parts, so that looking through the list is quick and saving progress
 // does not write what never changes.
 const (
 	tableBacktest = 'b' // backtest id → storedBacktest, without what follows
 	tableTested   = 'y' // backtest id → the candidate's configuration
 	tableProgress = 'w' // backtest id → storedProgress
+	tableLabels   = 'l' // backtest id → ticketing.Labels, if it was given any
 )
 
 // Bounds of the backtests.
@@ -72,7 +74,7 @@ type whichBacktests struct {
 	Limit int `cbor:"1,keyasint"`
 }
 
-// BacktestSave is how far the runner of a backtest is.
+// BacktestSave is how far the runner of a backtest is. Without a report, the one that was saved before stays, and with it where to go on.
 type BacktestSave struct {
 	ticketing.Meta `cbor:"1,keyasint"`
 	Backtest       ticketing.ID              `cbor:"2,keyasint"`
@@ -88,6 +90,7 @@ type BacktestSave struct {
 func backtestKey(id ticketing.ID) shard.Key { return at(tableBacktest, id[:]) }
 func testedKey(id ticketing.ID) shard.Key   { return at(tableTested, id[:]) }
 func progressKey(id ticketing.ID) shard.Key { return at(tableProgress, id[:]) }
+func labelsKey(id ticketing.ID) shard.Key   { return at(tableLabels, id[:]) }
 
 // backtestHandlers are what the service answers about backtests.
 func (s *service) backtestHandlers() []shard.Handler {
@@ -98,6 +101,7 @@ func (s *service) backtestHandlers() []shard.Handler {
 		shard.Command(opCancelBacktest, s.cancelBacktest),
 		shard.Command(opClaimBacktest, s.claimBacktest),
 		shard.Command(opSaveBacktest, s.saveBacktest),
+		shard.Query(opLabels, s.labels),
 	}
 }
 
@@ -145,7 +149,7 @@ func (s *service) startBacktest(tx *shard.Tx, c *ticketing.StartBacktest) (ticke
 		began = after.Add(time.Millisecond)
 	}
 	b := ticketing.Backtest{ID: ticketing.NewID(0, began, ticketing.Hash64(c.ID[:])), Rule: c.Rule, Digest: c.Digest, Version: v.Version,
-		Kinds: c.Kinds, From: c.From, To: c.To, CPU: c.CPU, State: ticketing.BacktestQueued, By: c.By.ID, At: tx.At()}
+		Kinds: c.Kinds, From: c.From, To: c.To, CPU: c.CPU, State: ticketing.BacktestQueued, By: c.By.ID, At: tx.At(), Labels: c.Labels.Len()}
 	if b.CPU == 0 {
 		b.CPU = defaultCPU
 	}
@@ -154,6 +158,9 @@ func (s *service) startBacktest(tx *shard.Tx, c *ticketing.StartBacktest) (ticke
 	}
 	tx.Put(backtestKey(b.ID), &storedBacktest{Backtest: b})
 	tx.Put(testedKey(b.ID), c.Config)
+	if b.Labels > 0 {
+		tx.Put(labelsKey(b.ID), &c.Labels)
+	}
 	tx.Emit(&ticketing.BacktestChanged{Backtest: b})
 	return b, nil
 }
@@ -171,10 +178,13 @@ func checkBacktest(c *ticketing.StartBacktest) error {
 	}
 	for _, k := range c.Kinds {
 		if k.String() == "" {
-			f.Add("kinds", "The kinds are post, comment and ticket.")
+			f.Add("kinds", "The kinds are post and comment.")
 		}
 	}
-	return f.Err()
+	if err := f.Err(); err != nil {
+		return err
+	}
+	return c.Labels.Validate()
 }
 
 // testable finds the version, if it has passed its checks. A record from before there were states has.
@@ -210,7 +220,7 @@ func makeRoom(tx *shard.Tx) (last time.Time, err error) {
 		return last, ticketing.Errorf(ticketing.Conflict, "There are %d backtests waiting; let them end, or cancel some.", waiting)
 	}
 	for ; n >= keepBacktests && len(ended) > 0; n-- {
-		for _, k := range []shard.Key{backtestKey(ended[0]), testedKey(ended[0]), progressKey(ended[0])} {
+		for _, k := range []shard.Key{backtestKey(ended[0]), testedKey(ended[0]), progressKey(ended[0]), labelsKey(ended[0])} {
 			tx.Delete(k)
 		}
 		ended = ended[1:]
@@ -228,6 +238,12 @@ func (s *service) backtests(v *shard.View, q *whichBacktests) ([]ticketing.Backt
 func (s *service) backtest(v *shard.View, q *whichBacktest) (ticketing.Backtest, error) {
 	b, err := findBacktest(v, q.ID)
 	return whole(v, b.Backtest), err
+}
+
+// labels returns what a backtest was given; nothing of one that is not there.
+func (s *service) labels(v *shard.View, q *whichBacktest) (l ticketing.Labels, err error) {
+	v.Get(labelsKey(q.ID), &l)
+	return l, nil
 }
 
 func findBacktest(v *shard.View, id ticketing.ID) (b storedBacktest, err error) {
@@ -295,7 +311,9 @@ func (s *service) saveBacktest(tx *shard.Tx, c *BacktestSave) (ticketing.Backtes
 		return "", ticketing.Errorf(ticketing.Conflict, "Another node runs this backtest.")
 	}
 	b.Backtest.Done, b.Backtest.Total, b.Backtest.Why = c.Done, c.Total, c.Why
-	tx.Put(progressKey(c.Backtest), &storedProgress{c.Report, c.Progress})
+	if c.Report != nil {
+		tx.Put(progressKey(c.Backtest), &storedProgress{c.Report, c.Progress})
+	}
 	if c.State.Ended() {
 		end(tx, &b, c.State)
 		return c.State, nil
@@ -318,6 +336,11 @@ func (c Client) Backtests(ctx context.Context, limit int) ([]ticketing.Backtest,
 // Backtest returns a backtest with its report so far.
 func (c Client) Backtest(ctx context.Context, id ticketing.ID) (ticketing.Backtest, error) {
 	return system.Query[ticketing.Backtest](ctx, c.sys, Name, 0, opBacktest, &whichBacktest{id})
+}
+
+// Labels returns the labels that a backtest was given.
+func (c Client) Labels(ctx context.Context, id ticketing.ID) (ticketing.Labels, error) {
+	return system.Query[ticketing.Labels](ctx, c.sys, Name, 0, opLabels, &whichBacktest{id})
 }
 
 // CancelBacktest ends a backtest.

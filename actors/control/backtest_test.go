@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -45,8 +46,13 @@ func TestBacktestLife(t *testing.T) {
 	if state, err := c.SaveBacktest(t.Context(), save); err != nil || state != ticketing.BacktestRunning {
 		t.Fatal(state, err)
 	}
+	word := save
+	word.Done, word.Report, word.Progress = 5, nil, nil // how far it is, and nothing else
+	if state, err := c.SaveBacktest(t.Context(), word); err != nil || state != ticketing.BacktestRunning {
+		t.Fatal(state, err)
+	}
 	again, ok, err := c.ClaimBacktest(t.Context(), "n2") // a new leader
-	if err != nil || !ok || again.ID != first.ID || again.Done != 3 || string(again.Progress) != "\x01" || again.Report.Judged != 3 {
+	if err != nil || !ok || again.ID != first.ID || again.Done != 5 || string(again.Progress) != "\x01" || again.Report.Judged != 3 {
 		t.Fatalf("%+v %v", again, err)
 	}
 	if _, err := c.SaveBacktest(t.Context(), save); ticketing.KindOf(err) != ticketing.Conflict {
@@ -113,6 +119,7 @@ func TestBacktestRefusals(t *testing.T) {
 		"range":   {ticketing.StartBacktest{By: operator, Rule: "links", Digest: d, From: now, To: now}, ticketing.Invalid},
 		"kind":    {ticketing.StartBacktest{By: operator, Rule: "links", Digest: d, Kinds: []ticketing.ItemKind{9}}, ticketing.Invalid},
 		"config":  {ticketing.StartBacktest{By: operator, Rule: "links", Digest: d, Config: make([]byte, ticketing.MaxRuleConfig+1)}, ticketing.Invalid},
+		"labels":  {ticketing.StartBacktest{By: operator, Rule: "links", Digest: d, Labels: ticketing.Labels{Good: []ticketing.ID{{1}}, Bad: []ticketing.ID{{1}}}}, ticketing.Invalid},
 	} {
 		if _, err := c.StartBacktest(t.Context(), tc.c); ticketing.KindOf(err) != tc.want {
 			t.Errorf("%s: %v", name, err)
@@ -120,6 +127,31 @@ func TestBacktestRefusals(t *testing.T) {
 	}
 	if list, err := c.Backtests(t.Context(), 10); err != nil || len(list) != 1 {
 		t.Errorf("%+v %v", list, err)
+	}
+}
+
+// Labels are kept beside the backtest as long as it is.
+func TestBacktestLabels(t *testing.T) {
+	c, _ := open(t)
+	d := queue(t, c, 1)[0].Digest
+	labels := ticketing.Labels{Good: []ticketing.ID{{0, 1}}, Bad: []ticketing.ID{{0, 2}, ticketing.ImportedAs("k")}}
+	b, err := c.StartBacktest(t.Context(), ticketing.StartBacktest{By: operator, Rule: "links", Digest: d, Labels: labels})
+	if err != nil || b.Labels != 3 {
+		t.Fatal(b.Labels, err)
+	}
+	if got, err := c.Labels(t.Context(), b.ID); err != nil || !reflect.DeepEqual(got, labels) {
+		t.Errorf("%+v %v", got, err)
+	}
+	if _, err := c.CancelBacktest(t.Context(), operator, b.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if _, err := c.CancelBacktest(t.Context(), operator, queue(t, c, 1)[0].ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := c.Labels(t.Context(), b.ID); err != nil || got.Len() != 0 {
+		t.Errorf("forgotten, and its labels are not: %+v %v", got, err)
 	}
 }
 

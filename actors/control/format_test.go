@@ -97,7 +97,7 @@ func TestPlatformWaitsForTheFormat(t *testing.T) {
 			_, err := r.SetSigner(ctx, ticketing.SetSigner{Meta: r.meta(), By: operator, Key: ticketing.SignerKey{Name: "k", Public: make([]byte, 32)}})
 			return err
 		},
-		"a sweep": func() error { _, err := r.SweepUploads(ctx, r.at, true); return err },
+		"a sweep": func() error { _, err := r.SweepUploads(ctx, r.at); return err },
 		"a backtest": func() error {
 			_, err := r.StartBacktest(ctx, ticketing.StartBacktest{Meta: r.meta(), By: operator, Rule: "spam", Digest: v2})
 			return err

@@ -114,11 +114,23 @@ type sweepUploads struct {
 	ticketing.Meta `cbor:"1,keyasint"`
 }
 
-// sweepUploads takes old parts away. Parts of which there is no record are from before records were kept: they get one, and go in their turn.
+// markRecorded is put when all parts have a record. Those that a program before records left have none, and cannot come once the platform is in use.
+const markRecorded = "parts of modules are recorded"
+
+// sweepUploads takes old parts away. Parts of which there is no record get one, and go in their turn.
 func (s *service) sweepUploads(tx *shard.Tx, _ *sweepUploads) (int, error) {
 	if err := platform(tx); err != nil {
 		return 0, err
 	}
+	if !tx.Has(at(tableMark, []byte(markRecorded))) {
+		recordParts(tx)
+		tx.Put(at(tableMark, []byte(markRecorded)), true)
+	}
+	return sweep(tx, ticketing.ID{}), nil
+}
+
+// recordParts makes a record of every module that has none and is not registered.
+func recordParts(tx *shard.Tx) {
 	parts := map[ticketing.Digest]uint32{}
 	var order []ticketing.Digest
 	tx.Scan(at(tableChunk), func(k shard.Key, _ func(any)) bool {
@@ -134,11 +146,14 @@ func (s *service) sweepUploads(tx *shard.Tx, _ *sweepUploads) (int, error) {
 			tx.Put(uploadKey(d), &storedUpload{At: tx.At(), Parts: ticketing.MaxModule/chunkSize + 1})
 		}
 	}
-	return sweep(tx, ticketing.ID{}), nil
 }
 
-// oldestUpload returns when the last part of the oldest module came that is not registered; zero if there is none.
+// oldestUpload returns when the last part of the oldest module came that is not registered; zero if there is none, and long ago if there may
+// be parts without a record.
 func (s *service) oldestUpload(v *shard.View, _ *nothing) (oldest time.Time, err error) {
+	if !v.Has(at(tableMark, []byte(markRecorded))) {
+		return time.Unix(0, 0), nil
+	}
 	for _, p := range pending(v) {
 		if oldest.IsZero() || p.At.Before(oldest) {
 			oldest = p.At
@@ -147,14 +162,11 @@ func (s *service) oldestUpload(v *shard.View, _ *nothing) (oldest time.Time, err
 	return oldest, nil
 }
 
-// SweepUploads takes the parts of modules away that were never registered, if it is time. A new leader has to look whether there are any of
-// which no record tells.
-func (c Client) SweepUploads(ctx context.Context, now time.Time, first bool) (gone int, err error) {
-	if !first {
-		oldest, err := system.Query[time.Time](ctx, c.sys, Name, 0, opOldestUpload, &nothing{})
-		if err != nil || oldest.IsZero() || now.Sub(oldest) < keepUpload {
-			return 0, err
-		}
+// SweepUploads takes the parts of modules away that were never registered, if it is time.
+func (c Client) SweepUploads(ctx context.Context, now time.Time) (gone int, err error) {
+	oldest, err := system.Query[time.Time](ctx, c.sys, Name, 0, opOldestUpload, &nothing{})
+	if err != nil || oldest.IsZero() || now.Sub(oldest) < keepUpload {
+		return 0, err
 	}
 	gone, _, err = system.Command[int](ctx, c.sys, Name, 0, opSweepUploads, &sweepUploads{Meta: ticketing.Meta{At: now.UTC().Truncate(time.Millisecond)}})
 	return gone, err

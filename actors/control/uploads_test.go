@@ -38,9 +38,9 @@ func (p parts) there(want bool, digests ...ticketing.Digest) {
 	}
 }
 
-func (p parts) sweep(first bool) {
+func (p parts) sweep() {
 	p.t.Helper()
-	_, err := p.SweepUploads(p.t.Context(), p.at, first)
+	_, err := p.SweepUploads(p.t.Context(), p.at)
 	must(p.t, err)
 }
 
@@ -68,10 +68,10 @@ func TestAbandonedUploads(t *testing.T) {
 	must(t, p.PutPart(t.Context(), p.at, ann, kept, 0, []byte("something else")))
 	p.whole(kept)
 
-	p.sweep(false) // nothing is old enough
+	p.sweep() // nothing is old enough
 	p.there(true, ds[2:]...)
 	p.at = p.at.Add(control.KeepUpload - 3*time.Minute)
-	p.sweep(false)
+	p.sweep()
 	p.there(false, ds[:4]...)
 	p.there(true, append(ds[4:], other)...)
 	p.at = p.at.Add(control.KeepUpload)
@@ -80,17 +80,18 @@ func TestAbandonedUploads(t *testing.T) {
 	p.whole(kept)
 }
 
-// TestPartsWithoutRecord: parts from before there were records of them go as well, a while after a new leader has found them.
+// TestPartsWithoutRecord: parts from before there were records of them go as well, a while after
+// the first sweep has found them; nobody has to become leader for that.
 func TestPartsWithoutRecord(t *testing.T) {
 	p := newParts(t)
 	kept := p.upload("kept", "registered")
 	old := p.put(ticketing.ID{}, 1)
 	must(t, p.Forget(t.Context(), old))
 	p.at = p.at.Add(2 * control.KeepUpload)
-	p.sweep(true)
+	p.sweep()
 	p.there(true, old)
 	p.at = p.at.Add(control.KeepUpload)
-	p.sweep(false)
+	p.sweep()
 	p.there(false, old)
 	p.whole(kept)
 }

@@ -96,7 +96,7 @@ func search(v *shard.View, id ticketing.ID) (found shard.Key) {
 	return found
 }
 
-// pageBytes bounds the texts of one page of evidence, and pageKeys how many decisions it looks at.
+// pageBytes bounds one page of evidence, which is past it by one case at most, and pageKeys how many decisions it looks at.
 const (
 	pageBytes = 256 << 10
 	pageKeys  = 512
@@ -159,8 +159,9 @@ func (s *service) evidence(v *shard.View, q *Query) (p Page, err error) {
 		case e.Gone:
 			p.Missing++
 		default:
-			p.Cases = append(p.Cases, caseOf(v, &e))
-			size += len(e.Item.Text) + len(e.Item.Title)
+			c := caseOf(v, &e)
+			p.Cases = append(p.Cases, c)
+			size += c.size()
 		}
 		return true
 	})
@@ -202,6 +203,20 @@ func caseOf(v *shard.View, e *storedEvidence) Case {
 		return true
 	})
 	return c
+}
+
+// size is about what the case takes in bytes: its texts, and what the rules said.
+func (c *Case) size() int {
+	const fixed, outcome = 256, 192 // without texts
+	n := fixed + len(c.Evidence.Item.Text) + len(c.Evidence.Item.Title) + len(c.Was.Reason)
+	for i := range c.Was.Rules {
+		o := &c.Was.Rules[i]
+		n += outcome + len(o.Detail)
+		for _, l := range o.Labels {
+			n += len(l) + 2
+		}
+	}
+	return n
 }
 
 // A Range is slots and times.

@@ -26,6 +26,7 @@ const (
 	opEvidence
 	opCount
 	opStats
+	opFlushStats
 )
 
 // New returns what the service answers and listens to. engine opens the rules that this shard judges by; shards is into how many the
@@ -44,6 +45,7 @@ func New(engine ticketing.RuleEngine, shards int, log *slog.Logger) shard.Spec {
 			shard.Query(opEvidence, s.evidence),
 			shard.Query(opCount, s.count),
 			shard.Query(opStats, s.stats.read),
+			shard.Command(opFlushStats, s.stats.flushAll),
 		},
 		Subscriptions: []shard.Subscription{{
 			Producer: "posts", Route: shard.ByAuthor,

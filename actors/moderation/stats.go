@@ -3,6 +3,7 @@ package moderation
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -78,4 +79,22 @@ func (c Client) Stats(ctx context.Context, rule string) ([]ticketing.VersionStat
 		}
 	}
 	return sorted(all), nil
+}
+
+// FlushStats makes the shards that lead here store what they have counted, before they stop. What they count from then on is lost with a stop.
+func (c Client) FlushStats(ctx context.Context) error {
+	n := len(c.sys.Shards(Name))
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		if a := c.sys.Shard(Name, i).Local(); a == nil || !a.Leading() {
+			continue
+		}
+		wg.Go(func() {
+			first := slotOf(i, n)
+			_, _, errs[i] = system.Command[struct{}](ctx, c.sys, Name, first, opFlushStats, &flushStats{First: first})
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }

@@ -97,6 +97,31 @@ func TestStatsAreExact(t *testing.T) {
 	}
 }
 
+// Statistics are stored when that is asked for, also if the entry is lost once, and nothing is counted twice then or later.
+func TestStatsAreFlushed(t *testing.T) {
+	w := newWorld(t, hosttest.HoldAll)
+	w.rules(rule("b", hosttest.HoldAll, ""))
+	for n := uint64(1); n <= 3; n++ {
+		for i := range worldShards {
+			w.comment(w.author(i), fmt.Sprint("number ", n))
+		}
+		w.lost.Store(int32(n % 2))
+		for range 2 { // the second time there is nothing to do
+			if err := w.FlushStats(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range worldShards {
+			if rows := w.stored(i, "b"); len(rows) != 1 || rows[0].Judged != n {
+				t.Errorf("shard %d has stored %+v of %d", i, rows, n)
+			}
+		}
+		if all, err := w.Stats(t.Context(), "b"); err != nil || len(all) != 1 || all[0].Judged != n*worldShards {
+			t.Errorf("%+v %v", all, err)
+		}
+	}
+}
+
 // stored returns the statistics in a shard's state, as a copy has them that does not lead.
 func (w *world) stored(index int, rule string) []ticketing.VersionStats {
 	w.t.Helper()

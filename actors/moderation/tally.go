@@ -42,7 +42,7 @@ type storedStats struct {
 
 // A tally is a shard's statistics between two flushes. Counting writes nothing; about once a second the sums go into the state with a
 // decision. What was counted in an entry that did not commit is forgotten, as the decisions in it are: whether it did is seen by its last
-// decision. A leader that crashes takes what it has not flushed with it.
+// decision, or by the row that it flushed on request. A leader that crashes takes what it has not flushed with it; one that stops flushes.
 type tally struct {
 	shards  int
 	kept    map[statsID]*ticketing.VersionStats // counted in committed entries, and not flushed
@@ -50,7 +50,19 @@ type tally struct {
 	batch   uint64                              // the entry in hand
 	last    shard.Key                           // of the last decision in it
 	flushed bool                                // it holds kept
+	proof   proof                               // of an entry in hand that may have no decision in it
 	at      time.Time                           // of the last flush
+}
+
+// A proof is a row that was flushed, and how much it has judged since: less, if that did not commit.
+type proof struct {
+	row    shard.Key
+	judged uint64
+}
+
+func (p *proof) holds(v *shard.View) bool {
+	var s storedStats
+	return p.row != nil && v.Get(p.row, &s) && s.Stats.Judged >= p.judged
 }
 
 func newTally(shards int) tally {
@@ -63,7 +75,7 @@ func (t *tally) turn(v *shard.View) {
 	if v.Batch() == t.batch {
 		return
 	}
-	if t.last != nil && v.Has(t.last) {
+	if t.last != nil && v.Has(t.last) || t.proof.holds(v) {
 		if t.flushed {
 			clear(t.kept)
 		}
@@ -72,7 +84,7 @@ func (t *tally) turn(v *shard.View) {
 		}
 	}
 	clear(t.open)
-	t.batch, t.last, t.flushed = v.Batch(), nil, false
+	t.batch, t.last, t.flushed, t.proof = v.Batch(), nil, false, proof{}
 }
 
 // count counts a judgement, whose decision is stored under key.
@@ -232,9 +244,27 @@ func (t *tally) flush(tx *shard.Tx, of ticketing.Slot) {
 		add(&s.Stats, more)
 		s.Last = tx.Now()
 		tx.Put(key, &s)
+		t.proof = proof{key, s.Stats.Judged}
 	}
 	t.flushed = true
 	t.open = map[statsID]*ticketing.VersionStats{}
+}
+
+// flushStats asks one shard to store what it has counted.
+type flushStats struct {
+	ticketing.Meta `cbor:"1,keyasint"`
+	First          ticketing.Slot `cbor:"2,keyasint"` // of the shard
+}
+
+// flushAll flushes, if there is anything.
+func (t *tally) flushAll(tx *shard.Tx, c *flushStats) (struct{}, error) {
+	t.turn(&tx.View)
+	if len(t.open) == 0 && (t.flushed || len(t.kept) == 0) || tx.Format() < ticketing.PlatformFormat {
+		return struct{}{}, nil
+	}
+	t.flush(tx, c.First)
+	t.at = tx.Now()
+	return struct{}{}, nil
 }
 
 // sums is everything that was counted and is not stored.

@@ -24,12 +24,13 @@ type backtestFlags struct {
 	kinds                  []string
 	cpu                    float64
 	detach                 bool
+	labels                 labelFlags
 }
 
 func (a *app) pluginBacktest() *cobra.Command {
 	var f backtestFlags
 	c := a.pluginCommand("backtest NAME DIGEST|VERSION", "Try a version on what the server has decided so far", between(2, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
-		n, err := f.request(ctx, api, args[0], args[1])
+		n, err := f.request(ctx, a, api, args[0], args[1])
 		if err != nil {
 			return err
 		}
@@ -55,20 +56,27 @@ func (a *app) pluginBacktest() *cobra.Command {
 		return nil
 	})
 	c.Long = "Try a version on what the server has decided so far, without any effect, and compare its answers with what rules and people\n" +
-		"decided. The first Ctrl-C cancels the backtest on the server; a second one only leaves. With --detach the command returns at once, and\n" +
+		"decided, and with --labels with what is known of the items from elsewhere. A file of labels is CSV with a header. The items are named by their\n" +
+		"ids in a column id, item or subject, or by the keys of their import in a column key; in the files of import youtube COMMENT_ID is found. Labels\n" +
+		"are in a column label, class or spam: 1, true, yes, spam or bad, and 0, false, no, ham or good; a row without one counts for nothing. At most 50000\n" +
+		"labels go with a backtest. The first Ctrl-C cancels the backtest on the server; a second one only leaves. With --detach the command returns at once, and\n" +
 		"the backtest goes on; see plugin backtests."
 	c.Flags().StringVar(&f.config, "config", "", "JSON file with the config to try; default: the rule's present one")
 	c.Flags().StringVar(&f.from, "from", "", "only decisions from this time on, as 2026-01-31 or 2026-01-31T12:00:00Z")
 	c.Flags().StringVar(&f.to, "to", "", "only decisions before this time; default: now")
 	c.Flags().StringSliceVar(&f.kinds, "kinds", nil, "only these kinds: post, comment; default: those of the rule")
 	c.Flags().Float64Var(&f.cpu, "cpu", 0.25, "share of one core that it may use on the server, 0.01 to 1")
+	c.Flags().StringArrayVar(&f.labels.files, "labels", nil, "CSV file with labels to compare with, - for standard input; may be given again")
+	c.Flags().StringVar(&f.labels.id, "id", "", "column of the labels that holds the items' ids")
+	c.Flags().StringVar(&f.labels.key, "key", "", "column of the labels that holds the keys under which the items were imported")
+	c.Flags().StringVar(&f.labels.label, "label", "", "column of the labels that holds the label")
 	c.Flags().StringVar(&f.html, "html", "", "write the report as a page into this file, too")
 	c.Flags().BoolVar(&f.detach, "detach", false, "do not wait for its end")
 	return c
 }
 
 // request makes the request out of the flags.
-func (f *backtestFlags) request(ctx context.Context, api *client.Client, name, version string) (n client.NewBacktest, err error) {
+func (f *backtestFlags) request(ctx context.Context, a *app, api *client.Client, name, version string) (n client.NewBacktest, err error) {
 	n = client.NewBacktest{Rule: name, Kinds: f.kinds, CPU: f.cpu}
 	if f.html != "" && f.detach {
 		return n, errors.New("--html needs the report: it does not go with --detach")
@@ -86,6 +94,9 @@ func (f *backtestFlags) request(ctx context.Context, api *client.Client, name, v
 		if n.Config, err = readConfig(f.config); err != nil {
 			return n, err
 		}
+	}
+	if n.Labels, err = f.labels.read(a); err != nil {
+		return n, err
 	}
 	n.Digest, err = findVersion(ctx, api, name, version)
 	return n, err
@@ -212,16 +223,19 @@ func (a *app) printBacktest(b client.Backtest, html string, asJSON bool) error {
 	}
 	fmt.Fprintln(a.out)
 	rows = nil
-	for _, side := range []struct {
-		title string
-		c     client.Confusion
-	}{{"rules", r.Automatic}, {"people", r.Human}} {
-		if side.c.Total() > 0 {
-			rows = append(rows, []string{side.title, percent(side.c.Precision), percent(side.c.Recall), percent(side.c.F1), number(side.c.Total())})
+	add := func(title string, c client.Confusion) {
+		if c.Total() > 0 {
+			rows = append(rows, []string{title, percent(c.Precision), percent(c.Recall), percent(c.F1), number(c.Total())})
 		}
 	}
+	add("rules", r.Automatic)
+	add("people", r.Human)
+	add("labels", r.Labelled())
 	if err := a.table([]string{"AGAINST", "PRECISION", "RECALL", "F1", "ITEMS"}, rows); err != nil {
 		return err
+	}
+	if b.Labels > 0 {
+		fmt.Fprintf(a.out, "\n%d labels were given; %d of the judged items have one\n", b.Labels, r.Labelled().Total())
 	}
 	a.printSamples("newly caught", r.NewCaught, r.Caught)
 	a.printSamples("newly released", r.NewFree, r.Released)

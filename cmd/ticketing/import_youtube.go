@@ -148,7 +148,10 @@ func authors(rows []youtube.Row) (users []sourced) {
 	return users
 }
 
-func commentKey(r youtube.Row) string { return "youtube:" + r.ID }
+// youtubeKey is what all keys of comments and authors begin with.
+const youtubeKey = "youtube:"
+
+func commentKey(r youtube.Row) string { return youtubeKey + r.ID }
 
 // authorKey names an author by the whole name as found: cleaning must not make two people one. Those without a name are one account.
 func authorKey(r youtube.Row) string {
@@ -160,7 +163,7 @@ func authorKey(r youtube.Row) string {
 		sum := sha256.Sum256([]byte(name))
 		name = hex.EncodeToString(sum[:])
 	}
-	return "youtube:" + name
+	return youtubeKey + name
 }
 
 func earliest(rows []youtube.Row) time.Time {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,11 +69,12 @@ func (a *app) toolError(err error) error {
 }
 
 func (a *app) pluginTest() *cobra.Command {
-	var asJSON bool
+	var asJSON, verbose bool
 	var data authoring.Data
 	c := &cobra.Command{Use: "test [DIR|FILE]", Short: "Run a rule's golden tests, and try it on labelled texts", Args: between(0, 1)}
 	f := c.Flags()
 	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.BoolVarP(&verbose, "verbose", "v", false, "print what the rule logged in every golden test, not only in those that fail")
 	f.StringArrayVar(&data.Files, "data", nil, "CSV file with labelled texts; may be given again")
 	f.StringVar(&data.Text, "text", "CONTENT", "column of the text; HTML entities in it are resolved")
 	f.StringVar(&data.Label, "label", "CLASS", "column of the label: 1, true, yes or spam should be stopped")
@@ -100,7 +102,7 @@ func (a *app) pluginTest() *cobra.Command {
 		if asJSON {
 			err = a.json(r)
 		} else {
-			err = a.printTest(&r)
+			err = a.printTest(&r, verbose)
 		}
 		if err == nil && (r.Failed > 0 || r.Data != nil && r.Data.Failed > 0) {
 			err = errReported
@@ -110,8 +112,8 @@ func (a *app) pluginTest() *cobra.Command {
 	return c
 }
 
-func (a *app) printTest(r *authoring.Report) error {
-	if err := a.printCases(r.Golden, r.Failed); err != nil || r.Data == nil {
+func (a *app) printTest(r *authoring.Report, verbose bool) error {
+	if err := a.printCases(r.Golden, verbose); err != nil || r.Data == nil {
 		return err
 	}
 	d := r.Data
@@ -138,27 +140,41 @@ func (a *app) printTest(r *authoring.Report) error {
 	return nil
 }
 
-// printCases prints golden tests with verdict, fuel and time.
-func (a *app) printCases(cases []authoring.Case, failed int) error {
+// printCases prints golden tests with verdict, fuel on a fresh instance and on one that has judged the others, and time; then why tests failed,
+// what the rule logged in them, or in all, and what it asked for in vain.
+func (a *app) printCases(cases []authoring.Case, verbose bool) error {
 	if len(cases) == 0 {
 		_, err := fmt.Fprintln(a.out, "no golden tests")
 		return err
 	}
 	var rows [][]string
+	var denied []string
+	failed, remembers := 0, false
 	for _, c := range cases {
-		state := "ok"
+		state, used := "ok", ""
 		if !c.Passed {
 			state = "FAIL"
+			failed++
 		}
-		rows = append(rows, []string{state, c.Name, verdict(&c.Outcome), strconv.FormatUint(c.Outcome.Fuel, 10), c.Took.Round(100 * time.Nanosecond).String()})
+		if c.Used > 0 {
+			used = strconv.FormatUint(c.Used, 10)
+		}
+		rows = append(rows, []string{state, c.Name, verdict(&c.Outcome), strconv.FormatUint(c.Outcome.Fuel, 10), used, c.Took.Round(100 * time.Nanosecond).String()})
+		remembers = remembers || c.Remembers
+		denied = append(denied, c.Denied...)
 	}
-	if err := a.table([]string{"", "GOLDEN TEST", "VERDICT", "FUEL", "TIME"}, rows); err != nil {
+	if err := a.table([]string{"", "GOLDEN TEST", "VERDICT", "FUEL", "LATER", "TIME"}, rows); err != nil {
 		return err
 	}
-	for _, c := range cases {
-		if !c.Passed {
-			fmt.Fprintf(a.out, "\n%s\n  want %s\n  got  %s\n", a.colour(red, printable(c.Name)), printable(c.Want), printable(c.Got))
-		}
+	for i := range cases {
+		a.printCase(&cases[i], verbose)
+	}
+	if remembers {
+		fmt.Fprintln(a.out, "\nit remembers something between items, such as a variable or, in Go, the order of a map; what it may remember it keeps with counters and values")
+	}
+	if len(denied) > 0 {
+		slices.Sort(denied)
+		fmt.Fprintf(a.out, "\nit asks for fields that the manifest does not name, and does not get them: %s\n", strings.Join(slices.Compact(denied), ", "))
 	}
 	sum := a.colour(green, fmt.Sprintf("%d passed", len(cases)-failed))
 	if failed > 0 {
@@ -166,6 +182,24 @@ func (a *app) printCases(cases []authoring.Case, failed int) error {
 	}
 	_, err := fmt.Fprintln(a.out, "\n"+sum)
 	return err
+}
+
+// printCase prints why a golden test failed, and what the rule logged in it.
+func (a *app) printCase(c *authoring.Case, verbose bool) {
+	if c.Passed && (!verbose || len(c.Log) == 0) {
+		return
+	}
+	name := printable(c.Name)
+	if !c.Passed {
+		name = a.colour(red, name)
+	}
+	fmt.Fprintln(a.out, "\n"+name)
+	if !c.Passed {
+		fmt.Fprintf(a.out, "  want %s\n  got  %s\n", printable(c.Want), printable(c.Got))
+	}
+	for _, l := range c.Log {
+		fmt.Fprintf(a.out, "  log  %s: %s\n", l.Level, printable(l.Text))
+	}
 }
 
 // verdict is an outcome in a few words.
@@ -229,7 +263,7 @@ func (a *app) printInspection(in *authoring.Inspection) error {
 		return err
 	}
 	fmt.Fprintln(a.out)
-	return a.printCases(in.Golden, in.Failed)
+	return a.printCases(in.Golden, false)
 }
 
 // imports lists functions by module.

@@ -5,10 +5,7 @@ import (
 	"time"
 
 	"ticketing"
-	"ticketing/plugins/abi"
-	"ticketing/plugins/golden"
 	"ticketing/plugins/host"
-	"ticketing/plugins/memstate"
 )
 
 // patience is the time that a rule gets for one item here: tests are about verdicts, and the machine may be busy.
@@ -20,7 +17,6 @@ type bench struct {
 	module   []byte
 	digest   ticketing.Digest
 	manifest ticketing.Manifest
-	golden   []ticketing.GoldenCase
 }
 
 // source is a module source of one module.
@@ -39,14 +35,6 @@ func open(module []byte) (*bench, error) {
 	b.host = host.New(source(module), host.Options{Usual: ticketing.RuleLimits{WallMicros: patience}})
 	var err error
 	if b.manifest, err = b.host.Check(module); err != nil {
-		b.host.Close()
-		return nil, err
-	}
-	section, err := abi.FindManifest(module)
-	if err == nil && section != nil {
-		_, b.golden, err = abi.ParseManifest(section)
-	}
-	if err != nil {
 		b.host.Close()
 		return nil, err
 	}
@@ -72,43 +60,30 @@ type Case struct {
 	Passed  bool                  `json:"passed"`
 	Want    string                `json:"want,omitzero"` // what differs, if it did not pass
 	Got     string                `json:"got,omitzero"`
-	Outcome ticketing.RuleOutcome `json:"outcome"` // about the last item, with its fuel
+	Outcome ticketing.RuleOutcome `json:"outcome"`           // about the last item on a fresh instance, with its fuel
+	Used    uint64                `json:"usedFuel,omitzero"` // of the last item on an instance that has judged the others; 0 if it was not asked there
 	Took    time.Duration         `json:"nanoseconds"`
+	Log     []ticketing.RuleLog   `json:"log,omitzero"`    // the newest lines, up to 20
+	Denied  []string              `json:"denied,omitzero"` // fields that the rule asked for, and its manifest does not name
+
+	Remembers bool `json:"remembers,omitzero"` // it answers otherwise on an instance that has judged other items
 }
 
-// run runs the golden tests, each on a new instance with an empty memory, as a server does.
+// run runs the golden tests as a server does.
 func (b *bench) run(ctx context.Context) ([]Case, error) {
-	cases := []Case{}
-	for i := range b.golden {
-		if err := ctx.Err(); err != nil {
-			return cases, err
+	trials, err := b.host.Golden(ctx, b.digest)
+	if err != nil {
+		return nil, err
+	}
+	cases := make([]Case, len(trials))
+	for i, t := range trials {
+		c := &cases[i]
+		*c = Case{Name: t.Case, Passed: t.Fault == nil, Outcome: t.Outcome, Used: t.Used, Took: t.Took, Log: t.Log, Denied: t.Denied, Remembers: t.Remembers}
+		if !c.Passed {
+			c.Want, c.Got = t.Fault.Want, t.Fault.Got
 		}
-		cases = append(cases, b.runCase(ctx, &b.golden[i]))
 	}
 	return cases, nil
-}
-
-func (b *bench) runCase(ctx context.Context, g *ticketing.GoldenCase) Case {
-	c := Case{Name: g.Name}
-	j, err := b.judge(ctx, g.Config)
-	if err != nil {
-		c.Want, c.Got = "a configuration that is accepted", message(err)
-		return c
-	}
-	defer j.Close()
-	state := memstate.New()
-	for n := range golden.Times(&g.Item) {
-		item := golden.Item(&g.Item, n)
-		began := time.Now()
-		c.Outcome = j.Judge(item, state).Outcomes[0]
-		c.Took = time.Since(began)
-		state.Settle()
-	}
-	fault := golden.Compare(&c.Outcome, &g.Want)
-	if c.Passed = fault == nil; !c.Passed {
-		c.Want, c.Got = fault.Want, fault.Got
-	}
-	return c
 }
 
 // message is an error for people.

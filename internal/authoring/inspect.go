@@ -36,7 +36,7 @@ type Import struct {
 }
 
 // Inspect looks at a module as a server does when it is uploaded, and runs its golden tests if it is admitted. That a module is
-// refused is no error.
+// refused, or does not start, is no error.
 func Inspect(ctx context.Context, path string) (Inspection, error) {
 	module, err := ReadModule(path)
 	if err != nil {
@@ -56,7 +56,9 @@ func Inspect(ctx context.Context, path string) (Inspection, error) {
 	defer server.Close()
 	limits := server.Effective(ticketing.Rule{}, b.manifest)
 	in.Admitted, in.Manifest, in.Limits = true, &b.manifest, &limits
-	if in.Golden, err = b.run(ctx); err != nil {
+	if in.Golden, err = b.run(ctx); ticketing.KindOf(err) == ticketing.Invalid {
+		in.Admitted, in.Refusal = false, message(err)
+	} else if err != nil {
 		return in, err
 	}
 	for _, c := range in.Golden {

@@ -210,7 +210,7 @@ func (d *Data) readFile(from io.Reader, first int) ([]row, error) {
 		if author >= 0 {
 			one.author = record[author]
 		}
-		if one.bad, err = truth(record[label]); err != nil {
+		if one.bad, err = Truth(record[label]); err != nil {
 			line, _ := r.FieldPos(label)
 			return nil, fmt.Errorf("line %d: %w", line, err)
 		}
@@ -218,8 +218,8 @@ func (d *Data) readFile(from io.Reader, first int) ([]row, error) {
 	}
 }
 
-// truth reads a label.
-func truth(label string) (bool, error) {
+// Truth reads a label: whether it says that a text should be stopped. No label says that it should not.
+func Truth(label string) (bool, error) {
 	switch strings.ToLower(strings.TrimSpace(label)) {
 	case "1", "true", "yes", "spam", "bad":
 		return true, nil

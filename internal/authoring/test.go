@@ -50,12 +50,12 @@ func Test(ctx context.Context, path string, data *Data) (Report, error) {
 	}
 	b, err := open(module)
 	if err != nil {
-		return Report{}, fmt.Errorf("%s is refused: %w", path, err)
+		return Report{}, fmt.Errorf("%s: %s", path, message(err))
 	}
 	defer b.close()
 	r := Report{Path: path, Digest: b.digest, Manifest: b.manifest}
 	if r.Golden, err = b.run(ctx); err != nil {
-		return r, err
+		return r, fmt.Errorf("%s: %s", path, message(err))
 	}
 	for _, c := range r.Golden {
 		if !c.Passed {

@@ -30,6 +30,11 @@ func chaos(t *testing.T, o Options) {
 		seed = uint64(time.Now().UnixNano()) // make chaos tries something new each time
 	}
 	t.Logf("seed %d, %v", seed, length)
+	kinds := all
+	if length > time.Minute {
+		kinds = append(kinds[:len(kinds):len(kinds)], long...)
+		o.Disks = true
+	}
 	c := Start(t, o)
 	w := c.newWorkload("chaos")
 	ctx, cancel := context.WithTimeout(t.Context(), length)
@@ -40,10 +45,6 @@ func chaos(t *testing.T, o Options) {
 		w.run(ctx, 12, seed, 90*time.Second)
 	}()
 	f := &faults{c: c, rng: rand.New(rand.NewPCG(seed, 0)), ctx: ctx, did: map[string]int{}}
-	kinds := all
-	if length > time.Minute {
-		kinds = append(kinds[:len(kinds):len(kinds)], long...)
-	}
 	for ctx.Err() == nil {
 		one := f.pick(kinds)
 		f.did[one.name]++

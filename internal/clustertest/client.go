@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"testing"
 	"time"
 )
@@ -144,6 +146,15 @@ func (c *Cluster) Operator() *Client {
 		c.tb.Fatal("no node is there to sign in at")
 	}
 	return c.op
+}
+
+// command runs the program as an operator does who asks a node, and returns what it prints.
+func (c *Cluster) command(n *Node, args ...string) (string, error) {
+	c.tb.Helper()
+	cmd := exec.Command(Binary(c.tb), append(args, "--url", n.URL, "--email", operatorEmail)...)
+	cmd.Env = append(os.Environ(), "TICKETING_PASSWORD="+operatorPassword)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 var errNobody = errors.New("no node answers")

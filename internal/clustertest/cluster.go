@@ -30,6 +30,7 @@ type Cluster struct {
 	dir       string
 	authority *peer.Authority
 	shards    int
+	disks     bool // every node has its own
 
 	mu    sync.Mutex
 	nodes []*Node // held: mu
@@ -44,7 +45,7 @@ type Cluster struct {
 type Options struct {
 	Nodes  int
 	Shards int
-	Small  string // the node whose disk is small
+	Disks  bool   // every node has a file system of its own, which can become full
 	Spaces bool   // every node is in a network namespace, and there are no proxies
 	Backup string // the first node is restored from it, into the number of shards
 }
@@ -64,7 +65,7 @@ func Start(tb testing.TB, o Options) *Cluster {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c := &Cluster{tb: tb, dir: tb.TempDir(), authority: authority, shards: o.Shards}
+	c := &Cluster{tb: tb, dir: tb.TempDir(), authority: authority, shards: o.Shards, disks: o.Disks}
 	c.Net = newNetwork(tb, c.owner)
 	if o.Spaces {
 		c.Net.spaces = newNamespaces(tb)
@@ -75,9 +76,6 @@ func Start(tb testing.TB, o Options) *Cluster {
 		n := c.Add()
 		if o.Backup != "" && n == c.nodes[0] {
 			n.restore(o.Backup, o.Shards)
-		}
-		if n.Name == o.Small {
-			mountSmall(tb, n.Dir)
 		}
 		n.Start()
 		n.WaitReady()
@@ -174,6 +172,9 @@ func (c *Cluster) Add() *Node {
 	if err := os.Mkdir(n.Dir, 0o700); err != nil {
 		c.tb.Fatal(err)
 	}
+	if c.disks {
+		mount(c.tb, n.Dir)
+	}
 	c.writeConfig(n, http, c.identity(name, 24*time.Hour, time.Now()))
 	c.mu.Lock()
 	c.nodes = append(c.nodes, n)
@@ -213,7 +214,9 @@ func (c *Cluster) writeConfig(n *Node, http string, own identity) {
 	fmt.Fprintf(&b, "  listen: %q\n  advertise: %q\n", n.direct, n.Peer)
 	var join []string
 	for _, other := range c.Nodes() {
-		join = append(join, fmt.Sprintf("%q", other.Peer))
+		if other != n {
+			join = append(join, fmt.Sprintf("%q", other.Peer))
+		}
 	}
 	if len(join) > 0 {
 		fmt.Fprintf(&b, "  join: [%s]\n  token: %q\n", strings.Join(join, ", "), own.token)

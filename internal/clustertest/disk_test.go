@@ -1,9 +1,8 @@
 package clustertest
 
 import (
+	"context"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -12,7 +11,7 @@ import (
 // back without a loss.
 func TestDisks(t *testing.T) {
 	needsStrace(t)
-	c := Start(t, Options{Small: "n3"})
+	c := Start(t, Options{Disks: true})
 	l := c.NewLoad("disks")
 	for _, step := range []struct {
 		name string
@@ -21,6 +20,7 @@ func TestDisks(t *testing.T) {
 		{"failing fsync", failingSync},
 		{"slow fsync", slowSync},
 		{"full", fullDisk},
+		{"full where compiled rules are", unpreparedRules},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.do(t, c, l) }) {
 			return
@@ -56,16 +56,6 @@ func failingSync(t *testing.T, c *Cluster, l *Load) {
 	c.WaitSettled()
 }
 
-// fatalLines are the lines in which a process says why it ends.
-func fatalLines(n *Node) (lines []string) {
-	for _, line := range strings.Split(n.Log(), "\n") {
-		if strings.Contains(line, "input/output error") || strings.Contains(line, "no space left") {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
 func slowSync(t *testing.T, c *Cluster, l *Load) {
 	victim := c.Leader("comments", 0)
 	began := time.Now()
@@ -82,29 +72,32 @@ func slowSync(t *testing.T, c *Cluster, l *Load) {
 	c.WaitSettled()
 }
 
-func fullDisk(t *testing.T, c *Cluster, l *Load) {
-	victim := c.Node("n3")
-	ballast := filepath.Join(victim.Dir, "ballast")
-	l.during(t, 8, func() *Node { return c.anyBut(victim) }, func() {
-		f, err := os.Create(ballast)
-		if err != nil {
-			t.Fatal(err)
+// Clients work with the same comments while the disks of two nodes run out of room in turn; what they see is linearizable.
+func fullDisk(t *testing.T, c *Cluster, _ *Load) {
+	w := c.newWorkload("full")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.run(ctx, 8, 42, 30*time.Second)
+	}()
+	for _, spare := range []int64{0, 1 << 20} {
+		victim := c.Leader("comments", 0)
+		before := w.count.Load()
+		t.Logf("%s, started without room, %s", victim.Name, c.FillDisk(victim, spare))
+		c.until("the others go on", func() bool { return w.count.Load() > before+200 })
+		giveRoom(t, victim.Dir)
+		if !victim.Running() {
+			victim.Start()
 		}
-		defer f.Close()
-		for block := make([]byte, 1<<20); err == nil; {
-			_, err = f.Write(block)
-		}
-		at := time.Now()
-		code := victim.Ended(60 * time.Second)
-		if lines := fatalLines(victim); code != 1 || len(lines) != 1 {
-			t.Errorf("with a full disk %s ended with exit code %d and said %q", victim.Name, code, lines)
-		}
-		c.until("every shard takes writes again", func() bool { return l.everyShard(at) })
-	})
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
+		victim.WaitReady()
+		c.WaitSettled()
 	}
-	victim.Start()
-	victim.WaitReady()
-	c.WaitSettled()
+	cancel()
+	<-done
+	for _, n := range c.Nodes() {
+		w.final(n)
+	}
+	w.load.Finish(t)
+	c.check(w.seen, w.first)
 }

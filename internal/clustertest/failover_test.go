@@ -29,6 +29,8 @@ func TestLeaderIsKilled(t *testing.T) {
 		killed := time.Now()
 		victim.Kill()
 		c.until("every shard takes writes again", func() bool { return l.everyShard(killed) || time.Since(killed) > 20*time.Second })
+		again := time.Now()
+		c.until("the load goes on", func() bool { return l.since(again) > 500 || time.Since(again) > 20*time.Second })
 		cancel()
 		<-done
 		for _, shard := range lost {

@@ -49,6 +49,7 @@ var long = []fault{
 	{"add a node, remove it", (*faults).addAndRemove},
 	{"slow fsync", (*faults).slowSync},
 	{"failing fsync", (*faults).failSync},
+	{"full disk", (*faults).fullDisk},
 }
 
 // pick chooses a fault, those that were not there yet first.
@@ -270,6 +271,19 @@ func (c *Cluster) FailSync(n *Node) {
 	if last := tail(n.Log(), 1); code != 1 || !strings.Contains(n.Log(), "input/output error") {
 		c.tb.Errorf("%s: after a failed fsync: exit code %d, %s", n.Name, code, last)
 	}
+}
+
+// fullDisk lets a node run out of room, at once or a little later. It stays without for a while.
+func (f *faults) fullDisk() string {
+	n := f.leader()
+	spare := f.rng.Int64N(2 << 20)
+	again := f.c.FillDisk(n, spare)
+	d := f.hold(0, 2*time.Second)
+	giveRoom(f.c.tb, n.Dir)
+	if !n.Running() {
+		n.Start()
+	}
+	return fmt.Sprintf("%s with %d KiB to spare, and without for %v, when it %s", n.Name, spare>>10, d, again)
 }
 
 // recover gives the cluster some time after a fault, on most occasions: some faults hit a cluster that is not well yet.

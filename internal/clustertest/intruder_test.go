@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -210,57 +209,4 @@ func (n *Node) batch(pair *tls.Certificate, b *remote.MessageBatch) error {
 		return fmt.Errorf("an unexpected code %v: %w", code, err)
 	}
 	return err
-}
-
-// A join token works once, for the name that it was made for, and in its time.
-func TestJoinTokens(t *testing.T) {
-	c := Start(t, Options{Nodes: 1})
-	n := c.Add()
-	refused := func(what, want string) {
-		t.Helper()
-		n.Start()
-		code := n.Ended(60 * time.Second)
-		if out := strings.TrimSpace(n.Log()); code != 1 || !strings.Contains(out, want) {
-			t.Errorf("%s: exit code %d, want a line with %q:\n%s", what, code, want, tail(out, 10))
-		}
-		if entries, err := os.ReadDir(n.Dir); err == nil {
-			for _, e := range entries {
-				if e.Name() == "cluster.json" {
-					t.Errorf("%s: the node has a record of a cluster", what)
-				}
-			}
-		}
-		n.Erase()
-	}
-	good := c.Token(n.Name)
-	c.JoinBy(n, "")
-	refused("no token", "token")
-	c.JoinBy(n, c.Token("n7"))
-	refused("another node's token", "not for n2")
-	late, err := c.authority.Token(n.Name, time.Hour, time.Now().Add(-2*time.Hour))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.JoinBy(n, late)
-	refused("an expired token", "expired")
-	c.JoinBy(n, good[:len(good)-6]+"AAAAAA")
-	refused("a forged token", "not a join token")
-
-	c.JoinBy(n, good)
-	n.Start()
-	n.WaitReady()
-	c.WaitSettled()
-	c.Leave(n)
-	n.Erase()
-	c.mu.Lock()
-	c.nodes = append(c.nodes, n)
-	c.mu.Unlock()
-	refused("a used token", "used")
-	if s := c.WaitSettled(); len(s.Nodes) != 1 {
-		t.Errorf("the cluster has %d nodes", len(s.Nodes))
-	}
-	c.JoinBy(n, c.Token(n.Name))
-	n.Start()
-	n.WaitReady()
-	c.WaitSettled()
 }

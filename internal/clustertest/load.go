@@ -119,6 +119,9 @@ func (l *Load) write(ctx context.Context, user *Client, key, post string, pick f
 		}
 		n := another(pick, not)
 		if n == nil {
+			if ctx.Err() != nil {
+				return
+			}
 			continue
 		}
 		not = n
@@ -322,4 +325,11 @@ func (l *Load) everyShard(after time.Time) bool {
 		}
 	}
 	return len(seen) == l.c.shards
+}
+
+// shardSince reports whether a shard has acknowledged a write that began after a moment.
+func (l *Load) shardSince(shard int, at time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.acks, func(a ack) bool { return a.shard == shard && a.at.After(at) })
 }

@@ -2,8 +2,6 @@ package clustertest
 
 import (
 	"maps"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -19,9 +17,7 @@ func TestRestoredClusterGrows(t *testing.T) {
 		l.mu.Lock()
 		before = maps.Clone(l.acked)
 		l.mu.Unlock()
-		cmd := exec.Command(Binary(t), "backup", path, "--url", old.Nodes()[1].URL, "--email", operatorEmail)
-		cmd.Env = append(os.Environ(), "TICKETING_PASSWORD="+operatorPassword)
-		if out, err := cmd.CombinedOutput(); err != nil {
+		if out, err := old.command(old.Nodes()[1], "backup", path); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	})

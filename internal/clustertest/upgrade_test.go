@@ -32,6 +32,10 @@ func TestRollingUpgrade(t *testing.T) {
 	})
 	away.Stop()
 	oldProgramIsRefused(t, c, away, before, next, to) // its data know it
+	fresh := c.Add()
+	fresh.Program = before
+	fresh.refused(t, "a new node with the old program", fmt.Sprintf("This cluster is of format %d; the program on %s knows the formats", to, fresh.Name))
+	c.forget(fresh)
 	if s := c.WaitSettled(); s.Format != to {
 		t.Errorf("the cluster is of format %d", s.Format)
 	}
@@ -141,7 +145,7 @@ func (c *Cluster) platformWaits(t *testing.T, n *Node) {
 func oldProgramIsRefused(t *testing.T, c *Cluster, n *Node, before, next string, format int) {
 	n.Program = before
 	n.Start()
-	if code := n.Ended(time.Minute); code == 0 || !strings.Contains(n.Log(), fmt.Sprintf("format %d", format)) {
+	if code := n.Ended(time.Minute); code != 1 || !strings.Contains(n.Log(), fmt.Sprintf("format %d; this program knows the formats", format)) {
 		t.Errorf("the old program ends with %d:\n%s", code, tail(n.Log(), 10))
 	}
 	t.Logf("the old program says: %s", tail(n.Log(), 1))

@@ -3,9 +3,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"time"
@@ -13,17 +11,15 @@ import (
 	"ticketing"
 	"ticketing/actors/control"
 	"ticketing/actors/moderation"
-	"ticketing/plugins/backtest"
 )
 
 const (
-	claimEvery = time.Second      // between two looks for a backtest to run
-	saveEvery  = time.Second      // between two saves of progress, at least
-	minBusy    = time.Millisecond // before it is worth resting
-	maxRest    = 5 * time.Second
+	claimEvery = time.Second // between two looks for a backtest to run
+	saveEvery  = time.Second // between two saves of where to go on, at least
+	sayEvery   = time.Second // between two words on how far it is, to which the answer is whether it is over
 )
 
-// backtests runs candidates over what is stored: the node that leads control runs one at a time. How far it is, is saved at the end of
+// backtests runs candidates over what is stored: the node that leads control runs one at a time. Where to go on is saved at the end of
 // slots; after a restart, or on another leader, it goes on there, with the memories of rules that begin anew in each slot.
 type backtests struct {
 	control    control.Client
@@ -180,9 +176,9 @@ func (b *backtests) work(ctx context.Context, t *ticketing.Backtest) (err error)
 		return b.fail(ctx, t, message(err))
 	}
 	defer judge.Close()
-	r := &backtestRun{backtests: b, t: t, run: backtest.New(judge, t.Rule, t.Report), saved: b.now()}
-	if len(t.Progress) == 2 {
-		r.slot = ticketing.Slot(binary.BigEndian.Uint16(t.Progress))
+	r, err := b.resume(ctx, t, judge)
+	if err != nil {
+		return err
 	}
 	err = r.all(ctx)
 	if errors.Is(err, errOver) || ticketing.KindOf(err) == ticketing.Conflict {
@@ -202,95 +198,5 @@ func message(err error) string {
 func (b *backtests) fail(ctx context.Context, t *ticketing.Backtest, why string) error {
 	_, err := b.control.SaveBacktest(ctx, control.BacktestSave{Backtest: t.ID, Runner: b.name, State: ticketing.BacktestFailed, Done: t.Done, Total: t.Total,
 		Report: t.Report, Why: why})
-	return err
-}
-
-// backtestRun is a backtest that this node runs. t is as of the end of the last slot.
-type backtestRun struct {
-	*backtests
-	t     *ticketing.Backtest
-	run   *backtest.Run
-	slot  ticketing.Slot // the next
-	saved time.Time
-	busy  time.Duration // since the last rest
-}
-
-// all judges the slots that are left.
-func (r *backtestRun) all(ctx context.Context) error {
-	if r.t.Total == 0 {
-		n, err := r.moderation.CountEvidence(ctx, r.t.From, r.t.To)
-		if err != nil {
-			return err
-		}
-		r.t.Total = n
-		if err := r.save(ctx, ticketing.BacktestRunning); err != nil {
-			return err
-		}
-	}
-	for r.slot < ticketing.Slots {
-		if err := r.oneSlot(ctx); err != nil {
-			return err
-		}
-		r.slot++
-		if r.now().Sub(r.saved) >= saveEvery {
-			if err := r.save(ctx, ticketing.BacktestRunning); err != nil {
-				return err
-			}
-		}
-	}
-	r.t.Total = r.t.Done
-	return r.save(ctx, ticketing.BacktestDone)
-}
-
-// oneSlot judges a slot, page by page, with a rest after each.
-func (r *backtestRun) oneSlot(ctx context.Context) error {
-	q := moderation.Query{Slot: r.slot, From: r.t.From, To: r.t.To, Kinds: r.t.Kinds}
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if !r.leads() {
-			return errOver
-		}
-		began := r.now()
-		page, err := r.moderation.Evidence(ctx, q)
-		if err != nil {
-			return fmt.Errorf("slot %d: %w", r.slot, err)
-		}
-		for i := range page.Cases {
-			r.judge(&page.Cases[i])
-		}
-		r.run.Miss(page.Missing)
-		r.run.Skip(page.Unseen)
-		r.t.Done += page.Looked
-		r.rest(ctx, r.now().Sub(began))
-		if q.After = page.Next; q.After.IsZero() {
-			return nil
-		}
-	}
-}
-
-func (r *backtestRun) judge(c *moderation.Case) {
-	r.run.Judge(&backtest.Case{Item: &c.Evidence.Item, Was: c.Was.Status, Rules: c.Was.Rules, Status: c.Status, Human: c.Human})
-}
-
-// rest keeps the run within its share of a core: after having been busy for a while it rests, the longer the less it may have.
-func (r *backtestRun) rest(ctx context.Context, busy time.Duration) {
-	if r.busy += busy; r.t.CPU >= 1 || r.busy < minBusy {
-		return
-	}
-	r.pause(ctx, min(time.Duration(float64(r.busy)*(1-r.t.CPU)/r.t.CPU), maxRest))
-	r.busy = 0
-}
-
-// save keeps what the slots so far came to. It is errOver if the backtest has been cancelled.
-func (r *backtestRun) save(ctx context.Context, state ticketing.BacktestState) error {
-	report := r.run.Report()
-	got, err := r.control.SaveBacktest(ctx, control.BacktestSave{Backtest: r.t.ID, Runner: r.name, State: state, Done: r.t.Done, Total: r.t.Total,
-		Report: &report, Progress: binary.BigEndian.AppendUint16(nil, uint16(r.slot))})
-	r.saved = r.now()
-	if err == nil && got != state {
-		err = errOver
-	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,7 +127,8 @@ func TestBacktestResumes(t *testing.T) {
 		return clock.now()
 	}
 	rests, stuck := 0, make(chan struct{})
-	opts.rest = func(ctx context.Context, _ time.Duration) {
+	opts.rest = func(ctx context.Context, d time.Duration) {
+		clock.by.Add(int64(d))
 		switch rests++; {
 		case rests == 10:
 			clock.by.Add(int64(2 * saveEvery)) // the end of this slot is saved
@@ -141,9 +143,10 @@ func TestBacktestResumes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newTown(t, n).write(90)
+	w := newTown(t, n)
+	w.write(90)
 	c := spamTest(`{"rate": {"items": 3, "seconds": 600}}`)
-	c.CPU = 0.5
+	c.CPU, c.Labels.Bad = 0.5, w.posts
 	b, err := n.backtests.StartBacktest(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +165,7 @@ func TestBacktestResumes(t *testing.T) {
 	}
 	t.Cleanup(func() { closeNode(t, n) })
 	half, err := n.backtests.Backtest(t.Context(), b.ID)
-	if err != nil || len(half.Progress) != 2 || half.Progress[0] == 0 && half.Progress[1] == 0 || half.Progress[0] >= 4 {
+	if err != nil || len(half.Progress) != 10 || half.Progress[0] == 0 && half.Progress[1] == 0 || half.Progress[0] >= 4 {
 		t.Fatalf("it did not stop midway: %v %v", half.Progress, err)
 	}
 	b = ended(t, n, b.ID)
@@ -176,8 +179,94 @@ func TestBacktestResumes(t *testing.T) {
 	}
 	whole = ended(t, n, whole.ID)
 	b.Report.Micros, whole.Report.Micros = 0, 0
-	if !reflect.DeepEqual(b.Report, whole.Report) || b.Done != whole.Done || whole.Report.NewCaught == 0 {
+	if !reflect.DeepEqual(b.Report, whole.Report) || b.Done != whole.Done || whole.Report.NewCaught == 0 || whole.Report.Labels.Total() != uint64(len(w.posts)) {
 		t.Errorf("interrupted:\n%+v\nin one go:\n%+v", b.Report, whole.Report)
+	}
+}
+
+// A run has its share of a core and no more, however small that is, and however badly it sleeps; it has not saved up what it slept too long.
+func TestPace(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, share := range []float64{0.01, 0.05, 0.25, 0.9, 1} {
+		p := pace{share: share}
+		var work, rest time.Duration
+		for work < 20*time.Second {
+			d := time.Duration(r.Int64N(int64(20 * time.Millisecond)))
+			work += d
+			for p.worked(d); p.owed >= minRest; {
+				d := min(p.owed, sayEvery) + time.Duration(r.Int64N(int64(2*time.Millisecond)))
+				rest += d
+				p.rested(d)
+			}
+		}
+		if got := float64(work) / float64(work+rest); got < share*0.995 || got > share*1.005 {
+			t.Errorf("of a share of %v it took %.4f", share, got)
+		}
+		if p.rested(time.Hour); p.owed != -maxCredit {
+			t.Errorf("after an hour's sleep it owes %v", p.owed)
+		}
+	}
+}
+
+// In a long slot, too, a backtest says how far it is, rests as long as its share asks for, and ends within a second when it is cancelled.
+func TestBacktestInALongSlot(t *testing.T) {
+	clock, slow := &later{}, atomic.Bool{}
+	opts := quietOptions(t, vfs.NewMem())
+	opts.Now = func() time.Time { // the backtest's items take long
+		if slow.Load() {
+			clock.by.Add(int64(5 * time.Millisecond))
+		}
+		return clock.now()
+	}
+	var n *Node
+	var id ticketing.ID
+	var rested, after time.Duration // since it was cancelled
+	var last, step uint64
+	cancelled, asked := false, make(chan struct{})
+	opts.rest = func(ctx context.Context, d time.Duration) {
+		clock.by.Add(int64(d))
+		<-asked
+		b, err := n.backtests.Backtest(ctx, id)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		last, step = b.Done, max(step, b.Done-last)
+		if rested += d; cancelled {
+			after += d
+		} else if b.Done >= 30 {
+			if _, err := n.backtests.CancelBacktest(ctx, testator, id); err != nil {
+				t.Error(err)
+			}
+			cancelled = true
+		}
+	}
+	n, err := Open(t.Context(), smallConfig(1), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeNode(t, n) })
+	w := newTown(t, n)
+	w.users = w.users[:1]
+	all := w.write(60)
+	slow.Store(true)
+	c := spamTest("")
+	c.CPU, c.Kinds = 0.01, []ticketing.ItemKind{ticketing.KindComment}
+	b, err := n.backtests.StartBacktest(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id = b.ID
+	close(asked)
+	next, err := n.backtests.StartBacktest(t.Context(), spamTest("")) // runs when the one before has let go
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := ended(t, n, next.ID); b.State != ticketing.BacktestDone || b.Done != all {
+		t.Fatalf("%s %s", b.State, b.Why)
+	}
+	if !cancelled || step > 10 || after > sayEvery+minRest || rested < 30*time.Second/10 {
+		t.Errorf("cancelled %v after %v of rest in steps of %d, and rested %v more", cancelled, rested, step, after)
 	}
 }
 

@@ -275,6 +275,33 @@ func TestMapIsTakenOverAtOnce(t *testing.T) {
 
 // The first node of a cluster reports of itself while it completes its record.
 func TestFirstNodeOfCluster(t *testing.T) {
+	n := firstNode(t)
+	if r := n.report(); r.Incarnation == 0 || !r.Ready {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Whoever has changed a member sees that in the status at once: who waits for what follows would take the state before for somebody else's change.
+func TestStatusHasTheChange(t *testing.T) {
+	n := firstNode(t)
+	for round := range 40 {
+		want := []ticketing.MemberState{ticketing.MemberDraining, ticketing.MemberUp}[round%2]
+		c := ticketing.SetMember{By: nobody, Node: n.name, State: want}
+		err := n.SetMember(t.Context(), c)
+		for ticketing.KindOf(err) == ticketing.Unavailable { // it has just begun to lead
+			n.pause(t.Context(), 20*time.Millisecond)
+			err = n.SetMember(t.Context(), c)
+		}
+		s, statusErr := n.ClusterStatus(t.Context())
+		if err != nil || statusErr != nil || s.Nodes[0].State != want {
+			t.Fatalf("change %d: %v, want %v; %v, %v", round, s.Nodes, want, err, statusErr)
+		}
+	}
+}
+
+// firstNode opens the first node of a cluster, which is closed at the test's end.
+func firstNode(t *testing.T) *Node {
+	t.Helper()
 	ca, err := peer.NewAuthority("testcluster", time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -301,8 +328,6 @@ func TestFirstNodeOfCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := n.report(); r.Incarnation == 0 || !r.Ready {
-		t.Errorf("%+v", r)
-	}
-	closeNode(t, n)
+	t.Cleanup(func() { closeNode(t, n) })
+	return n
 }

@@ -248,6 +248,7 @@ func (n *Node) Close(ctx context.Context) error {
 		if n.gateway != nil {
 			errs = append(errs, n.gateway.Shutdown(ctx))
 		}
+		n.flushStats(ctx)
 		n.handOver()
 		n.stop() // feeds end
 		n.running.Wait()
@@ -272,6 +273,21 @@ func (n *Node) Close(ctx context.Context) error {
 		n.closeErr = errors.Join(errs...)
 	})
 	return n.closeErr
+}
+
+// flushPatience is how long a stop waits for statistics to be stored.
+const flushPatience = 2 * time.Second
+
+// flushStats stores the statistics of the rules that this node counts in memory. A stop does not fail for them.
+func (n *Node) flushStats(ctx context.Context) {
+	if n.sys == nil || n.rules == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushPatience)
+	defer cancel()
+	if err := n.rules.moderation.FlushStats(ctx); err != nil {
+		n.log.Warn("the latest statistics of rules are not stored", "error", err)
+	}
 }
 
 // handOver gives the leaderships of this node to others, while its actors still answer and tell who leads now.

@@ -209,6 +209,7 @@ func surveyed(node string, s *recoveredShard, seen replica.Inspection, id string
 			one.Others = append(one.Others, m.Node)
 		}
 	}
+	slices.Sort(one.Others) // the group's order is of no use to people who compare survivors
 	return one
 }
 

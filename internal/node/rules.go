@@ -143,7 +143,7 @@ func (m *ruleManager) run(ctx context.Context) {
 				m.canaries.forget()
 				continue
 			}
-			m.lead(ctx, !led)
+			m.lead(ctx)
 			all, led = all || !led, true
 			if !busy.CompareAndSwap(false, true) {
 				continue
@@ -161,7 +161,7 @@ func (m *ruleManager) run(ctx context.Context) {
 }
 
 // lead does what control's leader does about the rules, now and then. What fails is tried again.
-func (m *ruleManager) lead(ctx context.Context, first bool) {
+func (m *ruleManager) lead(ctx context.Context) {
 	for _, job := range []struct {
 		what string
 		do   func(context.Context) error
@@ -170,7 +170,7 @@ func (m *ruleManager) lead(ctx context.Context, first bool) {
 		{"the built-in rules could not be registered", m.seed},
 		{"versions without a signature could not be taken from the rules", m.withdraw},
 		{"canaries could not be watched", m.watchCanaries},
-		{"parts of uploads that were given up could not be taken away", func(ctx context.Context) error { return m.sweepUploads(ctx, first) }},
+		{"parts of uploads that were given up could not be taken away", m.sweepUploads},
 	} {
 		if err := job.do(ctx); err != nil && ctx.Err() == nil {
 			m.log.Error(job.what, "error", err)

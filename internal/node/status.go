@@ -65,7 +65,9 @@ func (n *Node) setMember(ctx context.Context, _ string, c ticketing.SetMember) (
 		return nothing{}, ticketing.Errorf(ticketing.Unavailable, "The leader has just changed; it will know in a moment which nodes are alive.")
 	}
 	c.Alive = alive
-	return nothing{}, n.control.SetMember(ctx, c)
+	err := n.control.SetMember(ctx, c)
+	n.readMap() // whoever asks next how the cluster is finds the change
+	return nothing{}, err
 }
 
 // draining reports whether this node is to lead nothing and to get no requests.

@@ -40,6 +40,38 @@ func TestStopWhileCutIsNotRead(t *testing.T) {
 	}
 }
 
+// A stop stores the statistics that are counted in memory: after it they say what was decided.
+func TestStopFlushesStatistics(t *testing.T) {
+	fs := vfs.NewMem()
+	n, err := Open(t.Context(), smallConfig(2), quietOptions(t, fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	newTown(t, n).write(20)
+	judged := func() (all uint64) {
+		t.Helper()
+		rows, err := n.rules.moderation.Stats(t.Context(), "spam")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			all += r.Judged
+		}
+		return all
+	}
+	before := judged()
+	if err := n.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err = Open(t.Context(), smallConfig(2), quietOptions(t, fs)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeNode(t, n) })
+	if after := judged(); before == 0 || after != before {
+		t.Errorf("%d judgements are counted, of %d before the stop", after, before)
+	}
+}
+
 // The data of a replica that could not be stopped are not deleted for the one that takes its place: the node ends.
 func TestReplicaThatDoesNotStop(t *testing.T) {
 	opts := quietOptions(t, vfs.NewMem())

@@ -162,11 +162,11 @@ func (m *ruleManager) takeUp(ctx context.Context, all bool) error {
 }
 
 // sweepUploads takes parts of modules away that were never registered.
-func (m *ruleManager) sweepUploads(ctx context.Context, first bool) error {
+func (m *ruleManager) sweepUploads(ctx context.Context) error {
 	if m.platform() != nil {
 		return nil
 	}
-	gone, err := m.control.SweepUploads(ctx, m.now(), first)
+	gone, err := m.control.SweepUploads(ctx, m.now())
 	if gone > 0 {
 		m.log.Info("parts of modules that were never registered are gone", "modules", gone)
 	}

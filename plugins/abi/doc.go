@@ -6,7 +6,9 @@
 // The host instantiates the module (its start section runs), calls _initialize if there is one, then tk_buf once, then
 // tk_init once if there is one, and from then on tk_eval once for every item. An instance is used by one goroutine. It
 // keeps its memory between items, so a rule may cache, but must not count on it: after any failure, and when its memory
-// passes three quarters of the limit, the host throws the instance away and starts a new one.
+// passes three quarters of the limit, the host throws the instance away and starts a new one. What it says about an item
+// must follow from its configuration, the item, and what counters and values answer: decisions are recomputed on fresh
+// instances. Golden tests find rules of which that is not so.
 //
 // # Exports
 //
@@ -51,8 +53,8 @@
 // Fields that the item does not have (a post has no post ID and no parent), or that the manifest does not name, have no
 // entry. Fields, with the manifest's words for them:
 //
-//	 1  kind             number: 1 post, 2 comment, 3 ticket
-//	 2  id               bytes, 16: of the post, comment or ticket
+//	 1  kind             number: 1 post, 2 comment; 3 ticket is reserved: rules do not judge tickets
+//	 2  id               bytes, 16: of the post or comment
 //	 3  post             bytes, 16: of the post that a comment belongs to
 //	 4  parent           bytes, 16: of the comment that is answered
 //	 5  title            text
@@ -63,7 +65,7 @@
 //	10  rejected         number
 //	11  held             number
 //	12  reports          number: reports against items of the author
-//	13  locale           text: reserved, never set yet
+//	13  locale           text: reserved; no item has it
 //	14  revision         number: 1 for a new item; over 1 is an edit
 //	15  author_name      text
 //
@@ -155,7 +157,8 @@
 //	limits        what the module needs at most, if less than is usual; of memory it may be more. What else exceeds the
 //	              usual (10 million units of fuel, 20 ms, 1,000 calls of imports) an operator has to allow in the rule's
 //	              limits; see ticketing.RuleLimits
-//	golden        tests that must pass on a server before the version may judge there; see ticketing.GoldenCase
+//	golden        tests that must pass on a server before the version may judge there, on a fresh instance and, with the
+//	              same verdict, on one that has judged others of them; see ticketing.GoldenCase
 //
 // name and abi must be there. A module without the section (the contract's first form) has all fields and what its imports need.
 //

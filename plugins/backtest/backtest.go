@@ -16,7 +16,7 @@ const (
 	sampleBytes = 300
 )
 
-// A Label is what the data itself says of an item.
+// A Label is what is known of an item from elsewhere.
 type Label uint8
 
 // The labels. Good items should pass and bad ones be caught.
@@ -25,6 +25,29 @@ const (
 	Good
 	Bad
 )
+
+// A Truth is what labels say, by what names their items.
+type Truth map[ticketing.ID]Label
+
+// NewTruth prepares labels for looking items up.
+func NewTruth(l *ticketing.Labels) Truth {
+	t := make(Truth, l.Len())
+	for _, id := range l.Good {
+		t[id] = Good
+	}
+	for _, id := range l.Bad {
+		t[id] = Bad
+	}
+	return t
+}
+
+// Of returns the label of an item, by its id or else by its importer's key.
+func (t Truth) Of(id ticketing.ID) Label {
+	if l := t[id]; l != Unlabelled {
+		return l
+	}
+	return t[id.Imported()]
+}
 
 // A Case is an item and what was decided about it.
 type Case struct {

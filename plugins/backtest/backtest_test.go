@@ -147,6 +147,24 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// An item has the label of its id, else that of the key under which it was imported, wherever and whenever that was.
+func TestTruth(t *testing.T) {
+	imported := func(slot ticketing.Slot) ticketing.ID {
+		return ticketing.NewID(slot, noon, ticketing.ImportEntropy("k"))
+	}
+	own := ticketing.NewID(3, noon, 4)
+	truth := backtest.NewTruth(&ticketing.Labels{Good: []ticketing.ID{own, imported(9)}, Bad: []ticketing.ID{ticketing.ImportedAs("k")}})
+	for id, want := range map[ticketing.ID]backtest.Label{own: backtest.Good, imported(9): backtest.Good, imported(8): backtest.Bad,
+		ticketing.NewID(3, noon, 5): backtest.Unlabelled, ticketing.NewID(4, noon, 4): backtest.Unlabelled} {
+		if got := truth.Of(id); got != want {
+			t.Errorf("%s is %d, want %d", id, got, want)
+		}
+	}
+	if backtest.Truth(nil).Of(own) != backtest.Unlabelled {
+		t.Error("without labels there are some")
+	}
+}
+
 // A candidate that fails has not answered: it is counted as failed, and compared with nothing.
 func TestFailures(t *testing.T) {
 	run := backtest.New(open(t, "b", hosttest.Boom, ""), "b", nil)

@@ -2,8 +2,10 @@ package compile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/tetratelabs/wazero"
@@ -45,6 +47,10 @@ func Child(args []string, in io.Reader, out, trouble io.Writer) int {
 	ctx := experimental.WithCompilationWorkers(context.Background(), 2)
 	r := wazero.NewRuntimeWithConfig(ctx, Config().WithCompilationCache(cache))
 	if _, err := r.CompileModule(ctx, wasm); err != nil {
+		if file := (*fs.PathError)(nil); errors.As(err, &file) { // what was compiled could not be written
+			fmt.Fprintln(trouble, "the directory cannot be written:", err)
+			return exitTrouble
+		}
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		fmt.Fprintln(out, line)
 		return exitRefused

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -125,6 +126,24 @@ func TestRefusedModules(t *testing.T) {
 		if _, err := c.Ensure(t.Context(), m); ticketing.KindOf(err) != ticketing.Invalid || !strings.Contains(err.Error(), "malformed") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A module is not to blame for a directory that takes no files, such as one on a full disk.
+func TestDirectoryThatTakesNoFiles(t *testing.T) {
+	entry, err := compiler(t, t.TempDir(), "compile").Ensure(t.Context(), module("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir() // what the engine makes in it, is there already and elsewhere
+	if err := os.Symlink("/proc/self", filepath.Join(dir, filepath.Base(filepath.Dir(entry)))); err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(os.Args[0], "compile", dir)
+	child.Stdin = bytes.NewReader(module("a"))
+	out, err := child.CombinedOutput()
+	if child.ProcessState.ExitCode() != compile.ExitTrouble || !strings.HasPrefix(string(out), "the directory cannot be written: ") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

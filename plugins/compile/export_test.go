@@ -2,6 +2,9 @@ package compile
 
 import "time"
 
+// ExitTrouble is how a child ends when what fails is not the module's fault.
+const ExitTrouble = exitTrouble
+
 // SetPatience lets children of this compiler have another time by the clock.
 func (c *Compiler) SetPatience(d time.Duration) { c.patience = d }
 

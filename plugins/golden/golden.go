@@ -5,7 +5,6 @@ package golden
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -40,32 +39,63 @@ func Compare(o *ticketing.RuleOutcome, w *ticketing.GoldenWant) *ticketing.Golde
 	if o.Failure != "" {
 		return &ticketing.GoldenFault{Want: "a verdict", Got: "failure: " + o.Failure}
 	}
-	var want, got []string
-	differ := func(name string, w, g any) {
-		want, got = append(want, describe(name, w)), append(got, describe(name, g))
+	var d difference
+	if w.Action != nil {
+		d.compare("action", *w.Action, o.Action)
 	}
-	if w.Action != nil && *w.Action != o.Action {
-		differ("action", w.Action, o.Action)
+	if w.Abstain != nil {
+		d.compare("abstain", *w.Abstain, o.Abstain)
 	}
-	if w.Abstain != nil && *w.Abstain != o.Abstain {
-		differ("abstain", *w.Abstain, o.Abstain)
+	if w.Score != nil {
+		d.compare("score", *w.Score, o.Score)
 	}
-	if w.Score != nil && *w.Score != o.Score {
-		differ("score", *w.Score, o.Score)
+	if w.Code != nil {
+		d.compare("code", *w.Code, o.Code)
 	}
-	if w.Code != nil && *w.Code != o.Code {
-		differ("code", *w.Code, o.Code)
+	if len(w.Labels) > 0 {
+		d.compare("labels", w.Labels, o.Labels)
 	}
-	if len(w.Labels) > 0 && !slices.Equal(w.Labels, o.Labels) {
-		differ("labels", w.Labels, o.Labels)
+	if w.Detail != "" {
+		d.compare("detail", w.Detail, o.Detail)
 	}
-	if w.Detail != "" && w.Detail != o.Detail {
-		differ("detail", w.Detail, o.Detail)
+	return d.fault()
+}
+
+// Differ returns how an outcome on an instance that has judged other items differs from the one about the same item on a fresh instance; nil if
+// it does not. What was spent is no difference.
+func Differ(fresh, used *ticketing.RuleOutcome) *ticketing.GoldenFault {
+	var d difference
+	d.compare("failure", fresh.Failure, used.Failure)
+	d.compare("action", fresh.Action, used.Action)
+	d.compare("abstain", fresh.Abstain, used.Abstain)
+	d.compare("score", fresh.Score, used.Score)
+	d.compare("severity", fresh.Severe, used.Severe)
+	d.compare("code", fresh.Code, used.Code)
+	d.compare("labels", append([]string{}, fresh.Labels...), append([]string{}, used.Labels...))
+	d.compare("detail", fresh.Detail, used.Detail)
+	f := d.fault()
+	if f != nil {
+		f.Want += ", as on a fresh instance"
+		f.Got += " after other items: the rule remembers something between items"
 	}
-	if len(want) == 0 {
+	return f
+}
+
+// A difference collects what was wanted and what came instead.
+type difference struct{ want, got []string }
+
+// compare notes a part of an outcome by its JSON, if it differs.
+func (d *difference) compare(name string, want, got any) {
+	if w, g := describe(name, want), describe(name, got); w != g {
+		d.want, d.got = append(d.want, w), append(d.got, g)
+	}
+}
+
+func (d *difference) fault() *ticketing.GoldenFault {
+	if len(d.want) == 0 {
 		return nil
 	}
-	return &ticketing.GoldenFault{Want: strings.Join(want, ", "), Got: strings.Join(got, ", ")}
+	return &ticketing.GoldenFault{Want: strings.Join(d.want, ", "), Got: strings.Join(d.got, ", ")}
 }
 
 func describe(name string, v any) string {

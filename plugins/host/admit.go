@@ -35,6 +35,9 @@ func (h *Host) Check(wasm []byte) (ticketing.Manifest, error) {
 	if err != nil {
 		return ticketing.Manifest{}, ticketing.Wrap(op, err)
 	}
+	if err := a.judged(); err != nil {
+		return ticketing.Manifest{}, ticketing.Wrap(op, err)
+	}
 	_, err = h.memory(a, 0)
 	return a.manifest, ticketing.Wrap(op, err)
 }
@@ -81,6 +84,16 @@ func (a *admitted) read(section []byte) (err error) {
 	}
 	a.schema, err = compileSchema(a.manifest.Config)
 	return err
+}
+
+// judged refuses golden tests about what rules never judge. Modules that were admitted with such tests are used as before.
+func (a *admitted) judged() error {
+	for i := range a.golden {
+		if k := a.golden[i].Item.Kind; k != 0 && !k.Judged() {
+			return invalid("The golden test %q is about a %v; rules judge posts and comments.", a.golden[i].Name, k)
+		}
+	}
+	return nil
 }
 
 func needs(m *meter.Module) (all abi.Capabilities) {

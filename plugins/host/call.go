@@ -8,6 +8,7 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 
 	"ticketing"
+	"ticketing/plugins/abi"
 )
 
 // What a call can fail by, besides what an import says.
@@ -47,7 +48,8 @@ type call struct {
 	logged  uint32 // bytes
 	labels  []string
 	detail  string
-	failure string // why an import stopped the call
+	failure string     // why an import stopped the call
+	denied  abi.Fields // that the guest asked for, and its manifest does not name
 	random  random
 	clocks  uint64 // readings of WASI's clock
 	reads   []byte // what the state has answered, see reads.go
@@ -77,7 +79,7 @@ func (c *call) begin(v *view, state ticketing.RuleState) {
 	if state != nil {
 		c.mark = state.Mark()
 	}
-	c.scanned = [len(searched)]bool{}
+	c.scanned, c.denied = [len(searched)]bool{}, 0
 }
 
 // stop ends the guest's call as a failure.

@@ -48,7 +48,7 @@ func (h *Host) contender(v *view, rule *ticketing.Rule, s seat, t *tally) *conte
 	c := &contender{host: h, loaded: s.loaded, policy: rule.OnFailure, tally: t}
 	c.outcome = ticketing.RuleOutcome{
 		Rule: rule.Name, Version: s.version, Digest: s.loaded.key.digest, Config: s.loaded.key.config,
-		Canary: s.role == roleCanary, Meter: meter.Version,
+		Canary: s.role == roleCanary, Meter: meter.Version, Limits: set(rule.Limits),
 	}
 	c.call = newCall(h, rule.Name, s.version, s.loaded, h.Effective(*rule, s.loaded.version.manifest))
 	c.call.scanner, c.call.base = v.scannerFor(s.loaded)

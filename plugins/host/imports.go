@@ -142,6 +142,7 @@ func (c *call) see(id uint32) (*abi.Field, abi.ErrorCode) {
 	case id == 0 || id >= uint32(abi.FieldEnd):
 		return nil, abi.BadArgument
 	case !c.loaded.version.fields.Has(abi.FieldID(id)):
+		c.denied |= 1 << id
 		return nil, abi.Denied
 	}
 	f := c.view.field(id)

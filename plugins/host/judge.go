@@ -153,7 +153,7 @@ func (r *judgeRule) judge(j *judge, state ticketing.RuleState, o *ticketing.Rule
 	if first == nil {
 		*o = ticketing.RuleOutcome{
 			Rule: r.rule.Name, Version: r.rule.Version, Digest: r.rule.Active, Config: ticketing.DigestOf(r.rule.Config),
-			Failure: failedQuarantine, Action: onFailure(r.rule.OnFailure),
+			Failure: failedQuarantine, Action: onFailure(r.rule.OnFailure), Limits: set(r.rule.Limits),
 		}
 		return nil
 	}

@@ -62,6 +62,14 @@ func (h *Host) Effective(rule ticketing.Rule, m ticketing.Manifest) ticketing.Ru
 	return l
 }
 
+// set is what an operator has set of a rule's limits, nil if nothing.
+func set(l ticketing.RuleLimits) *ticketing.RuleLimits {
+	if l == (ticketing.RuleLimits{}) {
+		return nil
+	}
+	return &l
+}
+
 func wall(l *ticketing.RuleLimits) time.Duration {
 	return time.Duration(l.WallMicros) * time.Microsecond
 }

@@ -60,6 +60,10 @@ func TestCheckRefusesWhatTheManifestDoesNotName(t *testing.T) {
 	refused(t, err, "no JSON Schema")
 	_, err = newHost(t).Check(manifested(t, func(m map[string]any) { m["config"] = map[string]any{"$ref": "file:///etc/passwd"} }))
 	refused(t, err, "may not refer")
+	_, err = newHost(t).Check(manifested(t, func(m map[string]any) {
+		m["golden"] = []any{map[string]any{"name": "help", "item": map[string]any{"kind": "ticket", "text": "x"}, "want": map[string]any{}}}
+	}))
+	refused(t, err, `"help" is about a ticket`)
 }
 
 // A rule sees the fields that its manifest names, and no other way leads to the rest.

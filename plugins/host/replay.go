@@ -9,7 +9,7 @@ import (
 	"ticketing/plugins/meter"
 )
 
-// Replay implements ticketing.Replayer. The version is asked on a fresh instance and under the module's own limits, and gets from its
+// Replay implements ticketing.Replayer. The version is asked on a fresh instance, under the limits that its operator had set then, and gets from its
 // memory what it got then. Same means the same verdict or failure; the fuel may be another for a guest that keeps something between
 // items, and the note says so then. What depends on the machine (a deadline) or on the operators (a quarantine) does not follow from the item:
 // then the rule is asked as well, and nothing is compared.
@@ -21,6 +21,9 @@ func (h *Host) Replay(ctx context.Context, item *ticketing.Item, stored ticketin
 		return r, nil
 	}
 	rule := ticketing.Rule{Name: stored.Rule, Version: stored.Version, Active: stored.Digest, Config: config}
+	if stored.Limits != nil {
+		rule.Limits = *stored.Limits
+	}
 	j, err := h.alone(ctx, rule)
 	if ticketing.KindOf(err) == ticketing.Invalid {
 		switch {

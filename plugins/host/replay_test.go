@@ -35,6 +35,41 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// A replay has the limits that the operator had set then: less than usual, or more. Otherwise a verdict would become a failure, or the reverse.
+func TestReplayHasItsLimits(t *testing.T) {
+	h := newHost(t, hosttest.Ask)
+	item := titled("count", "x")
+	judged := func(l ticketing.RuleLimits) ticketing.Judgement {
+		rule := uploaded("ask", hosttest.Ask, "")
+		rule.Limits = l
+		return openIn(t, h, ruleSet(7, rule)).Judge(item, memstate.New())
+	}
+	needs := judged(ticketing.RuleLimits{}).Outcomes[0]
+	if needs.Failure != "" || needs.Fuel < 2 || needs.Limits != nil {
+		t.Fatalf("%+v", needs)
+	}
+	for _, fuel := range []uint64{needs.Fuel - 1, needs.Fuel} {
+		j := judged(ticketing.RuleLimits{Fuel: fuel})
+		o := j.Outcomes[0]
+		if (o.Failure == "fuel") != (fuel < needs.Fuel) {
+			t.Fatalf("with %d units it needs %d: %+v", fuel, needs.Fuel, o)
+		}
+		var reads []byte
+		if j.Reads != nil {
+			reads = j.Reads[0]
+		}
+		if r, err := h.Replay(t.Context(), item, o, nil, reads); err != nil || !r.Same || !r.SameFuel || r.Note != "" {
+			t.Errorf("with %d units: %+v, %v", fuel, r, err)
+		}
+	}
+	// Under usual limits this would be a verdict: the limits are those of the outcome and not those of today.
+	starved := judged(ticketing.RuleLimits{Fuel: needs.Fuel - 1}).Outcomes[0]
+	starved.Limits = nil
+	if r, err := h.Replay(t.Context(), item, starved, nil, nil); err != nil || r.Same {
+		t.Errorf("without its limits: %+v, %v", r, err)
+	}
+}
+
 func TestReplayNotices(t *testing.T) {
 	h := newHost(t, hosttest.Ask)
 	rule := uploaded("ask", hosttest.Ask, "")

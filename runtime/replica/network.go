@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -52,7 +53,8 @@ func newNetTransport(c *Config) (*netTransport, error) {
 	if err != nil {
 		return nil, err
 	}
-	layer := &streamLayer{Listener: ln, network: c.Network, shard: c.Shard, node: c.Node, stall: stallTimeout, links: map[*link]struct{}{}, done: make(chan struct{})}
+	layer := &streamLayer{Listener: ln, network: c.Network, shard: c.Shard, node: c.Node, stall: stallTimeout, links: map[*link]struct{}{}, done: make(chan struct{}),
+		ended: make(chan struct{}, 1)}
 	conf := &raft.NetworkTransportConfig{Stream: layer, MaxPool: idleConns, MaxRPCsInFlight: inFlight, Timeout: rpcTimeout,
 		MsgpackUseNewTimeFormat: true, Logger: newLogger(c.Logger, c.Name, dropsConnection)}
 	return &netTransport{NetworkTransport: raft.NewNetworkTransportWithConfig(conf), layer: layer, reached: map[raft.ServerAddress]chan struct{}{}}, nil
@@ -184,6 +186,7 @@ type streamLayer struct {
 	links map[*link]struct{}
 	over  bool
 	done  chan struct{}
+	ended chan struct{} // one pulse: a connection that another node opened has ended, and not from here
 }
 
 // Addr implements net.Listener.
@@ -202,6 +205,14 @@ func (s *streamLayer) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return s.link(&link{Conn: c, layer: s})
+}
+
+// pulse says that a connection has ended.
+func (s *streamLayer) pulse() {
+	select {
+	case s.ended <- struct{}{}:
+	default:
+	}
 }
 
 // at is a replica's address within raft's transport, which knows connections by their address only. IDs hold no "@".
@@ -274,6 +285,9 @@ func (l *link) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	l.begun = l.begun || n > 0
 	if err != nil {
+		if !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrDeadlineExceeded) {
+			l.layer.pulse()
+		}
 		_ = l.Close() // what follows is the rest of something
 	}
 	return n, err

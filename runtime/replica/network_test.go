@@ -37,6 +37,7 @@ type hosts struct {
 	ca *peer.Authority
 	mu sync.Mutex
 	at map[string]string // addresses by node
+	no map[string]string // whom a node refuses
 }
 
 const groupShard = 3
@@ -46,7 +47,7 @@ func newHosts(t *testing.T) *hosts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &hosts{t: t, ca: ca, at: map[string]string{}}
+	return &hosts{t: t, ca: ca, at: map[string]string{}, no: map[string]string{}}
 }
 
 func (h *hosts) resolve(node string) (string, bool) {
@@ -54,6 +55,15 @@ func (h *hosts) resolve(node string) (string, bool) {
 	defer h.mu.Unlock()
 	a, ok := h.at[node]
 	return a, ok
+}
+
+func (h *hosts) admit(at, node string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.no[at] == node {
+		return errors.New("not now")
+	}
+	return nil
 }
 
 // connect opens a node's port.
@@ -73,7 +83,7 @@ func (h *hosts) connect(name string) *peer.Peers {
 		}
 	}
 	p, err := peer.New(peer.Config{Cluster: "test", Node: name, CA: files[0], Cert: files[1], Key: files[2], Resolve: h.resolve,
-		Admit: func(string, string) error { return nil }, Log: quiet()})
+		Admit: func(node, _ string) error { return h.admit(name, node) }, Log: quiet()})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -28,7 +28,10 @@ func Open(c Config) (*Replica, error) {
 	}
 	r.observe()
 	go r.watch()
-	if r.onlyVoter() {
+	if n, ok := r.transport.Transport.(*netTransport); ok {
+		go r.watchVacancy(n.layer.ended)
+	}
+	if c.Single && r.onlyVoter() {
 		r.transport.elect(raft.ServerID(c.ID))
 	}
 	return r, nil

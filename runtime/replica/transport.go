@@ -10,12 +10,11 @@ import (
 )
 
 // transport stands between raft and the given transport. It clamps what a leader claims to be committed, never sends a placeholder, skips
-// received entries that were compacted here, lets a group of one elect itself at once, and remembers who accepted this node as a leader and
+// received entries that were compacted here, lets this replica be a candidate at once, and remembers who accepted this node as a leader and
 // when, for [Replica.Verify].
 type transport struct {
 	raft.Transport
 	preVote raft.WithPreVote
-	single  bool
 	inbox   chan raft.RPC
 	// compacted returns the newest snapshot's last entry; index 0: there is none.
 	compacted func() (index, term uint64)
@@ -45,7 +44,7 @@ var (
 )
 
 func newTransport(c *Config, compacted func() (index, term uint64)) (*transport, error) {
-	t := &transport{Transport: c.Transport, single: c.Single, inbox: make(chan raft.RPC), compacted: compacted, quit: make(chan struct{}), noClamp: c.hooks.noClamp,
+	t := &transport{Transport: c.Transport, inbox: make(chan raft.RPC), compacted: compacted, quit: make(chan struct{}), noClamp: c.hooks.noClamp,
 		keep:    func(_ raft.ServerID, _ uint64, send func() error) error { return send() },
 		answers: map[raft.ServerID]answer{}, matches: map[raft.ServerID]match{}, answered: make(chan struct{})}
 	switch {
@@ -62,9 +61,6 @@ func newTransport(c *Config, compacted func() (index, term uint64)) (*transport,
 	var ok bool
 	if t.preVote, ok = t.Transport.(raft.WithPreVote); !ok {
 		return nil, errors.New("the transport does not support pre-vote")
-	}
-	if c.Single {
-		t.inbox = make(chan raft.RPC, 1) // elect does not wait
 	}
 	t.teller = newTeller(t.quit)
 	t.teller.send = t.Transport.AppendEntries
@@ -137,13 +133,13 @@ func decline(rpc raft.RPC, q *raft.InstallSnapshotRequest) {
 	rpc.Respond(&raft.InstallSnapshotResponse{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}, Term: q.Term, Success: err == nil}, err)
 }
 
-// elect makes a group of one elect itself: raft takes a request to do so at once, as it would from a leader that steps down.
+// elect makes this replica a candidate: raft takes a request to be one at once, as it would from a leader that steps down.
 func (t *transport) elect(self raft.ServerID) {
-	if !t.single {
-		return
-	}
 	req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(self), Addr: t.EncodePeer(self, t.LocalAddr())}}
-	t.inbox <- raft.RPC{Command: req, RespChan: make(chan raft.RPCResponse, 1)}
+	select {
+	case t.inbox <- raft.RPC{Command: req, RespChan: make(chan raft.RPCResponse, 1)}:
+	case <-t.quit:
+	}
 }
 
 func (t *transport) stop() { t.once.Do(func() { close(t.quit) }) }

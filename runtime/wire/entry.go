@@ -15,8 +15,8 @@ const (
 	OpDeleteRange = 3
 )
 
-// ErrEntry is wrapped by every error about a malformed entry.
-var ErrEntry = errors.New("wire: malformed log entry")
+// ErrEntry is wrapped by every error about an entry that is malformed, or of a format that this program does not know.
+var ErrEntry = errors.New("wire: a log entry cannot be read")
 
 // EntryHeader is what apply checks before it executes an entry.
 type EntryHeader struct {
@@ -76,7 +76,7 @@ func ReadEntry(b []byte) (*EntryReader, error) {
 		return nil, fmt.Errorf("%w: it is empty", ErrEntry)
 	}
 	if known := Formats(); !known.Includes(int(b[0])) {
-		return nil, fmt.Errorf("%w: it is of the cluster format %d; this program knows the formats %d to %d", ErrEntry, b[0], known.Oldest, known.Newest)
+		return nil, fmt.Errorf("%w: it is of the cluster format %d; this program knows the formats %d to %d: it needs a newer one", ErrEntry, b[0], known.Oldest, known.Newest)
 	}
 	r := &EntryReader{rest: b[1:]}
 	r.Header.Format = int(b[0])

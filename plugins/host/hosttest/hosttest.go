@@ -29,7 +29,7 @@ var (
 	//go:embed testdata/boom.wasm
 	Boom []byte // fails on texts that contain "boom"; its code counts the items that the instance has seen
 	//go:embed testdata/loop.wasm
-	Loop []byte // never comes back: only for rules that are not trusted
+	Loop []byte // never comes back
 	//go:embed testdata/bomb.wasm
 	Bomb []byte // calls without loops, for a while
 	//go:embed testdata/recurse.wasm

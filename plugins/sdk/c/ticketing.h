@@ -15,20 +15,20 @@
 #define TK_IMPORT(name) __attribute__((import_module("ticketing"), import_name(name)))
 #define TK_EXPORT(name) __attribute__((export_name(name), used))
 
-/* Fields of an item. */
+/* Fields of an item. TK_LOCALE is reserved: no item has it. */
 enum {
 	TK_KIND = 1, TK_ID, TK_POST, TK_PARENT, TK_TITLE, TK_TEXT, TK_AUTHOR, TK_AUTHOR_AGE, TK_APPROVED, TK_REJECTED, TK_HELD,
 	TK_REPORTS, TK_LOCALE, TK_REVISION, TK_AUTHOR_NAME
 };
 
-enum { TK_KIND_POST = 1, TK_KIND_COMMENT, TK_KIND_TICKET };
+enum { TK_KIND_POST = 1, TK_KIND_COMMENT, TK_KIND_TICKET }; /* the last is reserved: rules do not judge tickets */
 enum { TK_NONE, TK_ALLOW, TK_FLAG, TK_HOLD, TK_REJECT };
 enum { TK_LOWER = 1, TK_FOLDED, TK_SKELETON }; /* forms of tk_norm */
 enum { TK_HASH_TEXT = 1, TK_HASH_SIM };         /* kinds of tk_hash */
 enum { TK_DEBUG, TK_INFO, TK_WARN, TK_ERROR };  /* levels of tk_log */
 enum { TK_NO_ENTRY = -1, TK_DENIED = -2, TK_LIMIT = -3, TK_BAD_ARGUMENT = -4, TK_TOO_BIG = -5, TK_UNAVAILABLE = -6 };
 
-/* The host's functions. */
+/* The host's functions. Counters and values live in the slot of the item's author, one of 1,024, which its authors share. */
 TK_IMPORT("field") int32_t tk_field(int32_t field, void *ptr, int32_t cap);
 TK_IMPORT("match") int64_t tk_match(int32_t set, int32_t field);
 TK_IMPORT("match_all") int32_t tk_match_all(int32_t set, int32_t field, void *ptr, int32_t cap);
@@ -49,7 +49,8 @@ TK_IMPORT("rand") int64_t tk_rand(void);
 typedef struct { const uint8_t *p; uint32_t n; } tk_bytes;
 
 /* What a rule defines. tk_init_rule gets its configuration (a JSON object without the words and patterns) and returns 0
- * when it likes it; the bytes are gone afterwards. tk_eval_rule judges the item in the frame. */
+ * when it likes it; the bytes are gone afterwards. tk_eval_rule judges the item in the frame. Its verdict must not follow from
+ * what variables keep of items before: golden tests fail a rule of which that is so. */
 static int32_t tk_init_rule(tk_bytes config);
 static uint64_t tk_eval_rule(tk_bytes frame);
 

@@ -70,20 +70,24 @@ func hashed(kind int32, f Field) uint64 {
 func ListHas(list int, f Field) bool { return hostListHas(int32(list), f) == 1 }
 
 // Count adds delta to the counter under the number ns for the value of the field key, and returns its sum over the last
-// window, which is cut to whole seconds (1 s to 31 days). ok is false if it does not work, as when the item has no such field.
-// Counters live with the author. It needs the capability "counters".
+// window, which is cut to whole seconds (1 s to 31 days). ok is false if it does not work, as when the item has no such field,
+// or the rule's memory is full and the counter would be a new one. Counters live in the slot of the item's author, one of 1,024
+// in which all authors are: by Author it counts what this author wrote, by Text what this author and the others of the slot wrote.
+// It needs the capability "counters".
 func Count(ns uint32, key Field, delta int64, window time.Duration) (sum int64, ok bool) {
 	n := hostCounterAdd(int32(ns), key, delta, int32(window/time.Second))
 	return max(n, 0), n >= 0
 }
 
-// Get returns a copy of what the rule stored under a key, nil if there is nothing. It needs the capability "kv".
+// Get returns a copy of what the rule stored under a key in the slot of the item's author, nil if there is nothing; see Put. It needs
+// the capability "kv".
 func Get(key string) []byte {
 	return grow(func(buf []byte) int32 { return hostGet(key, buf) })
 }
 
-// Put stores up to 4 KiB under a key for a time, for good if ttl is 0, and reports whether it did. Values live with the
-// author: a rule that wants one per author puts the author's identity into the key. It needs the capability "kv".
+// Put stores up to 4 KiB under a key for a time, which is rounded up to whole seconds, for good if ttl is 0, and reports whether it
+// did: the rule's memory may be full. Values live in the slot of the item's author, as counters do, and the authors of a slot share
+// them: a rule that wants one per author puts the author's identity into the key. It needs the capability "kv".
 func Put(key string, value []byte, ttl time.Duration) bool {
 	if len(value) == 0 {
 		value = []byte{}
@@ -91,7 +95,7 @@ func Put(key string, value []byte, ttl time.Duration) bool {
 	return hostPut(key, value, int32((ttl+time.Second-1)/time.Second)) == 0
 }
 
-// Delete removes what is stored under a key.
+// Delete removes what is stored under a key in the slot of the item's author.
 func Delete(key string) { hostPut(key, nil, 0) }
 
 // Rand returns the next number of a generator that begins from the item and the rule's name. It needs the capability "rand".

@@ -23,7 +23,7 @@ const (
 	Rejected         // number
 	Held             // number
 	Reports          // number: reports against items of the author
-	Locale           // text
+	Locale           // text: reserved, no item has it
 	Revision         // number
 	AuthorName       // text
 )
@@ -32,7 +32,7 @@ const (
 const (
 	KindPost    = 1
 	KindComment = 2
-	KindTicket  = 3
+	KindTicket  = 3 // reserved: rules do not judge tickets
 )
 
 // Sizes in a frame, and the types of its values.
@@ -104,10 +104,10 @@ func (i Item) Whole(f Field) []byte {
 	return grow(func(buf []byte) int32 { return hostField(f, buf) })
 }
 
-// Kind returns KindPost, KindComment or KindTicket.
+// Kind returns KindPost or KindComment.
 func (i Item) Kind() int { return int(i.Number(Kind)) }
 
-// Title returns the title of a post or ticket; see String.
+// Title returns the title of a post; see String.
 func (i Item) Title() string { return i.String(Title) }
 
 // Text returns the text; see String.

@@ -160,7 +160,8 @@ var (
 )
 
 // Register makes judge the module's rule. Call it in an init function. The item, and every text and slice that comes of it,
-// ends with the call: clone what is to stay.
+// ends with the call: clone what is to stay. A verdict must not follow from what variables keep of items before, nor from the
+// order of a map: decisions are recomputed on fresh instances, and golden tests fail a rule of which that is not so.
 func Register(judges func(item Item) Verdict) { judge = judges }
 
 // Start readies the registered rule with a configuration, as the host does once in each instance. Unit tests call it.
