@@ -49,6 +49,34 @@ func (l RuleLimits) Least(o RuleLimits) RuleLimits {
 	}
 }
 
+// A LimitGap is a limit of which a module asks for more than it is granted.
+type LimitGap struct {
+	Limit   string `json:"limit"` // as RuleLimits has it in JSON
+	Asked   uint64 `json:"asked"`
+	Granted uint64 `json:"granted"`
+}
+
+// Beyond lists the limits that are higher than those granted.
+func (l RuleLimits) Beyond(granted RuleLimits) (gaps []LimitGap) {
+	for _, g := range []LimitGap{
+		{"fuel", l.Fuel, granted.Fuel},
+		{"memoryPages", uint64(l.MemoryPages), uint64(granted.MemoryPages)},
+		{"wallMicroseconds", uint64(l.WallMicros), uint64(granted.WallMicros)},
+		{"hostCalls", uint64(l.HostCalls), uint64(granted.HostCalls)},
+		{"callDepth", uint64(l.CallDepth), uint64(granted.CallDepth)},
+		{"keyValueBytes", uint64(l.KVBytes), uint64(granted.KVBytes)},
+		{"initFuel", l.InitFuel, granted.InitFuel},
+		{"initMicroseconds", uint64(l.InitMicros), uint64(granted.InitMicros)},
+		{"logBytes", uint64(l.LogBytes), uint64(granted.LogBytes)},
+		{"outputBytes", uint64(l.OutputBytes), uint64(granted.OutputBytes)},
+	} {
+		if g.Asked > g.Granted {
+			gaps = append(gaps, g)
+		}
+	}
+	return gaps
+}
+
 func least[N uint32 | uint64](a, b N) N {
 	switch {
 	case a == 0:

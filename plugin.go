@@ -59,9 +59,12 @@ type PluginVersion struct {
 	ChangedAt  time.Time     `cbor:"14,keyasint,omitzero" json:"changedAt,omitzero"`     // of State
 	Golden     []GoldenFault `cbor:"15,keyasint,omitempty" json:"goldenFaults,omitzero"` // of the last probe; empty: all passed
 	Generation uint64        `cbor:"16,keyasint,omitempty" json:"generation,omitzero"`   // of the rule set that State came with
+
+	// Gaps are the limits of which the manifest asks for more than a rule gets whose operator sets none. They are the answering server's, and not stored.
+	Gaps []LimitGap `cbor:"-" json:"limitGaps,omitzero"`
 }
 
-// UploadPlugin asks to register a module under a name.
+// UploadPlugin asks to register a module under a name, which is the operator's: the manifest's may be another, and signatures are over this one.
 type UploadPlugin struct {
 	Meta    `cbor:"1,keyasint"`
 	By      Principal `cbor:"2,keyasint"`

@@ -141,6 +141,22 @@ func TestStaleRuleForms(t *testing.T) {
 	c.send("POST", "/plugins/links/change/retire", encoded("version", old)).want(403)
 }
 
+// The list of versions says what an upload does not get, and what it waits for.
+func TestPluginPageExplainsVersions(t *testing.T) {
+	c := newConsole(t)
+	v := &c.w.m.plugins[1]
+	v.Gaps = []ticketing.LimitGap{{Limit: "fuel", Asked: 50_000_000, Granted: 10_000_000}}
+	c.page("/plugins/links", "It asks for "+number(50_000_000)+" <code>fuel</code>, and gets "+number(10_000_000)+" unless")
+	v.Manifest.Name = "other"
+	c.page("/plugins/links", "Its manifest calls it <code>other</code>; here it is a version of links.")
+	v.Manifest.Name = "links"
+	if strings.Contains(string(c.send("GET", "/plugins/links", "").want(200).Body), "Its manifest calls it") {
+		t.Error("the name is its own")
+	}
+	v.State, v.Reason = ticketing.VersionAdmitted, "It waits for <you>."
+	c.page("/plugins/links", "It waits for &lt;you&gt;.")
+}
+
 // A version is let out of quarantine by a form, which says why it is there.
 func TestResumePage(t *testing.T) {
 	c := newConsole(t)

@@ -64,6 +64,16 @@ func (a *app) pluginPush() *cobra.Command {
 		if _, err = fmt.Fprintf(a.out, "%s %s %s, %d bytes, %s\n%s\n", verb, v.Name, v.Version, v.Size, v.State, v.Digest); err != nil {
 			return err
 		}
+		if own := v.Manifest.Name; own != "" && own != v.Name {
+			if _, err = fmt.Fprintf(a.out, "its manifest calls it %s; here it is a version of %s\n", printable(own), v.Name); err != nil {
+				return err
+			}
+		}
+		for _, g := range v.Gaps {
+			if _, err = fmt.Fprintf(a.out, "it asks for %d %s and gets %d, unless the rule's limits allow more\n", g.Asked, g.Limit, g.Granted); err != nil {
+				return err
+			}
+		}
 		if v.State == ticketing.VersionRejected {
 			return fmt.Errorf("%s %s was rejected: %s", v.Name, v.Version, v.Reason)
 		}

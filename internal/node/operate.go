@@ -17,7 +17,7 @@ const setAttempts = 5
 func (m *ruleManager) Plugins(ctx context.Context) ([]ticketing.PluginVersion, error) {
 	all, err := m.control.Versions(ctx)
 	for i := range all {
-		m.sayUnsigned(&all[i])
+		m.explain(&all[i])
 	}
 	return all, err
 }
@@ -113,6 +113,7 @@ func (m *ruleManager) Sign(ctx context.Context, c ticketing.SignVersion) (ticket
 	if err == nil {
 		v, err = m.advance(ctx, v)
 	}
+	m.explain(&v)
 	return v, err
 }
 

@@ -25,11 +25,12 @@ func (m *ruleManager) waits(v *ticketing.PluginVersion) bool {
 	return v.State == ticketing.VersionAdmitted && m.policy.Lacks(v)
 }
 
-// sayUnsigned makes a version say what it waits for.
-func (m *ruleManager) sayUnsigned(v *ticketing.PluginVersion) {
+// explain makes a version say what is not in the registry: what it waits for, and which limits it does not get as it asks.
+func (m *ruleManager) explain(v *ticketing.PluginVersion) {
 	if m.waits(v) {
 		v.Reason = awaitsSignature
 	}
+	v.Gaps = v.Manifest.Limits.Beyond(m.console.Effective(ticketing.Rule{}, v.Manifest))
 }
 
 // withdraw takes versions without a signature from the rules of a server that takes only signed ones: they may have come there before it

@@ -64,6 +64,7 @@ func (m *ruleManager) Upload(ctx context.Context, c ticketing.UploadPlugin) (tic
 	if err == nil {
 		v, err = m.advance(ctx, v)
 	}
+	m.explain(&v)
 	return v, existed, ticketing.Wrap(op, err)
 }
 
@@ -75,7 +76,6 @@ func (m *ruleManager) advance(ctx context.Context, v ticketing.PluginVersion) (t
 			ticketing.VersionUploaded: m.admit, ticketing.VersionAdmitted: m.compile, ticketing.VersionCompiled: m.probe,
 		}[v.State]
 		if do == nil || m.waits(&v) {
-			m.sayUnsigned(&v)
 			return v, nil
 		}
 		step := control.Step{Name: v.Name, Digest: v.Digest, From: v.State}
