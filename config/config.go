@@ -11,7 +11,7 @@ import (
 )
 
 // Config is every setting of a node. Keys in files are the koanf tags; environment variables are TICKETING_ and the key in upper case,
-// with _ for a dot.
+// with _ for a dot: TICKETING_CLUSTER_MOVE_RATE is cluster.move_rate.
 type Config struct {
 	// Data is the directory that holds everything the node stores. It is created with mode 0700.
 	Data string `koanf:"data"`

@@ -43,6 +43,21 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// Every key has a variable of its own, also one with an underscore in its name.
+func TestEnvironmentNamesEveryKey(t *testing.T) {
+	seen := map[string]string{}
+	for key := range knownKeys() {
+		name := variable(key)
+		if other, twice := seen[name]; twice {
+			t.Errorf("%s is %s and %s", name, key, other)
+		}
+		seen[name] = key
+	}
+	if c, err := Load("", []string{"TICKETING_CLUSTER_MOVE_RATE=7"}, nil); err != nil || c.ClusterMoveRate != 7 {
+		t.Errorf("%+v, %v", c.ClusterMoveRate, err)
+	}
+}
+
 func TestFaults(t *testing.T) {
 	for _, tc := range []struct{ name, file, want string }{
 		{"unknown key", "dtaa: x\n", "dtaa"},

@@ -18,6 +18,11 @@ import (
 // envPrefix begins the name of every environment variable that is read.
 const envPrefix = "TICKETING_"
 
+// variable is the environment variable of a key.
+func variable(key string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
 // Load reads the settings as [Read] does. Everything that Validate finds is an error, too.
 func Load(path string, environ []string, flags *pflag.FlagSet) (Config, error) {
 	c, err := Read(path, environ, flags)
@@ -40,13 +45,13 @@ func Read(path string, environ []string, flags *pflag.FlagSet) (Config, error) {
 		}
 	}
 	known := knownKeys()
+	named := make(map[string]string, len(known)) // keys, as the environment spells them
+	for key := range known {
+		named[variable(key)] = key
+	}
 	environment := env.Provider(".", env.Opt{Prefix: envPrefix, EnvironFunc: func() []string { return environ },
 		TransformFunc: func(name, value string) (string, any) {
-			key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", ".")
-			if !known[key] {
-				return "", nil // other programs may use the prefix too, such as for URLs and tokens of the command line
-			}
-			return key, value
+			return named[name], value // no key: other programs may use the prefix too, such as for URLs and tokens of the command line
 		}})
 	if err := k.Load(environment, nil); err != nil {
 		return Config{}, fmt.Errorf("config: environment: %w", err)
