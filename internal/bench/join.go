@@ -36,21 +36,21 @@ func (b *bencher) join(ctx context.Context, before Phase) (*Join, error) {
 	}
 	finish := func() error { return nil }
 	j.During, err = b.comments(ctx, "a node joins", phaseOptions{rate: before.Rate, duration: b.o.Duration, sampled: true,
-		during: func(ctx context.Context) error {
+		during: func(running context.Context) error {
 			// It gets replicas long before it listens.
-			ctx, cancel := context.WithCancelCause(ctx)
+			joining, cancel := context.WithCancelCause(running)
 			defer cancel(nil)
 			started := make(chan struct{})
 			go func() {
 				defer close(started)
-				if _, err := p.start(ctx); err != nil {
+				if _, err := p.start(joining); err != nil {
 					cancel(fmt.Errorf("%s: %w", p.name, err))
 				}
 			}()
-			finish = b.profile(ctx, "join-")
-			err := b.received(ctx, p, j, started)
+			finish = b.profile(ctx, "join-") // it may last longer than the join
+			err := b.received(joining, p, j, started)
 			<-started
-			return errors.Join(err, context.Cause(ctx))
+			return errors.Join(err, context.Cause(joining))
 		}})
 	j.CPUSeconds = beyond(before.Figures, j.During.Figures)
 	return j, errors.Join(err, finish())
