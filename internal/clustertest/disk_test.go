@@ -13,22 +13,12 @@ func TestDisks(t *testing.T) {
 	needsStrace(t)
 	c := Start(t, Options{Disks: true})
 	l := c.NewLoad("disks")
-	for _, step := range []struct {
-		name string
-		do   func(*testing.T, *Cluster, *Load)
-	}{
+	c.through(t, l, []episode{
 		{"failing fsync", failingSync},
 		{"slow fsync", slowSync},
 		{"full", fullDisk},
 		{"full where compiled rules are", unpreparedRules},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.do(t, c, l) }) {
-			return
-		}
-	}
-	l.Finish(t)
-	l.Verify(t, c.Nodes()...)
-	c.Audit().Has(l)
+	})
 }
 
 func needsStrace(t *testing.T) {

@@ -21,18 +21,27 @@ import (
 func TestOperations(t *testing.T) {
 	c := Start(t, Options{})
 	l := c.NewLoad("operations")
-	for _, step := range []struct {
-		name string
-		do   func(*testing.T, *Cluster, *Load)
-	}{
+	c.through(t, l, []episode{
 		{"rolling restart", rollingRestart},
 		{"the key after a kill", sameKeyAfterKill},
 		{"lost disk", lostDisk},
 		{"fourth node", fourthNode},
 		{"rules", swappedRules},
 		{"minority", minority},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.do(t, c, l) }) {
+	})
+}
+
+// An episode is something that happens to a cluster, while load runs or not.
+type episode struct {
+	name string
+	do   func(*testing.T, *Cluster, *Load)
+}
+
+// through lets a cluster go through episodes, up to the first that fails; after the last, everything that was ever acknowledged is there.
+func (c *Cluster) through(t *testing.T, l *Load, episodes []episode) {
+	t.Helper()
+	for _, e := range episodes {
+		if !t.Run(e.name, func(t *testing.T) { e.do(t, c, l) }) {
 			return
 		}
 	}

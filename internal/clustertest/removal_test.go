@@ -15,23 +15,11 @@ import (
 func TestSixNodes(t *testing.T) {
 	c := Start(t, Options{Nodes: 6})
 	l := c.NewLoad("six")
-	for _, step := range []struct {
-		name string
-		do   func(*testing.T, *Cluster, *Load)
-	}{
+	c.through(t, l, []episode{
 		{"every node serves", everyNodeServes},
 		{"one is dead", deadNode},
 		{"two of five stop", twoOfFive},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.do(t, c, l) }) {
-			return
-		}
-	}
-	l.Finish(t)
-	l.Verify(t, c.Nodes()...)
-	a := c.Audit()
-	a.Has(l)
-	t.Logf("%d acknowledged writes; %d pairs of replicas are the same bytes", l.Acked(), a.Replicas)
+	})
 }
 
 // Five of the six vote in control. Each takes writes for every shard, and reads what another one wrote.
