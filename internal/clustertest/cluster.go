@@ -281,7 +281,8 @@ func (c *Cluster) end() {
 	if !c.tb.Failed() {
 		return
 	}
-	dir := c.failedDir()
+	dir := filepath.Join(c.failedDir(), filepath.Base(c.dir)) // a test may have had another cluster
+	_ = os.MkdirAll(dir, 0o700)
 	for _, n := range c.Nodes() {
 		_ = os.WriteFile(filepath.Join(dir, n.Name+".log"), []byte(strings.Join(n.history, "\n--- restart\n")+"\n--- restart\n"+n.Log()), 0o600)
 	}

@@ -232,8 +232,8 @@ func (l *Load) Verify(tb testing.TB, via ...*Node) {
 		wg.Go(func() {
 			for i := w; i < len(all) && !tb.Failed(); i += 8 {
 				m, n := all[i], via[i%len(via)]
-				if !l.there(n, m) {
-					tb.Errorf("%s: the acknowledged comment %s is not there", n.Name, m.id)
+				if there, what := l.find(n, m); !there {
+					tb.Errorf("%s: the acknowledged comment %s is not there: %s", n.Name, m.id, what)
 				}
 			}
 		})
@@ -241,15 +241,21 @@ func (l *Load) Verify(tb testing.TB, via ...*Node) {
 	wg.Wait()
 }
 
-// there reads a comment until there is an answer.
+// there reports whether a node shows a comment.
 func (l *Load) there(n *Node, m comment) bool {
+	there, _ := l.find(n, m)
+	return there
+}
+
+// find reads a comment until there is an answer, and returns what the last one was.
+func (l *Load) find(n *Node, m comment) (there bool, what string) {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); pause() {
 		r, err := l.user.Do(context.Background(), n, http.MethodGet, "/api/posts/"+m.post+"/comments/"+m.id, nil)
-		if err == nil && r.Status != http.StatusServiceUnavailable {
-			return r.Status == http.StatusOK && r.Str("id") == m.id
+		if what = fmt.Sprintf("status %d: %.500s (%v)", r.Status, r.Raw, err); err == nil && r.Status != http.StatusServiceUnavailable {
+			return r.Status == http.StatusOK && r.Str("id") == m.id, what
 		}
 	}
-	return false
+	return false, what
 }
 
 // outage returns how long nothing of a shard was acknowledged around a moment: the longest pause between two acknowledgements of which the

@@ -10,7 +10,7 @@ import (
 )
 
 // What travels between nodes, in a google.protobuf.BytesValue. All begin with the version (1 byte), what it is (1), and a number that the
-// answer repeats (8):
+// answer repeats (8), which no other process of the node uses:
 //
 //	request  1 code(2) flags(1) command or query in CBOR; to a shard's actor
 //	call     2 operation(1) deadline in ms from now, uvarint; the rest is the operation's; to the actor "node"

@@ -16,6 +16,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -34,8 +35,8 @@ type System struct {
 	shards atomic.Pointer[map[string][]*Shard] // by service; replaced whole by Define
 	remote atomic.Pointer[remoting]            // nil: there are no other nodes
 
-	pending  sync.Map // correlation → expected
-	next     atomic.Uint64
+	pending  sync.Map                     // correlation → expected
+	next     atomic.Uint64                // the last correlation; see New
 	handlers [256]atomic.Pointer[Handler] // of calls to this node
 	calls    chan struct{}                // has room for as many as run at once
 	answers  answers                      // to calls of other nodes, that are under way
@@ -60,6 +61,9 @@ func New(log *slog.Logger) *System {
 	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
 	s := &System{actors: actor.NewActorSystem(quiet), log: log, calls: make(chan struct{}, maxCalls)}
 	s.shards.Store(&map[string][]*Shard{})
+	// An answer may come late, to a node that was restarted meanwhile. It must find nobody: numbers that began at the same place again would
+	// hand it to whoever asks now.
+	s.next.Store(rand.Uint64())
 	s.actors.EventStream.Subscribe(func(event any) {
 		if e, ok := event.(*actor.DeadLetterEvent); ok {
 			s.undelivered(e)
