@@ -25,6 +25,7 @@ var mutants = []mutant{
 	{"2", "an entry from a state that never was is executed", "runtime/shard/machine.go", "if fencing && (h.Base > m.meta.Base || h.Head != m.meta.Head) {", "if false {", "./runtime/shard", "TestFencing"},
 	{"2, 7", "callers are answered whatever became of the entry", "runtime/shard/evaluate.go", "	if c.err == nil {\n		if !c.b.empty() {", "	if true {\n		if !c.b.empty() {", "./runtime/shard", "TestUnknownOutcome"},
 	{"2", "what a failed command wrote joins the batch", "runtime/shard/evaluate.go", "		if err != nil {\n			return nil, err\n		}\n		if len(tx.own)", "		_ = err\n		if len(tx.own)", "./runtime/shard", "TestFailedCommandLeavesNothing"},
+	{"19", "a jump to a block that is closed is taken for one forward", "plugins/meter/dispatch.go", "&& w.frames[to].serial == w.frames[d.frame].serial+to-d.frame", "", "./plugins/meter", "TestLooksOfDispatch"},
 	{"2", "a late answer finds who asks now", "runtime/system/system.go", "s.next.Store(rand.Uint64())", "_ = rand.Uint64", "./runtime/system", "TestLateAnswer"},
 	{"2", "remembered values outlive the state", "runtime/shard/recent.go", "if r.base != base {", "if false {", "./runtime/shard", "TestRecentValuesAreOfTheState"},
 	{"3", "command ids are not looked up", "runtime/shard/evaluate.go", "if dedupe && (r.Again || !m.Fresh) {", "if false {", "./runtime/shard", "TestSameCommandOnce"},

@@ -58,7 +58,7 @@ func works(t testing.TB) []work {
 		}
 		return put(200)(t, m)
 	}})
-	for _, name := range []string{"spam.wasm", "blocklist.wasm"} {
+	for _, name := range []string{"spam.wasm", "blocklist.wasm", "links.wasm", "repeat.wasm", "velocity.wasm"} {
 		list = append(list, work{name, all[name], abi.ExportEval, putFrame})
 	}
 	return list

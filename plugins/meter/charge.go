@@ -62,6 +62,8 @@ func (o *rewriter) instructions(w *walker) {
 			o.spill()
 		case editReload:
 			o.reload()
+		case editLook:
+			o.check()
 		case editCopy, editFill:
 			o.chargeLength(editBulk)
 			o.inChunks(e.kind, w.r.b[e.from:e.to])
@@ -125,8 +127,8 @@ func (o *rewriter) reload() {
 	}
 }
 
-// charge takes the cost of a segment from the fuel. Only functions and loops look whether any is left: between two of them code
-// can only go forward, so that it ends soon.
+// charge takes the cost of a segment from the fuel. Only functions, loops and branches that go back by a dispatch look whether any is left:
+// between two of them code can only go forward, so that it ends soon.
 func (o *rewriter) charge(s *segment) {
 	if s.cost == 0 {
 		return
@@ -134,7 +136,7 @@ func (o *rewriter) charge(s *segment) {
 	o.loadFuel()
 	o.one = append(appendS64(append(o.one, opI64Const), int64(s.cost)), opI64Sub)
 	o.storeFuel()
-	if s.parent < 0 {
+	if s.looks {
 		o.check()
 	}
 }

@@ -2,7 +2,7 @@ package meter
 
 // Version of the cost table and of the form of rewritten modules. It belongs to the key of every cache of rewritten or compiled
 // modules and to the evidence of a decision: with another version the same call costs another amount.
-const Version = 3
+const Version = 4
 
 // The cost of instructions, in units. A unit stands for about a nanosecond of a slow case: what matters is that no instruction
 // takes unboundedly longer than its units, so that a slice has an end. The reasons are in the package comment.

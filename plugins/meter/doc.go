@@ -52,6 +52,10 @@
 // these looks code runs only forward, through at most one body, so that the fuel falls below zero by at most what one body costs. Bulk instructions
 // charge their length before they begin, and look.
 //
+// One kind of loop does not look: a dispatch, which begins with a jump by a table to what a local says, as all code of the Go toolchain does. There
+// the branches to the loop look, but for those that set the local to a number whose label is the end of a block that is still open: they lead
+// forward, and so a body still ends, after at most one round of the dispatch for each of its branches.
+//
 // Small segments are charged with the one that certainly ran before them: a segment that costs at most 16 units moves there, as long as it has taken
 // over no more than 16 in all. So a call never pays less than the instructions that it ran, and for each segment at most 16 units more.
 //

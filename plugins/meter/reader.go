@@ -69,6 +69,23 @@ func (r *reader) u32() uint32 {
 	return 0
 }
 
+// s32 reads a signed number of 32 bits, as the bits that it has. Whether those beyond them are right is for the engine to say.
+func (r *reader) s32() (v uint32) {
+	at := r.pos
+	for shift := 0; shift < 35; shift += 7 {
+		c := r.byte()
+		v |= uint32(c&0x7f) << shift
+		if c < 0x80 {
+			if c&0x40 != 0 && shift < 28 {
+				v |= ^uint32(0) << (shift + 7)
+			}
+			return v
+		}
+	}
+	r.failAt(at, longLEB)
+	return 0
+}
+
 // skipLEB skips a number of at most n bytes whose value does not matter.
 func (r *reader) skipLEB(n int) {
 	at := r.pos

@@ -1,27 +1,25 @@
 package meter
 
 // steer reads an instruction that steers. It is where segments begin and end, and where the shape of the code is bounded.
-func (w *walker) steer(op byte, at int) {
+func (w *walker) steer(op byte, at int, before trail) {
 	switch op {
 	case opUnreachable:
 		w.kill()
 	case opBlock, opLoop, opIf:
-		w.open(op)
+		w.open(op, before)
 	case opElse:
 		w.otherwise(at)
 	case opEnd:
 		w.close()
 	case opBr:
-		w.branch()
+		w.again(at, w.branch(), before)
 		w.kill()
 	case opBrIf:
 		w.stack(-1)
-		w.branch()
+		w.again(at, w.branch(), before)
 		w.follow(w.current)
 	case opBrTable:
-		for n := int64(w.r.u32()); n >= 0 && w.r.ok(); n-- {
-			w.branch()
-		}
+		w.table(at, before)
 		w.kill()
 	case opReturn:
 		w.edit(editReturn, at, uint32(len(w.frames)-1))
@@ -60,7 +58,8 @@ func (w *walker) push(op byte, t FuncType) {
 	if limit := w.p.limits.Nesting; len(w.frames) >= limit {
 		w.r.fail("nests more than %d blocks", limit)
 	}
-	w.frames = append(w.frames, frame{op: op, segment: w.current, dead: w.dead, height: max(w.height-len(t.Params), 0), kind: t})
+	w.opened++
+	w.frames = append(w.frames, frame{op: op, serial: w.opened, segment: w.current, dead: w.dead, height: max(w.height-len(t.Params), 0), kind: t})
 }
 
 // follow begins a segment in code that runs only if the segment parent has run.
@@ -71,7 +70,7 @@ func (w *walker) follow(parent int32) {
 }
 
 // open reads the type of a block and opens it.
-func (w *walker) open(op byte) {
+func (w *walker) open(op byte, before trail) {
 	t := w.blockType()
 	if op == opIf {
 		w.stack(-1)
@@ -83,11 +82,17 @@ func (w *walker) open(op byte) {
 		w.countBranches(checkBranches)
 		w.follow(-1)
 		w.pay(plain[opLoop].cost)
+		if !w.dead {
+			w.trail = trail{step: stepLoop, frame: len(w.frames) - 1}
+		}
 	case opIf:
 		w.countBranches(1)
 		w.follow(w.current)
 	default:
 		w.countBranches(1)
+		if before.step == stepLoop {
+			w.trail = before
+		}
 	}
 }
 
@@ -147,16 +152,18 @@ func (w *walker) close() {
 	}
 }
 
-// branch reads a label.
-func (w *walker) branch() {
+// branch reads a label and returns the frame that it means; the outermost if there is no such label.
+func (w *walker) branch() (to int) {
 	at := w.r.pos
 	label := w.r.u32()
 	if uint64(label) >= uint64(len(w.frames)) {
 		w.r.failAt(at, "branches out of itself")
-		return
+		return 0
 	}
-	w.frames[len(w.frames)-1-int(label)].branched = true
+	to = len(w.frames) - 1 - int(label)
+	w.frames[to].branched = true
 	w.countBranches(1)
+	return to
 }
 
 // checkBranches is what a loop and a bulk instruction count as: besides their own, the rewritten code has a check there, with two ways out of

@@ -8,6 +8,7 @@ type segment struct {
 	// parent is the segment that has run, in the same round of the same loop, whenever this one runs, and then at least as
 	// often; it stands before this one. -1 for functions and loops, which are charged for themselves.
 	parent int32
+	looks  bool // whether fuel is left is looked at where it begins
 }
 
 // A frame is a block that is open.
@@ -17,6 +18,8 @@ type frame struct {
 	branched bool  // something branches to its end
 	dead     bool  // it began in code that never runs
 	height   int   // values on the stack below it and its parameters
+	serial   int   // in the order of their beginnings
+	dispatch int   // which of walker.dispatches it is the loop of, counted from 1; 0: of none
 	kind     FuncType
 }
 
@@ -35,6 +38,7 @@ const (
 	editReturn                   // leave by the label arg instead, if there is something to do at the end
 	editSpill                    // insert what a call needs before it
 	editReload                   // …and after it
+	editLook                     // insert a look whether fuel is left
 	editBulk                     // insert the charge for as many bytes as the stack says
 	editCopy                     // …and replace the instruction by one that goes in chunks
 	editFill
@@ -65,11 +69,17 @@ type walker struct {
 	current  int32 // the segment that runs
 	dead     bool  // the code that is being read never runs
 	results  []ValueType
+
+	trail      trail
+	dispatches []dispatch
+	targets    []int32
+	opened     int // frames
 }
 
 // walk reads one body. The reader's fault is the walker's.
 func (w *walker) walk(body reader, t FuncType) {
-	*w = walker{p: w.p, r: body, frames: w.frames[:0], segments: w.segments[:0], edits: w.edits[:0], params: len(t.Params), results: t.Results}
+	*w = walker{p: w.p, r: body, frames: w.frames[:0], segments: w.segments[:0], edits: w.edits[:0],
+		dispatches: w.dispatches[:0], targets: w.targets[:0], params: len(t.Params), results: t.Results}
 	w.readLocals()
 	w.codeAt = w.r.pos
 	w.push(opBlock, FuncType{Results: t.Results})
@@ -112,7 +122,7 @@ func (w *walker) pay(units uint8) {
 // begin begins a segment here.
 func (w *walker) begin(parent int32) {
 	w.current = int32(len(w.segments))
-	w.segments = append(w.segments, segment{parent: parent})
+	w.segments = append(w.segments, segment{parent: parent, looks: parent < 0})
 	w.edit(editCharge, w.r.pos, uint32(w.current))
 }
 
@@ -140,15 +150,17 @@ func (w *walker) instruction() {
 	at := w.r.pos
 	op := w.r.byte()
 	i := plain[op]
+	before := w.trail
+	w.trail = trail{}
 	if op != opLoop { // which counts for its own segment
 		w.pay(i.cost)
 	}
 	if i.operand == steering {
-		w.steer(op, at)
+		w.steer(op, at, before)
 		return
 	}
 	w.labour(i)
-	w.operand(i.operand, at, int(op))
+	w.trace(op, before, w.operand(i.operand, at, int(op)))
 	w.stack(int(plainHeight[op]))
 }
 
@@ -160,13 +172,13 @@ func (w *walker) labour(i instruction) {
 	}
 }
 
-// operand reads what follows an opcode that does not steer.
-func (w *walker) operand(o operand, at, op int) {
+// operand reads what follows an opcode that does not steer. It returns the index of a local, or the number of a constant of 32 bits.
+func (w *walker) operand(o operand, at, op int) (number uint32) {
 	r := &w.r
 	switch o {
 	case none:
 	case localIndex:
-		r.index(w.params+w.declared, "local")
+		return r.index(w.params+w.declared, "local")
 	case globalIndex:
 		r.index(w.p.module.Globals, "global")
 	case tableIndex:
@@ -183,7 +195,7 @@ func (w *walker) operand(o operand, at, op int) {
 			w.length(editGrow, at, costGrow)
 		}
 	case leb32:
-		r.skipLEB(5)
+		return r.s32()
 	case leb64:
 		r.skipLEB(10)
 	case bytes4:
@@ -208,6 +220,7 @@ func (w *walker) operand(o operand, at, op int) {
 	default:
 		w.refuse(o, at, op)
 	}
+	return 0
 }
 
 func (w *walker) refuse(o operand, at, op int) {
