@@ -19,7 +19,7 @@ const (
 	exitDone    = 0
 	exitTrouble = 70 // of ours: the directory cannot be written
 	exitRefused = 65 // of the module; one line on standard output says why
-	exitTired   = 66 // its processor time is used up
+	exitTired   = 67 // its processor time is used up; 66 is how the race detector ends a process, for want of memory too
 )
 
 // Child is the child's side: it bounds this process, reads a module from in, compiles it into the directory that is the one
