@@ -87,9 +87,14 @@ func setUint64(b *pebble.Batch, key []byte, v uint64) error {
 	return op.Finish()
 }
 
-// Snapshot implements raft.FSM: the state up to now is the snapshot; Persist only makes it durable.
+// Snapshot implements raft.FSM: the state up to now is the snapshot; Persist only makes it durable. A state that a received snapshot is about to
+// replace is none: raft goes back to that one's index, also if it has applied more, and would miss what was compacted beyond it.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
-	return &persister{f, f.r.snaps.generation(), f.applied.Load()}, nil
+	gen := f.r.snaps.generation() // before the metadata: one that comes now makes it an old one, which Persist refuses
+	if m := f.r.snaps.current(); m != nil && m.pending != "" {
+		return nil, errSuperseded
+	}
+	return &persister{f, gen, f.applied.Load()}, nil
 }
 
 // persister makes the state durable for a snapshot.

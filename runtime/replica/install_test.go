@@ -208,12 +208,19 @@ func TestRegression(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	current, _ := s.fsm.Snapshot()
-	if err := current.Persist(create(index)); !errors.Is(err, errSuperseded) {
+	if p, err := s.fsm.Snapshot(); !errors.Is(err, errSuperseded) {
+		t.Errorf("one of the state that is about to be replaced: %v, %v", p, err)
+	}
+	pending := &persister{s.fsm, s.snaps.generation(), s.fsm.applied.Load()}
+	if err := pending.Persist(create(index)); !errors.Is(err, errSuperseded) {
 		t.Errorf("one of our own with the index of a pending one: %v", err)
 	}
 	_, rc, err := s.snaps.Open(k.ID())
 	if err != nil || s.fsm.Restore(rc) != nil || rc.Close() != nil {
+		t.Fatal(err)
+	}
+	current, err := s.fsm.Snapshot()
+	if err != nil {
 		t.Fatal(err)
 	}
 	for name, index := range map[string]uint64{"below": index - 5, "above": index + 5} {
