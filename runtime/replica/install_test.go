@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -351,6 +352,61 @@ func TestInstallCrash(t *testing.T) {
 			t.Errorf("the control lost nothing, and the test proves nothing: %v", err)
 		}
 	})
+}
+
+// TestStopInInstall: a replica that is closed in the middle of an install hears nothing more. Raft goes on for a moment, without what the install
+// has deleted of the log and with none of what it has not restored: a request would make it panic.
+func TestStopInInstall(t *testing.T) {
+	c := newCluster(t, 1)
+	heard, stopping, stopped := make(chan string, 1), make(chan struct{}), make(chan error, 1)
+	var armed atomic.Bool
+	c.hook = func(n *node, p string) {
+		if n.id != 1 || p != "install published" || !armed.CompareAndSwap(true, false) {
+			return
+		}
+		r := n.groups[0]
+		close(stopping)
+		go func() { stopped <- r.stop() }()
+		for r.raft.State() != raft.Shutdown {
+			runtime.Gosched()
+		}
+		select { // raft itself would be next
+		case rpc := <-r.transport.inbox:
+			heard <- fmt.Sprintf("%T", rpc.Command)
+		case <-r.transport.forwarded:
+			heard <- ""
+		}
+	}
+	defer c.stop()
+	if err := c.start(); err != nil {
+		t.Fatal(err)
+	}
+	c.mustPropose(0, 1, 30)
+	c.lead(0, 0)
+	c.down(1)
+	c.mustPropose(0, 31, 300)
+	for _, n := range c.running() {
+		compactNow(t, n.groups[0])
+	}
+	armed.Store(true)
+	if err := c.up(1); err != nil {
+		t.Fatal(err)
+	}
+	<-stopping
+	c.mustPropose(0, 301, 310)
+	if what := <-heard; what != "" {
+		t.Errorf("raft was handed a %s after it had been told to stop", what)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	c.down(1)
+	if err := c.up(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.converge(0, 400); err != nil {
+		t.Error(err)
+	}
 }
 
 func installCrash(t *testing.T, point string, h hooks) error {

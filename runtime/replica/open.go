@@ -269,6 +269,9 @@ func (r *Replica) Close() error {
 // stop ends raft as a crash would, and waits for it.
 func (r *Replica) stop() error {
 	r.closing.Store(true)
+	// First of all, because raft goes on for a moment after it was told to stop: an install that the stop has cut short would leave it with
+	// less applied than its log begins with, and with the next request it would panic.
+	r.transport.stop()
 	err := within(stopTimeout, func() error {
 		stopped := r.raft.Shutdown()
 		r.transport.sever() // raft waits for its requests, which may wait for others
@@ -276,7 +279,6 @@ func (r *Replica) stop() error {
 		r.streams.Wait()
 		return err
 	})
-	r.transport.stop()
 	r.raft.DeregisterObserver(r.observer)
 	close(r.done)
 	if err != nil {

@@ -19,6 +19,7 @@ type transport struct {
 	// compacted returns the newest snapshot's last entry; index 0: there is none.
 	compacted func() (index, term uint64)
 	quit      chan struct{}
+	forwarded chan struct{} // closed when nothing more comes to inbox
 	once      sync.Once
 	noClamp   bool // tests only
 	teller    *teller
@@ -44,7 +45,8 @@ var (
 )
 
 func newTransport(c *Config, compacted func() (index, term uint64)) (*transport, error) {
-	t := &transport{Transport: c.Transport, inbox: make(chan raft.RPC), compacted: compacted, quit: make(chan struct{}), noClamp: c.hooks.noClamp,
+	t := &transport{Transport: c.Transport, inbox: make(chan raft.RPC), compacted: compacted, quit: make(chan struct{}),
+		forwarded: make(chan struct{}), noClamp: c.hooks.noClamp,
 		keep:    func(_ raft.ServerID, _ uint64, send func() error) error { return send() },
 		answers: map[raft.ServerID]answer{}, matches: map[raft.ServerID]match{}, answered: make(chan struct{})}
 	switch {
@@ -72,12 +74,15 @@ func newTransport(c *Config, compacted func() (index, term uint64)) (*transport,
 	}
 	if inner := t.Transport.Consumer(); inner != nil {
 		go t.forward(inner)
+	} else {
+		close(t.forwarded)
 	}
 	return t, nil
 }
 
 // forward hands on what the inner transport receives.
 func (t *transport) forward(inner <-chan raft.RPC) {
+	defer close(t.forwarded)
 	for {
 		select {
 		case rpc := <-inner:
@@ -142,7 +147,11 @@ func (t *transport) elect(self raft.ServerID) {
 	}
 }
 
-func (t *transport) stop() { t.once.Do(func() { close(t.quit) }) }
+// stop ends what this replica hears. What it sends goes on.
+func (t *transport) stop() {
+	t.once.Do(func() { close(t.quit) })
+	<-t.forwarded
+}
 
 // Consumer implements raft.Transport.
 func (t *transport) Consumer() <-chan raft.RPC { return t.inbox }
