@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -150,17 +151,25 @@ func TestIsolate(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.mustPropose(0, 1, 30)
-	c.lead(0, 0)
-	n := c.mustPropose(0, 31, 60)
-	r := n.groups[0]
-	total := n.machines[0].total()
+	c.mustPropose(0, 31, 60)
 	c.down(1)
-	c.down(2)
+	n := c.nodes[0]
+	r := n.groups[0]
 	// What nobody else has may be committed for all that the node knows: it stays.
-	done := make(chan struct{})
-	before := r.raft.LastIndex()
-	go func() { defer close(done); _, _, _ = r.Propose(command(1 << 50)) }()
-	eventually(t, "it is in the log", func() bool { return r.raft.LastIndex() > before })
+	var done chan struct{}
+	eventually(t, "it is in the log of one that nobody hears", func() bool {
+		c.mu.Lock()
+		c.connect()
+		c.mu.Unlock()
+		c.lead(0, 0)
+		before := r.raft.LastIndex()
+		n.wires[0].DisconnectAll()
+		done = make(chan struct{})
+		go func() { defer close(done); _, _, _ = r.Propose(command(1 << 50)) }()
+		return waitFor(time.Second, func() bool { return r.raft.LastIndex() > before }) // not if it has lost its leadership by then
+	})
+	total := n.machines[0].total()
+	c.down(2)
 	c.down(0)
 	<-done
 	st := openStore(t, c.disks[0], nil)
