@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
@@ -21,6 +22,9 @@ const (
 	exitRefused = 65 // of the module; one line on standard output says why
 	exitTired   = 67 // its processor time is used up; 66 is how the race detector ends a process, for want of memory too
 )
+
+// cpuSeconds is how much processor time a child may take, where the system can bound it.
+const cpuSeconds = uint64(Timeout / time.Second)
 
 // Child is the child's side: it bounds this process, reads a module from in, compiles it into the directory that is the one
 // argument, and returns the exit code.

@@ -6,7 +6,6 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
-	"time"
 )
 
 // What a child may take.
@@ -14,8 +13,6 @@ const (
 	maxMemory = 2 << 30   // bytes, more than it has when it begins
 	maxFile   = 256 << 20 // bytes of a file that it writes
 	maxOpen   = 32        // files
-
-	cpuSeconds = uint64(Timeout / time.Second)
 )
 
 // limitProcess bounds this process for good. The kernel says so when the seconds of processor time are used up, and kills a second later.
