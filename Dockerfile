@@ -8,14 +8,14 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/ticketing ./cmd/ticketing \
-	&& install -d -m 0700 /out/data
+	&& install -d -m 0700 /out/volumes/data
 
 FROM scratch
 # ACME, mail servers and collectors of traces are checked against them.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/ticketing /ticketing
-# A new volume takes the owner over from here.
-COPY --from=build --chown=65532:65532 /out/data /data
+# A new volume takes owner and mode over from here. COPY keeps the modes of what is in a directory, and not the directory's own.
+COPY --from=build --chown=65532:65532 /out/volumes /
 USER 65532:65532
 WORKDIR /
 VOLUME /data

@@ -68,7 +68,7 @@ func lockDir(fs vfs.FS, dir string) (io.Closer, error) {
 	switch {
 	case err == nil:
 		return lock, nil
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES), strings.Contains(err.Error(), "held by current process"):
+	case errors.Is(err, syscall.EAGAIN), strings.Contains(err.Error(), "held by current process"):
 		return nil, fmt.Errorf("the data directory %s is already in use by another process", dir)
 	default:
 		return nil, fmt.Errorf("locking the data directory %s: %w", dir, err)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -195,6 +196,21 @@ func TestLocked(t *testing.T) {
 			closeNode(t, n)
 			closeNode(t, open(t, o))
 		})
+	}
+}
+
+// deniedFS is a directory of somebody else's.
+type deniedFS struct{ vfs.FS }
+
+func (deniedFS) Lock(name string) (io.Closer, error) {
+	return nil, &os.PathError{Op: "open", Path: name, Err: syscall.EACCES}
+}
+
+// A directory in which this user may not write is not in use: the message says what is wrong.
+func TestLockDenied(t *testing.T) {
+	_, err := Open(options(t, deniedFS{vfs.NewMem()}))
+	if err == nil || !strings.HasSuffix(err.Error(), "permission denied") {
+		t.Error(err)
 	}
 }
 
