@@ -204,7 +204,7 @@ func (a *app) changeRule(ctx context.Context, api *client.Client, name string, a
 }
 
 // configUsage says what becomes of a rule's config.
-const configUsage = "the config: a JSON file, or an object like {}; default: the rule's present one if the version takes it, else the defaults of the version's schema"
+const configUsage = "the config: a JSON file, or an object like {}; default: the rule's present one if the version takes it, else what a built-in rule comes with, or the defaults of the version's schema"
 
 // configsOf are the configs that a version may be meant to go on with: the one that it has as a candidate, then the rule's.
 func configsOf(r *client.RuleChange, digest string) (all []authoring.Chosen) {

@@ -6,6 +6,7 @@ import (
 
 	"ticketing"
 	"ticketing/plugins/host"
+	"ticketing/plugins/rules"
 )
 
 // A Chosen configuration is one that a version takes for which nobody gave any.
@@ -14,9 +15,10 @@ type Chosen struct {
 	From   string // where it comes from, for people
 }
 
-// Choose returns the first of some configurations that a version takes, or else the defaults of its schema.
+// Choose returns the first of some configurations that a version takes, or else the one that the version comes with as a built-in rule, or else
+// the defaults of its schema.
 func Choose(v *ticketing.PluginVersion, present ...Chosen) (Chosen, error) {
-	for _, c := range present {
+	for _, c := range append(present, Chosen{rules.ConfigOf(v.Digest), "the one that the built-in rule comes with"}) {
 		if len(c.Config) > 0 && host.Fits(&v.Manifest, c.Config) == nil {
 			return c, nil
 		}

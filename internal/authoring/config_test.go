@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"ticketing"
+	"ticketing/plugins/rules"
 )
 
 func TestChooseConfig(t *testing.T) {
@@ -40,5 +41,18 @@ func TestChooseConfig(t *testing.T) {
 				t.Errorf("%s from %q, %v", got.Config, got.From, err)
 			}
 		})
+	}
+}
+
+// TestConfigOfBuiltinRule: a built-in rule is of use as it comes, and its present configuration comes before that.
+func TestConfigOfBuiltinRule(t *testing.T) {
+	for _, b := range rules.Builtin() {
+		v := &ticketing.PluginVersion{Name: b.Name, Version: "v1", Digest: ticketing.DigestOf(b.Module)}
+		if got, err := Choose(v); err != nil || string(got.Config) != string(b.Config) || !strings.Contains(got.From, "built-in") {
+			t.Errorf("%s: %s from %q, %v", b.Name, got.Config, got.From, err)
+		}
+		if got, err := Choose(v, Chosen{json.RawMessage(`{"a": 1}`), "present"}); err != nil || got.From != "present" {
+			t.Errorf("%s: %s from %q, %v", b.Name, got.Config, got.From, err)
+		}
 	}
 }

@@ -2,7 +2,11 @@
 // it starts with. What the rules look for and how they are set is in the README.md beside each; build.sh makes the modules.
 package rules
 
-import "embed"
+import (
+	"embed"
+
+	"ticketing"
+)
 
 // A Rule is a built-in module.
 type Rule struct {
@@ -21,6 +25,16 @@ func Builtin() []Rule {
 		builtin("blocklist", true), builtin("spam", true),
 		builtin("links", false), builtin("repeat", false), builtin("velocity", false),
 	}
+}
+
+// ConfigOf returns the configuration that the built-in rule with a module's digest comes with, nil if there is no such rule.
+func ConfigOf(module ticketing.Digest) []byte {
+	for _, b := range Builtin() {
+		if ticketing.DigestOf(b.Module) == module {
+			return b.Config
+		}
+	}
+	return nil
 }
 
 func builtin(name string, active bool) Rule {
