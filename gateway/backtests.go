@@ -138,8 +138,8 @@ func (in *backtestInput) labels() (l ticketing.Labels, err error) {
 			id = ticketing.ImportedAs(one.Key)
 		}
 		switch {
-		case one.ID.IsZero() == (one.Key == "") || len(one.Key) > maxImportKey:
-			return l, ticketing.InvalidField("labels", "Label %d: name the item by its id, or by the key of its import, of up to %d bytes.", i+1, maxImportKey)
+		case one.ID.IsZero() == (one.Key == "") || len(one.Key) > ticketing.MaxImportKey:
+			return l, ticketing.InvalidField("labels", "Label %d: name the item by its id, or by the key of its import, of up to %d bytes.", i+1, ticketing.MaxImportKey)
 		case one.Label == "good":
 			l.Good = append(l.Good, id)
 		case one.Label == "bad":
