@@ -35,6 +35,9 @@ func (l *Labels) Validate() error {
 	return nil
 }
 
+// MaxImportKey bounds the keys of an import, in bytes.
+const MaxImportKey = 200
+
 // ImportEntropy is the part of an imported item's id that follows from its importer's key.
 func ImportEntropy(key string) uint64 { return Hash64([]byte("import"), []byte(key)) }
 

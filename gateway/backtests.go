@@ -138,8 +138,8 @@ func (in *backtestInput) labels() (l ticketing.Labels, err error) {
 			id = ticketing.ImportedAs(one.Key)
 		}
 		switch {
-		case one.ID.IsZero() == (one.Key == "") || len(one.Key) > maxImportKey:
-			return l, ticketing.InvalidField("labels", "Label %d: name the item by its id, or by the key of its import, of up to %d bytes.", i+1, maxImportKey)
+		case one.ID.IsZero() == (one.Key == "") || len(one.Key) > ticketing.MaxImportKey:
+			return l, ticketing.InvalidField("labels", "Label %d: name the item by its id, or by the key of its import, of up to %d bytes.", i+1, ticketing.MaxImportKey)
 		case one.Label == "good":
 			l.Good = append(l.Good, id)
 		case one.Label == "bad":
@@ -173,25 +173,29 @@ func (g *Gateway) startBacktest(c *call) error {
 	if err := c.json(&in); err != nil {
 		return err
 	}
-	if err := in.check(); err != nil {
-		return err
-	}
-	labels, err := in.labels()
+	b, err := g.queueBacktest(c, &in)
 	if err != nil {
 		return err
-	}
-	meta, err := c.meta()
-	if err != nil {
-		return err
-	}
-	b, err := g.s.Backtests.StartBacktest(c.context(), ticketing.StartBacktest{Meta: meta, By: c.who.principal(), Rule: in.Rule, Digest: in.Digest,
-		Config: bytes.Clone(in.Config), Kinds: in.Kinds, From: in.From, To: in.To, CPU: in.CPU, Labels: labels})
-	if err != nil {
-		return ticketing.Wrap("gateway.startBacktest", err)
 	}
 	c.Response.Header.Set("Location", "/api/backtests/"+b.ID.String())
 	v := viewBacktest(&b)
 	return c.reply(http.StatusCreated, &v)
+}
+
+// queueBacktest queues what a program or a page asks for.
+func (g *Gateway) queueBacktest(c *call, in *backtestInput) (b ticketing.Backtest, err error) {
+	if err := in.check(); err != nil {
+		return b, err
+	}
+	cmd := ticketing.StartBacktest{By: c.who.principal(), Rule: in.Rule, Digest: in.Digest, Config: bytes.Clone(in.Config), Kinds: in.Kinds, From: in.From, To: in.To, CPU: in.CPU}
+	if cmd.Labels, err = in.labels(); err != nil {
+		return b, err
+	}
+	if cmd.Meta, err = c.meta(); err != nil {
+		return b, err
+	}
+	b, err = g.s.Backtests.StartBacktest(c.context(), cmd)
+	return b, ticketing.Wrap("gateway.queueBacktest", err)
 }
 
 func (g *Gateway) listBacktests(c *call) error {

@@ -15,8 +15,9 @@ import (
 
 // form is what a page's form sent. It is a copy: it outlives the request.
 type form struct {
-	values url.Values
-	file   []byte // of an upload
+	values   url.Values
+	file     []byte // of an upload
+	fileName string // "": none was chosen
 }
 
 // get returns a field, "" if it is not there.
@@ -80,7 +81,7 @@ func (f *form) readParts(body []byte, contentType string) error {
 			return fault
 		}
 		if p.FormName() == "file" {
-			f.file = b
+			f.file, f.fileName = b, p.FileName()
 		} else {
 			f.values.Add(p.FormName(), string(b))
 		}

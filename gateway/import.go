@@ -16,7 +16,6 @@ import (
 
 const (
 	maxImportRows  = 1_000
-	maxImportKey   = 200 // bytes
 	importParallel = 64
 )
 
@@ -114,8 +113,8 @@ func (im *importer) parse(body []byte) error {
 }
 
 func (r *importRow) check(now time.Time) error {
-	if r.Key == "" || len(r.Key) > maxImportKey {
-		return ticketing.InvalidField("key", "A key has 1 to %d bytes.", maxImportKey)
+	if r.Key == "" || len(r.Key) > ticketing.MaxImportKey {
+		return ticketing.InvalidField("key", "A key has 1 to %d bytes.", ticketing.MaxImportKey)
 	}
 	if !r.CreatedAt.IsZero() && (r.CreatedAt.Year() < 1970 || r.CreatedAt.After(now)) {
 		return ticketing.InvalidField("createdAt", "The time is before 1970 or has not come yet.")

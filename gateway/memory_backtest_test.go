@@ -8,8 +8,9 @@ import (
 
 // memoryBacktests keeps backtests; they go on when a test says so.
 type memoryBacktests struct {
-	m   *memory
-	all []ticketing.Backtest
+	m     *memory
+	all   []ticketing.Backtest
+	asked []ticketing.StartBacktest
 }
 
 func (b *memoryBacktests) StartBacktest(_ context.Context, c ticketing.StartBacktest) (ticketing.Backtest, error) {
@@ -21,7 +22,7 @@ func (b *memoryBacktests) StartBacktest(_ context.Context, c ticketing.StartBack
 				if t.CPU == 0 {
 					t.CPU = 0.25
 				}
-				b.all = append(b.all, t)
+				b.all, b.asked = append(b.all, t), append(b.asked, c)
 				return t, nil
 			}
 		}

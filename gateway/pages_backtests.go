@@ -1,13 +1,13 @@
 package gateway
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 	"strconv"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"ticketing"
+	"ticketing/internal/labels"
 )
 
 // backtestPage is what the page of a backtest shows.
@@ -67,7 +67,7 @@ func (g *Gateway) backtestPage(c *call) error {
 	return g.render(c, http.StatusOK, "backtest.html", view{Title: "Backtest of " + b.Rule + " " + b.Version, Tab: "plugins", Data: &p})
 }
 
-// backtestForm starts a backtest of a version, with the config that the form holds.
+// backtestForm starts a backtest of a version, with the config and the labels that the form holds, and shows the form again if it may not.
 func (g *Gateway) backtestForm(c *call) error {
 	name, err := c.name()
 	if err != nil {
@@ -77,22 +77,50 @@ func (g *Gateway) backtestForm(c *call) error {
 	if err != nil {
 		return err
 	}
-	in := backtestInput{Rule: name, Config: jsontext.Value(f.get("config"))}
-	if err := in.Digest.UnmarshalText([]byte(f.get("active"))); err != nil {
-		return err
-	}
-	if err := in.check(); err != nil {
-		return err
-	}
-	meta, err := c.meta()
+	b, err := g.backtestFrom(c, name, f)
 	if err != nil {
-		return err
-	}
-	b, err := g.s.Backtests.StartBacktest(c.context(), ticketing.StartBacktest{Meta: meta, By: c.who.principal(), Rule: name, Digest: in.Digest, Config: []byte(f.get("config"))})
-	if err != nil {
-		return ticketing.Wrap("gateway.backtestForm", err)
+		return g.showAgain(c, err, func(status int, fs *faults) error { return g.showPlugin(c, status, f, fs) })
 	}
 	return c.seeOther("/plugins/backtests/" + b.ID.String())
+}
+
+func (g *Gateway) backtestFrom(c *call, name string, f *form) (b ticketing.Backtest, err error) {
+	in := backtestInput{Rule: name}
+	if in.Digest, err = formDigest(f, "active"); err != nil {
+		return b, err
+	}
+	if in.Config, err = formConfig(f); err != nil {
+		return b, err
+	}
+	if in.Labels, err = formLabels(f); err != nil {
+		return b, err
+	}
+	return g.queueBacktest(c, &in)
+}
+
+// maxLabelsFile bounds a file of labels, in bytes. A form may have twice as many, so that a file that is too large can be told beside its field.
+const maxLabelsFile = labelsLimit
+
+// formLabels reads the labels that a form came with, none if no file was chosen.
+func formLabels(f *form) ([]labelInput, error) {
+	if f.fileName == "" {
+		return nil, nil
+	}
+	if len(f.file) > maxLabelsFile {
+		return nil, ticketing.InvalidField("labels", "A file of labels has at most %d MiB. It needs no columns but two: what names the item, and its label.", maxLabelsFile>>20)
+	}
+	var set labels.Set
+	if err := set.Read("", bytes.NewReader(f.file), labels.Columns{}); err != nil {
+		return nil, ticketing.InvalidField("labels", "The labels cannot be read: %v.", err)
+	}
+	if len(set.Labels) == 0 {
+		return nil, ticketing.InvalidField("labels", "The file holds no label.")
+	}
+	all := make([]labelInput, len(set.Labels))
+	for i, l := range set.Labels {
+		all[i] = labelInput{l.ID, l.Key, l.Word()}
+	}
+	return all, nil
 }
 
 func (g *Gateway) cancelBacktestForm(c *call) error {

@@ -1,7 +1,12 @@
 package gateway
 
 import (
+	"bytes"
+	"errors"
+	"mime/multipart"
 	"net/http"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -90,6 +95,90 @@ func TestBacktestLabelsAreChecked(t *testing.T) {
 		}
 	}
 	if len(w.m.backtests.all) != before {
+		t.Error("one of them started")
+	}
+}
+
+// multipartForm is a form with a file; without a name none was chosen.
+func multipartForm(t testing.TB, fileName, file string, pairs ...string) (body, contentType string) {
+	t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if err := w.WriteField(pairs[i], pairs[i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	part, err := w.CreateFormFile("file", fileName)
+	if err == nil {
+		_, err = part.Write([]byte(file))
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), w.FormDataContentType()
+}
+
+// backtest sends the form of a rule with a file of labels, as a browser does whose button starts a backtest.
+func (c *console) backtest(fileName, file string) answer {
+	c.t.Helper()
+	body, contentType := multipartForm(c.w.t, fileName, file, csrfField, c.token("/plugins/links"), "active", c.second.Digest.String(), "config", `{"max": 7}`, "onFailure", "allow", "scope", "post", "older", "1")
+	return c.send("POST", "/plugins/links/backtest", body, "Content-Type", contentType)
+}
+
+// The form of a rule starts a backtest with labels from a file, and one without.
+func TestBacktestFormTakesLabels(t *testing.T) {
+	c := newConsole(t)
+	c.page("/plugins/links", `formaction="/plugins/links/backtest" formenctype="multipart/form-data"`, `name="file" type="file" accept=".csv,text/csv"`)
+	id := ticketing.ID{0, 7}
+	for _, tc := range []struct {
+		name, file string
+		want       ticketing.Labels
+	}{
+		{"ids.csv", "id,label\n" + id.String() + ",spam\n", ticketing.Labels{Bad: []ticketing.ID{id}}},
+		{"psy.csv", "COMMENT_ID,AUTHOR,CLASS\nz1,Ann,1\nz2,Bob,0\nz3,Cleo,\n", ticketing.Labels{
+			Good: []ticketing.ID{ticketing.ImportedAs("youtube:z2")}, Bad: []ticketing.ID{ticketing.ImportedAs("youtube:z1")}}},
+		{"", "", ticketing.Labels{}},
+	} {
+		a := c.backtest(tc.name, tc.file).want(http.StatusSeeOther)
+		asked := c.w.m.backtests.asked
+		got := asked[len(asked)-1]
+		if !strings.HasPrefix(a.Header.Get("Location"), "/plugins/backtests/") || got.Digest != c.second.Digest || string(got.Config) != `{"max": 7}` || !reflect.DeepEqual(got.Labels, tc.want) {
+			t.Errorf("%q: %v, %+v", tc.name, a.Header, got)
+		}
+	}
+}
+
+// What is wrong with a file of labels stands beside its field, the rest of the form is as it was, and nothing starts.
+func TestBacktestFormSaysWhatIsWrong(t *testing.T) {
+	c := newConsole(t)
+	before := len(c.w.m.backtests.all)
+	kept := []string{`value="` + c.second.Digest.String() + `" selected`, `value="allow" selected`, `value="post" checked`, `value="comment"> comments`, `name="older" value="1" checked`}
+	var many strings.Builder
+	many.WriteString("key,label\n")
+	for i := range ticketing.MaxLabels + 1 {
+		many.WriteString(strconv.Itoa(i) + ",1\n")
+	}
+	for in, want := range map[string]string{
+		"key,label\nk,1\nk,0\n":                           "The labels cannot be read: line 3: the item is good here and bad in line 2.",
+		"key,label\nk,<maybe>\n":                          "line 2: the label &#34;&lt;maybe&gt;&#34; is neither 1",
+		"key,label\n" + strings.Repeat("k", 201) + ",1\n": "of up to 200 bytes",
+		"text,label\nx,1\n":                               "there is no column id or item",
+		"key,label\nk,\n":                                 "The file holds no label.",
+		"":                                                "it has no header",
+		many.String():                                     "there are more than 50000 labels",
+		strings.Repeat("x", maxLabelsFile+1):              "A file of labels has at most 4 MiB.",
+	} {
+		page := c.says(c.backtest("l.csv", in).want(http.StatusBadRequest), append(kept, want, `id="e-labels"`, `aria-describedby="e-labels h-labels" aria-invalid="true"`, "{&#34;max&#34;: 7}")...)
+		if strings.Contains(page, "Choose the file again") {
+			t.Errorf("%.20q: the file is at fault, and is asked for as it was", in)
+		}
+	}
+	body, contentType := multipartForm(t, "l.csv", "key,label\nk,1\n", csrfField, c.token("/plugins/links"), "active", c.second.Digest.String(), "config", "{nonsense")
+	c.says(c.send("POST", "/plugins/links/backtest", body, "Content-Type", contentType).want(http.StatusBadRequest), `id="e-config"`, "Choose the file again")
+	body, contentType = multipartForm(t, "l.csv", "key,label\nk,1\n", "active", c.second.Digest.String(), "config", "{}")
+	c.send("POST", "/plugins/links/backtest", body, "Content-Type", contentType).want(http.StatusForbidden) // no token
+	if len(c.w.m.backtests.all) != before {
 		t.Error("one of them started")
 	}
 }

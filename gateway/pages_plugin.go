@@ -61,6 +61,8 @@ type pluginView struct {
 	Scope     []string // kinds in the form
 	Policies  []string
 	Kinds     []string
+	Older     bool // an older version may judge
+	Unkept    bool // the form came with a file, which browsers forget
 	Seats     []ruleSeat
 	Nodes     []nodeRules
 	History   []ticketing.VersionChange // newest first
@@ -124,6 +126,7 @@ func (g *Gateway) showPlugin(c *call, status int, sent *form, f *faults) error {
 	}
 	if sent != nil {
 		out.Chosen, out.Config, out.OnFailure, out.Scope = sent.get("active"), sent.get("config"), sent.get("onFailure"), sent.values["scope"]
+		out.Older, out.Unkept = sent.get("older") != "", sent.fileName != ""
 		if status == http.StatusPreconditionFailed && strings.TrimSpace(out.Config) != top.Config {
 			out.Present = top.Config
 		}

@@ -77,7 +77,7 @@ func pageRoutes() []route {
 		{method: "GET", pattern: "/plugins/{name}/change/{change}", access: operator, handler: (*Gateway).changePage},
 		{method: "POST", pattern: "/plugins/{name}/change/{change}", access: operator, proven: true, limit: ruleLimit, handler: (*Gateway).changeForm, timeout: importExpiry},
 
-		{method: "POST", pattern: "/plugins/{name}/backtest", access: operator, limit: ruleLimit, handler: (*Gateway).backtestForm, timeout: importExpiry},
+		{method: "POST", pattern: "/plugins/{name}/backtest", access: operator, limit: 2 * maxLabelsFile, handler: (*Gateway).backtestForm, timeout: importExpiry},
 		{method: "GET", pattern: "/plugins/backtests/{id}", access: operator, handler: (*Gateway).backtestPage},
 		{method: "POST", pattern: "/plugins/backtests/{id}/cancel", access: operator, limit: textLimit, handler: (*Gateway).cancelBacktestForm},
 		{method: "GET", pattern: "/decisions/{id}/replay", access: operator, handler: (*Gateway).replayPage},

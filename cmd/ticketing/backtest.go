@@ -67,9 +67,9 @@ func (a *app) pluginBacktest() *cobra.Command {
 	c.Flags().StringSliceVar(&f.kinds, "kinds", nil, "only these kinds: post, comment; default: those of the rule")
 	c.Flags().Float64Var(&f.cpu, "cpu", 0.25, "share of one core that it may use on the server, 0.01 to 1")
 	c.Flags().StringArrayVar(&f.labels.files, "labels", nil, "CSV file with labels to compare with, - for standard input; may be given again")
-	c.Flags().StringVar(&f.labels.id, "id", "", "column of the labels that holds the items' ids")
-	c.Flags().StringVar(&f.labels.key, "key", "", "column of the labels that holds the keys under which the items were imported")
-	c.Flags().StringVar(&f.labels.label, "label", "", "column of the labels that holds the label")
+	c.Flags().StringVar(&f.labels.columns.ID, "id", "", "column of the labels that holds the items' ids")
+	c.Flags().StringVar(&f.labels.columns.Key, "key", "", "column of the labels that holds the keys under which the items were imported")
+	c.Flags().StringVar(&f.labels.columns.Label, "label", "", "column of the labels that holds the label")
 	c.Flags().StringVar(&f.html, "html", "", "write the report as a page into this file, too")
 	c.Flags().BoolVar(&f.detach, "detach", false, "do not wait for its end")
 	return c

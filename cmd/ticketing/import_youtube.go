@@ -120,7 +120,7 @@ func (im *importer) video(ctx context.Context, v video) error {
 	}
 	im.summary.Comments.Existing += v.repeated
 	rows := authors(v.rows)
-	post := client.Row{Type: "post", Key: "youtube:video/" + v.title, Author: importerKey, Title: v.title,
+	post := client.Row{Type: "post", Key: youtube.KeyPrefix + "video/" + v.title, Author: importerKey, Title: v.title,
 		Body: "Comments on the video " + v.title + " on YouTube.", CreatedAt: earliest(v.rows)}
 	rows = append(rows, sourced{post, "", 1})
 	for _, r := range v.rows {
@@ -148,10 +148,7 @@ func authors(rows []youtube.Row) (users []sourced) {
 	return users
 }
 
-// youtubeKey is what all keys of comments and authors begin with.
-const youtubeKey = "youtube:"
-
-func commentKey(r youtube.Row) string { return youtubeKey + r.ID }
+func commentKey(r youtube.Row) string { return youtube.KeyPrefix + r.ID }
 
 // authorKey names an author by the whole name as found: cleaning must not make two people one. Those without a name are one account.
 func authorKey(r youtube.Row) string {
@@ -163,7 +160,7 @@ func authorKey(r youtube.Row) string {
 		sum := sha256.Sum256([]byte(name))
 		name = hex.EncodeToString(sum[:])
 	}
-	return youtubeKey + name
+	return youtube.KeyPrefix + name
 }
 
 func earliest(rows []youtube.Row) time.Time {

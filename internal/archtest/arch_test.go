@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"runtime/system":  {"", "config", "runtime/shard", "runtime/wire"},
 	"actors":          {"", "config", "runtime"},
 	"plugins":         {"", "config", "plugins"},
-	"gateway":         {"", "config", "gateway"},
+	"gateway":         {"", "config", "gateway", "internal/labels"},
 	"internal/trace":  {""},
 	"internal/backup": {"", "config", "runtime", "actors"},
 	"internal/node":   {"", "config", "runtime", "actors", "plugins", "gateway", "internal/backup", "internal/mail", "internal/trace"},
@@ -33,14 +33,16 @@ var arrows = map[string][]string{
 	// the command line makes the files of a cluster where no node runs
 	"internal/clusterconfig": {"", "config", "runtime/peer"},
 	"internal/youtube":       {""},
-	"internal/authoring":     {"", "plugins"},
-	"internal/bench":         {"", "config", "client", "internal/clusterconfig", "internal/youtube", "plugins"},
-	"cmd/ticketing":          {"", "config", "client", "internal", "gateway", "plugins"},
-	"internal/archtest":      {},
-	"internal/mutants":       {},
-	"internal/cluster":       {},
-	"internal/clustertest":   {"", "config", "runtime", "client", "internal"},
-	"internal/contract":      {"", "config", "runtime", "actors", "plugins", "gateway", "client", "internal"},
+	// the command line and the pages read the same files
+	"internal/labels":      {"", "internal/youtube"},
+	"internal/authoring":   {"", "plugins", "internal/labels"},
+	"internal/bench":       {"", "config", "client", "internal/clusterconfig", "internal/youtube", "plugins"},
+	"cmd/ticketing":        {"", "config", "client", "internal", "gateway", "plugins"},
+	"internal/archtest":    {},
+	"internal/mutants":     {},
+	"internal/cluster":     {},
+	"internal/clustertest": {"", "config", "runtime", "client", "internal"},
+	"internal/contract":    {"", "config", "runtime", "actors", "plugins", "gateway", "client", "internal"},
 }
 
 // foreign says who alone may import a third-party module.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ticketing"
+	"ticketing/internal/labels"
 	"ticketing/plugins/memstate"
 )
 
@@ -210,21 +211,10 @@ func (d *Data) readFile(from io.Reader, first int) ([]row, error) {
 		if author >= 0 {
 			one.author = record[author]
 		}
-		if one.bad, err = Truth(record[label]); err != nil {
+		if one.bad, err = labels.Truth(record[label]); err != nil {
 			line, _ := r.FieldPos(label)
 			return nil, fmt.Errorf("line %d: %w", line, err)
 		}
 		rows = append(rows, one)
 	}
-}
-
-// Truth reads a label: whether it says that a text should be stopped. No label says that it should not.
-func Truth(label string) (bool, error) {
-	switch strings.ToLower(strings.TrimSpace(label)) {
-	case "1", "true", "yes", "spam", "bad":
-		return true, nil
-	case "0", "false", "no", "ham", "good", "":
-		return false, nil
-	}
-	return false, fmt.Errorf("the label %q is neither 1, true, yes, spam nor 0, false, no, ham", label)
 }

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,19 +12,20 @@ import (
 	"ticketing/plugins/host/hosttest"
 )
 
-// An operator uploads a module in the browser, activates it, sees what is wrong with a config beside it, rolls back and
-// retires; the same works without scripts.
+// An operator uploads a module in the browser, activates it, sees what is wrong with a config or with labels beside it, starts a
+// backtest, rolls back and retires; the same works without scripts.
 func TestPluginsInBrowser(t *testing.T) {
 	s := serve(t, t.TempDir())
 	dir := t.TempDir()
-	module := func(name string, code []byte) string {
+	file := func(name string, code []byte) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, code, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return path
 	}
-	good, bad := module("good.wasm", hosttest.ApproveAll), module("bad.wasm", []byte("this is no module"))
+	good, bad := file("good.wasm", hosttest.ApproveAll), file("bad.wasm", []byte("this is no module"))
+	labels, noLabels := file("labels.csv", []byte("key,label\nk,spam\n")), file("texts.csv", []byte("text\nhello\n"))
 	for _, scripts := range []bool{true, false} {
 		b := s.open(t)
 		name := "fromform"
@@ -58,6 +60,20 @@ func TestPluginsInBrowser(t *testing.T) {
 		b.fill("config", "{}")
 		b.goes("form[action$='/rule'] button", "/plugins/"+name)
 		b.shows("h1", "active: v1")
+		b.choose("#f-labels", noLabels)
+		b.goes("form button[formaction$='/backtest']", "/plugins/"+name+"/backtest")
+		b.shows("#e-labels", "there is no column label")
+		if scripts {
+			for _, width := range []int64{1280, 360} {
+				b.dress(width, "light")
+				b.inspect(fmt.Sprintf("wrong labels (%d px)", width))
+				b.picture(fmt.Sprintf("wrong-labels-light-%d", width))
+			}
+		}
+		b.choose("#f-labels", labels)
+		b.goes("form button[formaction$='/backtest']", "/plugins/backtests/*")
+		b.shows("main", "It was given 1 label.")
+		b.visit("/plugins/" + name)
 		b.goes("a[href$='/retire']", "/plugins/"+name+"/change/retire")
 		b.shows("main", "judges no more")
 		b.goes("main form button", "/plugins/"+name)

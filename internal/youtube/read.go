@@ -15,6 +15,9 @@ import (
 // NoDate stands in where a file has no date at all: the year in which the collection was published.
 var NoDate = time.Date(2015, time.January, 1, 0, 0, 0, 0, time.UTC)
 
+// KeyPrefix is what the keys begin with under which a collection is imported; the key of a comment ends with its ID.
+const KeyPrefix = "youtube:"
+
 // Row is a comment.
 type Row struct {
 	Line   int    // where it begins, from 1

@@ -19,6 +19,12 @@ import (
 // open returns a judge with one built-in rule and its default configuration.
 func open(t testing.TB, name, config string) ticketing.Judge {
 	t.Helper()
+	_, j := openHost(t, name, config)
+	return j
+}
+
+func openHost(t testing.TB, name, config string) (*host.Host, ticketing.Judge) {
+	t.Helper()
 	for _, r := range rules.Builtin() {
 		if r.Name != name {
 			continue
@@ -35,10 +41,10 @@ func open(t testing.TB, name, config string) ticketing.Judge {
 			t.Fatal(err)
 		}
 		t.Cleanup(j.Close)
-		return j
+		return h, j
 	}
 	t.Fatalf("no rule %s", name)
-	return nil
+	return nil, nil
 }
 
 type comment struct {
