@@ -28,6 +28,7 @@ func TestOperations(t *testing.T) {
 		{"fourth node", fourthNode},
 		{"rules", swappedRules},
 		{"minority", minority},
+		{"golden tests that fail on a node", failedGoldenTests},
 	})
 }
 
