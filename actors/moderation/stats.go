@@ -3,7 +3,6 @@ package moderation
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 
@@ -81,20 +80,10 @@ func (c Client) Stats(ctx context.Context, rule string) ([]ticketing.VersionStat
 	return sorted(all), nil
 }
 
-// FlushStats makes the shards that lead here store what they have counted, before they stop. What they count from then on is lost with a stop.
-func (c Client) FlushStats(ctx context.Context) error {
-	n := len(c.sys.Shards(Name))
-	errs := make([]error, n)
-	var wg sync.WaitGroup
-	for i := range n {
-		if a := c.sys.Shard(Name, i).Local(); a == nil || !a.Leading() {
-			continue
-		}
-		wg.Go(func() {
-			first := slotOf(i, n)
-			_, _, errs[i] = system.Command[struct{}](ctx, c.sys, Name, first, opFlushStats, &flushStats{First: first})
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+// FlushStats makes a shard store what it has counted, before its leader hands over or stops. What it counts in the next half a minute it stores
+// with each decision, so that nothing is lost with the leadership.
+func (c Client) FlushStats(ctx context.Context, index int) error {
+	first := slotOf(index, len(c.sys.Shards(Name)))
+	_, _, err := system.Command[struct{}](ctx, c.sys, Name, first, opFlushStats, &flushStats{First: first})
+	return ticketing.Wrap("moderation.FlushStats", err)
 }

@@ -102,22 +102,59 @@ func TestStatsAreFlushed(t *testing.T) {
 	w := newWorld(t, hosttest.HoldAll)
 	w.rules(rule("b", hosttest.HoldAll, ""))
 	for n := uint64(1); n <= 3; n++ {
-		for i := range worldShards {
-			w.comment(w.author(i), fmt.Sprint("number ", n))
+		for i := range 2 * worldShards {
+			w.comment(w.author(i%worldShards), fmt.Sprint("number ", n))
 		}
 		w.lost.Store(int32(n % 2))
 		for range 2 { // the second time there is nothing to do
-			if err := w.FlushStats(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			w.flush()
 		}
 		for i := range worldShards {
-			if rows := w.stored(i, "b"); len(rows) != 1 || rows[0].Judged != n {
-				t.Errorf("shard %d has stored %+v of %d", i, rows, n)
+			if rows := w.stored(i, "b"); len(rows) != 1 || rows[0].Judged != 2*n {
+				t.Errorf("shard %d has stored %+v of %d", i, rows, 2*n)
 			}
 		}
-		if all, err := w.Stats(t.Context(), "b"); err != nil || len(all) != 1 || all[0].Judged != n*worldShards {
+		if all, err := w.Stats(t.Context(), "b"); err != nil || len(all) != 1 || all[0].Judged != 2*n*worldShards {
 			t.Errorf("%+v %v", all, err)
+		}
+		w.later(handsOverFor) // then it counts in memory again
+	}
+}
+
+// A leader that was asked to store its statistics is about to hand over: for a while it stores what it counts with each decision, also after an
+// entry that is lost. One that leads on then counts in memory again.
+func TestStatsOfALeaderThatHandsOver(t *testing.T) {
+	w := newWorld(t, hosttest.HoldAll)
+	w.rules(rule("b", hosttest.HoldAll, ""))
+	ann := w.author(0)
+	stored := func(want uint64) {
+		t.Helper()
+		if rows := w.stored(0, "b"); len(rows) != 1 || rows[0].Judged != want {
+			t.Errorf("stored: %+v, want %d", rows, want)
+		}
+	}
+	w.flush()
+	for n := uint64(1); n <= 5; n++ {
+		w.lost.Store(int32(1 - n%2))
+		w.comment(ann, fmt.Sprint("number ", n))
+		stored(n)
+	}
+	w.later(handsOverFor)
+	w.comment(ann, "some time later")
+	stored(6)
+	w.comment(ann, "and at once another one")
+	stored(6)
+	if all, err := w.Stats(t.Context(), "b"); err != nil || len(all) != 1 || all[0].Judged != 7 {
+		t.Errorf("%+v %v", all, err)
+	}
+}
+
+// flush makes every shard store what it has counted.
+func (w *world) flush() {
+	w.t.Helper()
+	for i := range worldShards {
+		if err := w.FlushStats(w.t.Context(), i); err != nil {
+			w.t.Fatal(err)
 		}
 	}
 }

@@ -42,7 +42,8 @@ type storedStats struct {
 
 // A tally is a shard's statistics between two flushes. Counting writes nothing; about once a second the sums go into the state with a
 // decision. What was counted in an entry that did not commit is forgotten, as the decisions in it are: whether it did is seen by its last
-// decision, or by the row that it flushed on request. A leader that crashes takes what it has not flushed with it; one that stops flushes.
+// decision, or by the row that it flushed on request. A leader that crashes takes what it has not flushed with it; one that is about to hand
+// over or to stop is asked to flush, and from then on does so with each decision: whatever it still decides is counted where it is decided.
 type tally struct {
 	shards  int
 	kept    map[statsID]*ticketing.VersionStats // counted in committed entries, and not flushed
@@ -52,6 +53,7 @@ type tally struct {
 	flushed bool                                // it holds kept
 	proof   proof                               // of an entry in hand that may have no decision in it
 	at      time.Time                           // of the last flush
+	until   time.Time                           // when it need not flush with each decision any more
 }
 
 // A proof is a row that was flushed, and how much it has judged since: less, if that did not commit.
@@ -103,9 +105,11 @@ func (t *tally) count(tx *shard.Tx, key shard.Key, item *ticketing.Item, j *tick
 		countShadow(s, o, rival(j.Outcomes, o), item)
 	}
 	t.last = key
-	if now := tx.Now(); t.at.IsZero() {
+	now := tx.Now()
+	if t.at.IsZero() {
 		t.at = now
-	} else if now.Sub(t.at) >= flushEvery && tx.Format() >= ticketing.PlatformFormat {
+	}
+	if (now.Sub(t.at) >= flushEvery || now.Before(t.until)) && tx.Format() >= ticketing.PlatformFormat {
 		t.flush(tx, item.Author.ID.Slot())
 		t.at = now
 	}
@@ -250,15 +254,19 @@ func (t *tally) flush(tx *shard.Tx, of ticketing.Slot) {
 	t.open = map[statsID]*ticketing.VersionStats{}
 }
 
-// flushStats asks one shard to store what it has counted.
+// handsOverFor is for how long after a flush on request every decision flushes: longer than a stop or a transfer takes.
+const handsOverFor = 30 * time.Second
+
+// flushStats asks one shard, which is about to have another leader, to store what it has counted.
 type flushStats struct {
 	ticketing.Meta `cbor:"1,keyasint"`
 	First          ticketing.Slot `cbor:"2,keyasint"` // of the shard
 }
 
-// flushAll flushes, if there is anything.
+// flushAll flushes, if there is anything, and has every decision do so for a while.
 func (t *tally) flushAll(tx *shard.Tx, c *flushStats) (struct{}, error) {
 	t.turn(&tx.View)
+	t.until = tx.Now().Add(handsOverFor)
 	if len(t.open) == 0 && (t.flushed || len(t.kept) == 0) || tx.Format() < ticketing.PlatformFormat {
 		return struct{}{}, nil
 	}

@@ -1,11 +1,14 @@
 package clustertest
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,8 +45,40 @@ func Binary(tb testing.TB) string {
 // Next builds the program that comes after the one under test: it is of the same code, and knows one more cluster format.
 func Next(tb testing.TB) string {
 	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "ticketing-next")
-	if out, err := exec.Command("go", "build", "-tags", "nextformat", "-o", path, "ticketing/cmd/ticketing").CombinedOutput(); err != nil {
+	return build(tb, "-tags", "nextformat")
+}
+
+// Altered builds a program of another version: the one under test, but for a piece of one of its files. No file is changed; the go command
+// compiles an overlay.
+func Altered(tb testing.TB, file, from, to string) string {
+	tb.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "..", file))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if strings.Count(string(text), from) != 1 {
+		tb.Fatalf("the text to alter is not in %s, or more than once", file)
+	}
+	altered, overlay := filepath.Join(tb.TempDir(), "altered.go"), filepath.Join(tb.TempDir(), "overlay.json")
+	replace, err := json.Marshal(map[string]map[string]string{"Replace": {path: altered}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(altered, []byte(strings.Replace(string(text), from, to, 1)), 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
+		tb.Fatal(err)
+	}
+	return build(tb, "-overlay", overlay)
+}
+
+// build builds another program from the code of the one under test. It is removed with the test.
+func build(tb testing.TB, flags ...string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "ticketing")
+	if out, err := exec.Command("go", slices.Concat([]string{"build", "-o", path}, flags, []string{"ticketing/cmd/ticketing"})...).CombinedOutput(); err != nil {
 		tb.Fatalf("%v: %s", err, out)
 	}
 	return path

@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -28,6 +29,7 @@ func TestOperations(t *testing.T) {
 		{"fourth node", fourthNode},
 		{"rules", swappedRules},
 		{"minority", minority},
+		{"golden tests that fail on a node", failedGoldenTests},
 	})
 }
 
@@ -80,7 +82,7 @@ func (l *Load) saturation(t *testing.T, clients int) float64 {
 }
 
 // All nodes are restarted in turn at half load. A request that meets a closed connection is sent once more, under the same key, through another
-// node; no request fails.
+// node; no request fails. The statistics of the rules have every decision.
 func rollingRestart(t *testing.T, c *Cluster, l *Load) {
 	full := l.saturation(t, 16)
 	l.Rate, l.Retries = full/2, 1
@@ -105,6 +107,44 @@ func rollingRestart(t *testing.T, c *Cluster, l *Load) {
 	}
 	t.Logf("restarted %v in %v at %.0f writes/s of %.0f: %d writes, p50 %v, p99 %v, longest %v", names, time.Since(began).Round(time.Millisecond), full/2, full,
 		l.since(began), l.quantile(0.5, began).Round(time.Microsecond), l.quantile(0.99, began).Round(time.Microsecond), l.quantile(1, began).Round(time.Microsecond))
+	l.Finish(t)
+	c.countedOnce(t, l)
+}
+
+// countedOnce waits until everything is decided that a load, the only one so far, has written, and checks that a rule that judges everything has
+// counted it.
+func (c *Cluster) countedOnce(t *testing.T, l *Load) {
+	t.Helper()
+	get := func(path string, to any) {
+		if err := json.Unmarshal([]byte(c.Operator().must(t, c.anyLive(), http.StatusOK, http.MethodGet, path, nil).Raw), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all ticketing.Totals
+	written := uint64(0)
+	c.until("everything is decided", func() bool {
+		all = ticketing.Totals{}
+		get("/api/stats", &all)
+		comments := sum(all.Comments)
+		written = comments + sum(all.Posts)
+		return comments == uint64(l.Acked()) && all.Comments["pending"]+all.Posts["pending"] == 0
+	})
+	var stats struct{ Items []ticketing.VersionStats }
+	get("/api/rules/spam/stats", &stats)
+	counted := uint64(0)
+	for _, s := range stats.Items {
+		counted += s.Judged
+	}
+	if counted != written {
+		t.Errorf("%d judgements are counted, of %d: %+v", counted, written, all)
+	}
+}
+
+func sum(counts map[string]uint64) (total uint64) {
+	for _, n := range counts {
+		total += n
+	}
+	return total
 }
 
 // watchReady looks all the time which nodes are ready, and returns a function that picks one in turn.

@@ -3,14 +3,17 @@ package clustertest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"ticketing"
+	"ticketing/plugins/abi"
 	"ticketing/plugins/host/hosttest"
 )
 
@@ -91,13 +94,7 @@ func haveRules(g uint64) func(ticketing.ClusterStatus) string {
 // A node that cannot write what it compiles says so, and leads no shard of moderation; the others judge by the new rule. When it can it leads
 // again.
 func unpreparedRules(t *testing.T, c *Cluster, l *Load) {
-	control := c.Leader("control", 0)
-	victim := c.anyBut(control)
-	for shard := range c.shards {
-		if n := c.Leader("moderation", shard); n != control {
-			victim = n
-		}
-	}
+	control, victim := c.controlAndJudge()
 	compiled := filepath.Join(victim.Dir, "compiled")
 	engines, err := os.ReadDir(compiled)
 	if err != nil {
@@ -110,56 +107,132 @@ func unpreparedRules(t *testing.T, c *Cluster, l *Load) {
 		}
 	}
 	takeRoom(t, compiled, 0)
-	module := filepath.Join(t.TempDir(), "refuse.wasm")
-	if err := os.WriteFile(module, hosttest.RejectAll, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"plugin", "push", "refuse", module}, {"plugin", "activate", "refuse", "v1"}} {
-		if out, err := c.command(control, args...); err != nil {
-			t.Fatalf("%q: %v: %s", args, err, out)
-		}
-	}
-	g := c.ruleSet(t, control).Generation
-	s := c.WaitStatus(30*time.Second, unprepared(victim.Name, g))
-	t.Logf("%q, of %d", s.Faults, g)
-	if out, err := c.command(control, "cluster", "status"); err != nil || !strings.Contains(out, "! The node "+victim.Name+" could not prepare the rule set: ") ||
-		!strings.Contains(out, "(not the newest)") {
-		t.Errorf("cluster status: %v: %s", err, out)
-	}
+	g := c.judgeBy(t, control, "refuse", hosttest.RejectAll)
+	c.saysUnprepared(t, victim, g, "no space left")
 	l.during(t, 4, c.anyLive, func() { c.refuses(t, l, victim) })
 
 	giveRoom(t, compiled)
+	c.judgesAgain(t, l, victim, g)
+}
+
+// A node whose program answers otherwise than the golden tests of a rule say, as that of another version may, says which test it is, and leads
+// no shard of moderation, not even where every other node is drained. The others judge by the rule, and everything is decided. With the program
+// from before it leads again.
+func failedGoldenTests(t *testing.T, c *Cluster, _ *Load) {
+	control, victim := c.controlAndJudge()
+	l := c.NewLoad("golden")
+	const test = "a remark with an invisible character in it"
+	module, err := abi.AppendManifest(hosttest.RejectAll, fmt.Appendf(nil, `{"name": "remarks", "version": "1", "abi": "ticketing/1", "fields": ["text"],
+		"capabilities": ["match"], "matchIn": ["text"],
+		"golden": [{"name": %q, "config": {"match": [["remark"]]}, "item": {"text": "a rem\ufe0fark"}, "want": {"action": "reject"}}]}`, test))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := c.judgeBy(t, control, "remarks", module, "--config", `{"match": [["remark"]]}`)
 	c.WaitStatus(30*time.Second, haveRules(g))
-	c.WaitSettled()
-	for _, n := range c.Names(victim.Name) {
-		if err := c.Member(http.MethodPost, n, "/drain"); err != nil {
-			t.Fatal(err)
+
+	victim.Stop()
+	victim.Program = Altered(t, "plugins/host/fold.go", " || r >= 0xfe00 && r <= 0xfe0f", "")
+	victim.Start()
+	victim.WaitReady()
+	c.saysUnprepared(t, victim, g, "The rule remarks cannot be used: 1 of its golden tests do not pass; "+test+`: want action "reject", got action "none"`)
+	c.drainAllBut(t, victim, "comments", func() { // it leads whatever else there is
+		l.during(t, 4, c.anyLive, func() { c.refuses(t, l, victim) })
+		s, err := c.Status()
+		if missing := unprepared(victim.Name, g, test)(s); err != nil || missing != "" {
+			t.Errorf("while only it could lead: %s, %v", missing, err)
+		}
+	})
+	l.Finish(t)
+	l.allDecided(t)
+
+	victim.Stop()
+	victim.Program = ""
+	victim.Start()
+	victim.WaitReady()
+	c.judgesAgain(t, l, victim, g)
+}
+
+// controlAndJudge returns the node that leads control, and another one, which leads a shard of moderation if any but the first does.
+func (c *Cluster) controlAndJudge() (control, judge *Node) {
+	c.tb.Helper()
+	control = c.Leader("control", 0)
+	judge = c.anyBut(control)
+	for shard := range c.shards {
+		if n := c.Leader("moderation", shard); n != control {
+			judge = n
 		}
 	}
+	return control, judge
+}
+
+// judgeBy uploads a rule and activates it, through a node, and returns the new generation.
+func (c *Cluster) judgeBy(t *testing.T, n *Node, name string, module []byte, flags ...string) uint64 {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name+".wasm")
+	if err := os.WriteFile(file, module, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"plugin", "push", name, file}, append([]string{"plugin", "activate", name, "v1"}, flags...)} {
+		if out, err := c.command(n, args...); err != nil {
+			t.Fatalf("%q: %v: %s", args, err, out)
+		}
+	}
+	return c.ruleSet(t, n).Generation
+}
+
+// saysUnprepared waits until a node has said why it cannot prepare a generation, and others judge. An operator who asks hears it, too.
+func (c *Cluster) saysUnprepared(t *testing.T, victim *Node, g uint64, why string) {
+	t.Helper()
+	s := c.WaitStatus(30*time.Second, unprepared(victim.Name, g, why))
+	t.Logf("%q, of %d", s.Faults, g)
+	out, err := c.command(c.anyBut(victim), "cluster", "status")
+	for _, want := range []string{"! The node " + victim.Name + " could not prepare the rule set: ", why, "(not the newest)"} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("cluster status says nothing of %q: %v: %s", want, err, out)
+		}
+	}
+}
+
+// judgesAgain waits until a node has a generation that it could not prepare before, drains the others, and sees it judge.
+func (c *Cluster) judgesAgain(t *testing.T, l *Load, victim *Node, g uint64) {
+	t.Helper()
+	c.WaitStatus(30*time.Second, haveRules(g))
+	c.WaitSettled()
+	c.drainAllBut(t, victim, "moderation", func() { c.refuses(t, l, victim) })
+	c.WaitSettled()
+}
+
+// drainAllBut drains all nodes but one while something is done, from when that one leads every shard of a service.
+func (c *Cluster) drainAllBut(t *testing.T, n *Node, service string, do func()) {
+	t.Helper()
+	all := func(what string) {
+		for _, other := range c.Names(n.Name) {
+			if err := c.Member(http.MethodPost, other, what); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	all("/drain")
 	c.WaitStatus(30*time.Second, func(s ticketing.ClusterStatus) string {
 		for shard := range c.shards {
-			if g := Group(s, "moderation", shard); g.Leader != victim.Name || !g.Serving {
-				return fmt.Sprintf("moderation/%d is led by %q", shard, g.Leader)
+			if g := Group(s, service, shard); g.Leader != n.Name || !g.Serving {
+				return fmt.Sprintf("%s/%d is led by %q", service, shard, g.Leader)
 			}
 		}
 		return ""
 	})
-	c.refuses(t, l, victim)
-	for _, n := range c.Names(victim.Name) {
-		if err := c.Member(http.MethodPost, n, "/undrain"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.WaitSettled()
+	do()
+	all("/undrain")
 }
 
-// unprepared says what is missing until one node has said that it cannot prepare a generation, and leads no shard of moderation, and all others
+// unprepared says what is missing until one node has said why it cannot prepare a generation, and leads no shard of moderation, and all others
 // have it.
-func unprepared(node string, g uint64) func(ticketing.ClusterStatus) string {
+func unprepared(node string, g uint64, why string) func(ticketing.ClusterStatus) string {
 	return func(s ticketing.ClusterStatus) string {
 		for _, n := range s.Nodes {
 			switch {
-			case n.Node == node && !strings.Contains(n.RuleError, "no space left"):
+			case n.Node == node && !strings.Contains(n.RuleError, why):
 				return fmt.Sprintf("%s says %q of its rules", node, n.RuleError)
 			case n.Node != node && n.Generation < g:
 				return fmt.Sprintf("%s has generation %d of %d", n.Node, n.Generation, g)
@@ -195,4 +268,17 @@ func (l *Load) decided(t *testing.T, n *Node, thread int) (status string) {
 		return status != "pending"
 	})
 	return status
+}
+
+// allDecided waits until there is a decision about everything that was acknowledged.
+func (l *Load) allDecided(t *testing.T) {
+	t.Helper()
+	l.mu.Lock()
+	all := slices.Collect(maps.Values(l.acked))
+	l.mu.Unlock()
+	for _, m := range all {
+		l.c.until("every comment is decided", func() bool {
+			return l.user.must(t, l.c.anyLive(), http.StatusOK, http.MethodGet, "/api/posts/"+m.post+"/comments/"+m.id, nil).Str("status") != "pending"
+		})
+	}
 }

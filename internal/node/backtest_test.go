@@ -41,13 +41,7 @@ func (w *town) write(n int) (decided uint64) {
 		})
 	}
 	want := uint64(n + len(w.posts))
-	eventually(w.t, "everything is decided", func() bool {
-		got, err := w.rules.moderation.CountEvidence(w.t.Context(), time.Time{}, time.Time{})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		return got == want
-	})
+	eventually(w.t, "everything is decided", func() bool { return evidence(w.t, w.Node) == want })
 	return want
 }
 

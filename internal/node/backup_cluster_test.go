@@ -56,17 +56,21 @@ func member(t *testing.T, ca *peer.Authority, name string, first *Node) *Node {
 	return n
 }
 
-// TestBackupOfCluster: a backup by a node that leads only some of the shards, and has replicas of others, while people write on another one.
-func TestBackupOfCluster(t *testing.T) {
+// three opens a cluster of three nodes.
+func three(t *testing.T) []*Node {
+	t.Helper()
 	ca, err := peer.NewAuthority("testcluster", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	first := member(t, ca, "n1", nil)
-	nodes := []*Node{first}
-	for _, name := range []string{"n2", "n3"} {
-		nodes = append(nodes, member(t, ca, name, first))
-	}
+	return []*Node{first, member(t, ca, "n2", first), member(t, ca, "n3", first)}
+}
+
+// TestBackupOfCluster: a backup by a node that leads only some of the shards, and has replicas of others, while people write on another one.
+func TestBackupOfCluster(t *testing.T) {
+	nodes := three(t)
+	first := nodes[0]
 	eventually(t, "several nodes lead something", func() bool {
 		leads := map[string]bool{}
 		m, _ := first.members.current()

@@ -183,7 +183,7 @@ func (n *Node) change(_ context.Context, _ string, c groupChange) (groupChanged,
 	case placement.Remove:
 		err = g.replica.Remove(c.ID)
 	case placement.TransferLeader:
-		err = g.replica.Transfer(c.ID)
+		err = n.transfer(g, c.ID)
 	default:
 		return groupChanged{}, ticketing.Errorf(ticketing.Unavailable, "This node does not know the change %d.", c.Step)
 	}

@@ -248,7 +248,6 @@ func (n *Node) Close(ctx context.Context) error {
 		if n.gateway != nil {
 			errs = append(errs, n.gateway.Shutdown(ctx))
 		}
-		n.flushStats(ctx)
 		n.handOver()
 		n.stop() // feeds end
 		n.running.Wait()
@@ -275,33 +274,31 @@ func (n *Node) Close(ctx context.Context) error {
 	return n.closeErr
 }
 
-// flushPatience is how long a stop waits for statistics to be stored.
-const flushPatience = 2 * time.Second
-
-// flushStats stores the statistics of the rules that this node counts in memory. A stop does not fail for them.
-func (n *Node) flushStats(ctx context.Context) {
-	if n.sys == nil || n.rules == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, flushPatience)
-	defer cancel()
-	if err := n.rules.moderation.FlushStats(ctx); err != nil {
-		n.log.Warn("the latest statistics of rules are not stored", "error", err)
-	}
-}
-
 // handOver gives the leaderships of this node to others, while its actors still answer and tell who leads now.
 func (n *Node) handOver() {
-	if !n.cfg.Clustered() {
-		return
-	}
 	var wg sync.WaitGroup
 	for _, g := range n.replicas() {
 		if _, leads := g.replica.Leader(); leads {
-			wg.Go(func() { _ = g.replica.Transfer("") }) // alone in its group, it keeps it
+			wg.Go(func() { _ = n.transfer(g, "") }) // alone in its group, it keeps it
 		}
 	}
 	wg.Wait()
+}
+
+// flushPatience is how long handing over waits for statistics to be stored.
+const flushPatience = 2 * time.Second
+
+// transfer hands the leadership of a group to another replica, whichever is most up to date if id is empty. What a shard of moderation has
+// counted in memory is stored before; leadership is handed over without that, too.
+func (n *Node) transfer(g *group, id string) error {
+	if g.key.service == moderation.Name && g.actor.Leading() {
+		ctx, cancel := context.WithTimeout(n.life, flushPatience)
+		defer cancel()
+		if err := n.rules.moderation.FlushStats(ctx, g.key.index); err != nil {
+			n.log.Warn("the latest statistics of rules are not stored", "group", g.name, "error", err)
+		}
+	}
+	return g.replica.Transfer(id)
 }
 
 // closeReplicas ends all replicas at once.

@@ -40,26 +40,23 @@ func TestStopWhileCutIsNotRead(t *testing.T) {
 	}
 }
 
-// A stop stores the statistics that are counted in memory: after it they say what was decided.
+// A stop stores the statistics that are counted in memory, also of what is decided while it goes on: after it they say what was decided.
 func TestStopFlushesStatistics(t *testing.T) {
 	fs := vfs.NewMem()
 	n, err := Open(t.Context(), smallConfig(2), quietOptions(t, fs))
 	if err != nil {
 		t.Fatal(err)
 	}
-	newTown(t, n).write(20)
-	judged := func() (all uint64) {
-		t.Helper()
-		rows, err := n.rules.moderation.Stats(t.Context(), "spam")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range rows {
-			all += r.Judged
-		}
-		return all
+	w := newTown(t, n)
+	decided := w.write(20)
+	if got := counted(t, n); got != decided {
+		t.Errorf("%d judgements are counted, of %d", got, decided)
 	}
-	before := judged()
+	before, _ := w.written()
+	stop := w.busy(3)
+	eventually(t, "people write", func() bool { acked, _ := w.written(); return len(acked) > len(before)+200 })
+	stop()
+	after, _ := w.written()
 	if err := n.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -67,9 +64,34 @@ func TestStopFlushesStatistics(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeNode(t, n) })
-	if after := judged(); before == 0 || after != before {
-		t.Errorf("%d judgements are counted, of %d before the stop", after, before)
+	decided += uint64(len(after) - len(before))
+	eventually(t, "everything is decided", func() bool { return evidence(t, n) == decided })
+	if got := counted(t, n); got != decided {
+		t.Errorf("%d judgements are counted, of %d", got, decided)
 	}
+}
+
+// evidence returns how many items were decided.
+func evidence(t *testing.T, n *Node) uint64 {
+	t.Helper()
+	items, err := n.rules.moderation.CountEvidence(t.Context(), time.Time{}, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return items
+}
+
+// counted returns how many items the statistics say that a rule has judged which judges everything.
+func counted(t *testing.T, n *Node) (items uint64) {
+	t.Helper()
+	rows, err := n.rules.moderation.Stats(t.Context(), "spam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		items += r.Judged
+	}
+	return items
 }
 
 // The data of a replica that could not be stopped are not deleted for the one that takes its place: the node ends.
