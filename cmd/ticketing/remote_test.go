@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ticketing"
+	"ticketing/plugins/rules"
 )
 
 // server opens a node in this process, and puts its URL and an operator's token into the environment.
@@ -140,10 +141,19 @@ func TestPlugins(t *testing.T) {
 		}
 		return b.String()
 	}
-	succeed(t, "", "plugin", "push", "counts", filepath.Join("..", "..", "plugins", "rules", "velocity", "velocity.wasm"))
+	velocity := filepath.Join("..", "..", "plugins", "rules", "velocity", "velocity.wasm")
+	counts, err := os.ReadFile(velocity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	succeed(t, "", "plugin", "push", "counts", velocity)
+	var comes bytes.Buffer // with it
+	if err := json.Compact(&comes, rules.ConfigOf(ticketing.DigestOf(counts))); err != nil {
+		t.Fatal(err)
+	}
 	const some = `{"author":[{"items":2,"seconds":60}]}`
 	for _, tc := range []struct{ args, want string }{
-		{"counts v1", "{}"}, {"counts v1 --config " + some, some}, {"counts v1", some}, {"counts v1 --config {}", "{}"},
+		{"counts v1", comes.String()}, {"counts v1 --config " + some, some}, {"counts v1", some}, {"counts v1 --config {}", "{}"},
 	} {
 		if got := configOf(strings.Fields(tc.args)...); got != tc.want {
 			t.Errorf("%s: %s, want %s", tc.args, got, tc.want)
