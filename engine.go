@@ -19,7 +19,8 @@ type RuleEngine interface {
 	// not pass are Invalid, and name the rule; only those of a rule's version before may fail, which is then not fallen back on.
 	Prove(ctx context.Context, set RuleSet) error
 	// Prepare proves a rule set and loads everything it needs, so that Open is quick and does not fail. It instantiates each rule once,
-	// with its config; faults of a module or a config are Invalid and name the rule. It keeps what other generations use.
+	// with its config; faults of a module or a config are Invalid and name the rule. It keeps what other generations use, and an instance of what
+	// is new for each judge that is open, so that Next seldom starts any.
 	Prepare(ctx context.Context, set RuleSet) error
 	// Open returns the rules of a set for the use of one goroutine. The caller closes them.
 	Open(ctx context.Context, set RuleSet) (Judge, error)
@@ -76,6 +77,9 @@ type Judge interface {
 	// Judge asks every rule that applies to the item, in order. It does not fail: a rule that does is reported in its
 	// outcome, with the action that the rule's failure policy asks for. The judgement is the caller's.
 	Judge(item *Item, state RuleState) Judgement
+	// Next returns the rules of another set for the use of the same goroutine, as [RuleEngine.Open] does, and takes over the instances of what
+	// is the same in both. This one can still be used, and then starts others; the caller closes both.
+	Next(ctx context.Context, set RuleSet) (Judge, error)
 	// Close frees the instances.
 	Close()
 }

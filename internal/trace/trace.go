@@ -188,16 +188,25 @@ type engine struct {
 
 // Open implements ticketing.RuleEngine.
 func (e engine) Open(ctx context.Context, set ticketing.RuleSet) (ticketing.Judge, error) {
-	j, err := e.RuleEngine.Open(ctx, set)
+	return e.t.judge(e.RuleEngine.Open(ctx, set))
+}
+
+// judge makes spans of what a judge does.
+func (t *Tracer) judge(j ticketing.Judge, err error) (ticketing.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return judge{inner: j, t: e.t}, nil
+	return judge{inner: j, t: t}, nil
 }
 
 type judge struct {
 	inner ticketing.Judge
 	t     *Tracer
+}
+
+// Next implements ticketing.Judge.
+func (j judge) Next(ctx context.Context, set ticketing.RuleSet) (ticketing.Judge, error) {
+	return j.t.judge(j.inner.Next(ctx, set))
 }
 
 // Close implements ticketing.Judge.

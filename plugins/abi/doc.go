@@ -4,7 +4,7 @@
 // # Life of an instance
 //
 // The host instantiates the module (its start section runs), calls _initialize if there is one, then tk_buf once, then
-// tk_init once if there is one, and from then on tk_eval once for every item. An instance is used by one goroutine. It
+// tk_init once if there is one, and from then on tk_eval once for every item. An instance is used by one goroutine at a time. It
 // keeps its memory between items, so a rule may cache, but must not count on it: after any failure, and when its memory
 // passes three quarters of the limit, the host throws the instance away and starts a new one. What it says about an item
 // must follow from its configuration, the item, and what counters and values answer: decisions are recomputed on fresh

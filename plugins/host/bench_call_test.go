@@ -17,7 +17,7 @@ import (
 func BenchmarkCall(b *testing.B) {
 	h := New(hosttest.NewSource(hosttest.Empty), Options{})
 	defer h.Close()
-	j, err := h.open(b.Context(), ticketing.RuleSet{Generation: 1, Rules: []ticketing.Rule{{Name: "empty", Active: ticketing.DigestOf(hosttest.Empty)}}})
+	j, err := h.open(b.Context(), ticketing.RuleSet{Generation: 1, Rules: []ticketing.Rule{{Name: "empty", Active: ticketing.DigestOf(hosttest.Empty)}}}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func BenchmarkCall(b *testing.B) {
 func BenchmarkJudgeInto(b *testing.B) {
 	h := New(hosttest.NewSource(hosttest.Empty), Options{})
 	defer h.Close()
-	j, err := h.open(b.Context(), ticketing.RuleSet{Generation: 1, Rules: []ticketing.Rule{{Name: "empty", Active: ticketing.DigestOf(hosttest.Empty)}}})
+	j, err := h.open(b.Context(), ticketing.RuleSet{Generation: 1, Rules: []ticketing.Rule{{Name: "empty", Active: ticketing.DigestOf(hosttest.Empty)}}}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func BenchmarkWordsCall(b *testing.B) {
 	h := New(hosttest.NewSource(hosttest.Words), Options{})
 	defer h.Close()
 	rule := ticketing.Rule{Name: "words", Active: ticketing.DigestOf(hosttest.Words), Config: twenty(b)}
-	j, err := h.open(b.Context(), ticketing.RuleSet{Generation: 1, Rules: []ticketing.Rule{rule}})
+	j, err := h.open(b.Context(), ticketing.RuleSet{Generation: 1, Rules: []ticketing.Rule{rule}}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func BenchmarkCollector(b *testing.B) {
 	var stop atomic.Bool
 	var running sync.WaitGroup
 	for _, m := range [][]byte{hosttest.Loop, hosttest.Bomb} {
-		j, err := h.open(b.Context(), ticketing.RuleSet{Rules: []ticketing.Rule{{Name: "r", Active: ticketing.DigestOf(m)}}})
+		j, err := h.open(b.Context(), ticketing.RuleSet{Rules: []ticketing.Rule{{Name: "r", Active: ticketing.DigestOf(m)}}}, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -82,7 +82,7 @@ func BenchmarkWords(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen is what a shard's swap costs once the set is prepared: a judge of the new generation is opened.
+// BenchmarkOpen is what a shard's first judge costs once the set is prepared.
 func BenchmarkOpen(b *testing.B) {
 	h := newHost(b, hosttest.Words)
 	set := ruleSet(1, uploaded("words", hosttest.Words, twentyWords(1)))
@@ -95,6 +95,58 @@ func BenchmarkOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 		j.Close()
+	}
+}
+
+// BenchmarkSwap is what a shard's swap costs between two items, once the set is prepared: a rule of five changes, which is in C or in stock Go,
+// while another in Go stays. It is beside a first judge of the same set, which is what each swap was before judges took anything over.
+func BenchmarkSwap(b *testing.B) {
+	module := hosttest.GoGuest(b)
+	inGo := uploaded("go", module, "{}")
+	h := newHost(b, hosttest.Words, module)
+	words := func(name string, seed uint64) ticketing.Rule {
+		return uploaded(name, hosttest.Words, twentyWords(seed))
+	}
+	stay := []ticketing.Rule{inGo, words("a", 1), words("b", 2), words("c", 3)}
+	for _, changed := range []struct {
+		name  string
+		rules [2]ticketing.Rule
+	}{
+		{"C", [2]ticketing.Rule{words("changed", 4), words("changed", 5)}},
+		{"Go", [2]ticketing.Rule{uploaded("changed", module, `{"n": 1}`), uploaded("changed", module, `{"n": 2}`)}},
+	} {
+		set := func(n int) ticketing.RuleSet {
+			return ruleSet(uint64(n+1), append(stay[:len(stay):len(stay)], changed.rules[n%2])...)
+		}
+		b.Run(changed.name+"/next", func(b *testing.B) {
+			j := openIn(b, h, set(0))
+			for n := 1; b.Loop(); n++ {
+				b.StopTimer()
+				prepare(b, h, set(n))
+				b.StartTimer()
+				next, err := j.Next(b.Context(), set(n))
+				b.StopTimer()
+				if err != nil {
+					b.Fatal(err)
+				}
+				j.Close()
+				j = next
+				b.StartTimer()
+			}
+			j.Close()
+		})
+		b.Run(changed.name+"/first", func(b *testing.B) {
+			prepare(b, h, set(0))
+			for b.Loop() {
+				j, err := h.Open(b.Context(), set(0))
+				b.StopTimer()
+				if err != nil {
+					b.Fatal(err)
+				}
+				j.Close()
+				b.StartTimer()
+			}
+		})
 	}
 }
 

@@ -16,7 +16,6 @@ type contender struct {
 	policy  ticketing.FailurePolicy
 	call    *call
 	in      *instance // nil after a failure, until the next call
-	served  int       // calls of the instance
 	shape   int       // of the view's frames
 	late    bool      // the last item's call hit the deadline
 	tally   *tally
@@ -68,9 +67,14 @@ func (c *contender) start(v *view) (err error) {
 		return nil
 	}
 	if c.in, err = c.loaded.start(c.call); err == nil {
-		c.shape = v.shapeOf(shape{c.loaded.version.fields, c.loaded.version.can.Has(abi.CanTellTime), c.in.room})
+		c.fit(v)
 	}
 	return err
+}
+
+// fit notes which frames the instance gets.
+func (c *contender) fit(v *view) {
+	c.shape = v.shapeOf(shape{c.loaded.version.fields, c.loaded.version.can.Has(abi.CanTellTime), c.in.room})
 }
 
 // judge asks the version about the view's item, if the item wakes it. j is where the time comes from and where what was read goes. The outcome has the
@@ -93,9 +97,9 @@ func (c *contender) judge(j *judge, state ticketing.RuleState, o *ticketing.Rule
 	} else {
 		o.Abstain, o.Action, o.Score = verdict.Status == abi.StatusAbstain, verdict.Action, verdict.Score
 		o.Severe, o.Code, o.Labels, o.Detail = verdict.Severity, verdict.Code, c.call.labels, c.call.detail
-		if c.served++; c.in.full(c.loaded) && c.in.memory.Size() > c.in.begun {
+		if in := c.in; in.count(c.loaded) {
 			c.close()
-			if c.served < leastServed {
+			if in.served < leastServed {
 				c.tally.wore()
 			}
 		}
@@ -146,7 +150,7 @@ func (c *contender) attempt(j *judge, state ticketing.RuleState, prepaid int) (v
 			return verdict, failedStart
 		}
 		c.tally.started(c.call.used())
-		c.served, j.now = 0, c.host.clock()
+		j.now = c.host.clock()
 	}
 	c.call.begin(&j.view, state)
 	c.call.prepay(prepaid)

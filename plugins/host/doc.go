@@ -8,7 +8,8 @@
 // version with one configuration: the word sets, lists and expressions that the host compiled, and the JSON for the guest. Both
 // are shared and counted: the two rule sets that were prepared last hold theirs (the present one and the standby for a
 // rollback), every open judge holds its own, and what nobody holds is closed. A judge has instances of its own and is used
-// by one goroutine, so calls take no locks.
+// by one goroutine, so calls take no locks. The judge of the next set gets from the one before what is the same in both, and what is new
+// from the spares that were started when the set was prepared (spares.go).
 //
 // # What a guest can do to us
 //

@@ -55,6 +55,8 @@ type Host struct {
 	kept     [2]map[*loadedRule]struct{} // held: mu; what the latest and the previous prepared set use
 	joints   [2]*joint                   // held: mu; of the kept sets
 	latest   uint64                      // held: mu; the generation of kept[0]
+	leading  map[*judge]struct{}         // held: mu; the newest judge of each shard
+	spares   spares                      // held: mu; of kept[0]
 }
 
 var (
@@ -71,6 +73,7 @@ func New(source ticketing.ModuleSource, opts Options) *Host {
 		began:    time.Now(),
 		versions: map[versionKey]*version{},
 		rules:    map[ruleKey]*loadedRule{},
+		leading:  map[*judge]struct{}{},
 		proofs:   proofs{done: map[ticketing.Digest]proof{}},
 	}
 	h.logs = newLogs(h.opts.Log)
@@ -82,7 +85,8 @@ func New(source ticketing.ModuleSource, opts Options) *Host {
 func (h *Host) clock() int64 { return int64(time.Since(h.began)) }
 
 // Prepare implements ticketing.RuleEngine. The set becomes the latest one; the one before stays loaded as standby, and
-// what only older ones and no judge uses is closed. A set that cannot be prepared changes nothing.
+// what only older ones and no judge uses is closed. Judges that lack an instance of it find one that has been started. A set that
+// cannot be prepared changes nothing.
 func (h *Host) Prepare(ctx context.Context, set ticketing.RuleSet) error {
 	const op = "host.Prepare"
 	if len(set.Rules) > ticketing.MaxRules {
@@ -97,13 +101,14 @@ func (h *Host) Prepare(ctx context.Context, set ticketing.RuleSet) error {
 	}
 	trial := set
 	trial.Generation = 0
-	j, err := newJudge(h, trial, casts) // to see that every configuration is accepted
+	j, err := newJudge(h, trial, casts, nil) // to see that every configuration is accepted
 	if err != nil {
 		h.release(casts)
 		return ticketing.Wrap(op, err)
 	}
+	made := h.makeSpares(ctx, j)
 	j.stop()
-	h.keep(set.Generation, casts, j.view.joint)
+	h.keep(set.Generation, casts, j, made)
 	return nil
 }
 
@@ -122,22 +127,26 @@ func named(rule *ticketing.Rule, err error) error {
 // Open implements ticketing.RuleEngine. A set that was not prepared is loaded first. One of generation 0 is a trial: what its
 // judge does is not counted in the usage and trips no breaker.
 func (h *Host) Open(ctx context.Context, set ticketing.RuleSet) (ticketing.Judge, error) {
-	j, err := h.open(ctx, set)
+	j, err := h.open(ctx, set, nil)
 	if err != nil {
 		return nil, ticketing.Wrap("host.Open", err)
 	}
 	return j, nil
 }
 
-func (h *Host) open(ctx context.Context, set ticketing.RuleSet) (*judge, error) {
+// open opens a judge, which follows another unless that is nil.
+func (h *Host) open(ctx context.Context, set ticketing.RuleSet, before *judge) (*judge, error) {
 	casts, err := h.acquire(ctx, set)
 	if err != nil {
 		return nil, err
 	}
-	j, err := newJudge(h, set, casts)
+	j, err := newJudge(h, set, casts, before)
 	if err != nil {
 		h.release(casts)
 		return nil, err
+	}
+	if set.Generation != 0 {
+		h.replace(before, j)
 	}
 	return j, nil
 }
@@ -158,6 +167,8 @@ func (h *Host) Close() {
 		unused = append(unused, h.drop(h.kept[i])...)
 		h.kept[i], h.joints[i] = nil, nil
 	}
+	surplus := h.stock(nil, nil)
 	h.mu.Unlock()
+	closeInstances(surplus)
 	closeAll(unused)
 }

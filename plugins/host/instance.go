@@ -18,10 +18,11 @@ type instance struct {
 	module api.Module
 	memory api.Memory
 	eval   api.Function
-	ctx    context.Context // of all calls; holds the call
+	ctx    context.Context // of all calls; holds the call of the contender whose it is
 	buffer uint32
 	room   int    // bytes of the buffer
 	begun  uint32 // bytes of memory that it had when it was ready
+	served int    // calls
 	stack  [2]uint64
 	live   *atomic.Int64 // counts it from its start to its end; nil before
 }
@@ -55,6 +56,12 @@ func (l *loadedRule) start(c *call) (*instance, error) {
 // full reports whether the instance uses most of the memory that it may have.
 func (in *instance) full(l *loadedRule) bool {
 	return in.module != nil && uint64(in.memory.Size()) > uint64(l.version.pages)*pageSize/4*3
+}
+
+// count counts a call, and reports whether the instance has grown so full that it is not asked again.
+func (in *instance) count(l *loadedRule) (worn bool) {
+	in.served++
+	return in.full(l) && in.memory.Size() > in.begun
 }
 
 // A refusal is a fault while an instance starts that is not a failure of a call.

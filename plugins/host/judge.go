@@ -1,6 +1,8 @@
 package host
 
 import (
+	"context"
+	"iter"
 	"slices"
 
 	"ticketing"
@@ -14,6 +16,7 @@ type judge struct {
 	host   *Host
 	rules  []judgeRule
 	casts  []cast
+	keys   []instanceKey // of the contenders that began with an instance
 	view   view
 	ledger ledger
 	now    int64 // of the host's clock, when the last call ended
@@ -33,8 +36,9 @@ type judgeRule struct {
 // kinds is one more than the last kind of item.
 const kinds = ticketing.KindTicket + 1
 
-// newJudge starts an instance of every rule. The judge takes over the references of acquire, unless there is an error.
-func newJudge(h *Host, set ticketing.RuleSet, casts []cast) (*judge, error) {
+// newJudge gives every rule an instance: that of the judge before, if there is one, or a spare, or else a new one. A trial has new ones alone. The judge
+// takes over the references of acquire, unless there is an error.
+func newJudge(h *Host, set ticketing.RuleSet, casts []cast, before *judge) (*judge, error) {
 	j := &judge{host: h, casts: casts}
 	j.view.joint = h.joint(casts)
 	for i := range set.Rules {
@@ -58,6 +62,10 @@ func newJudge(h *Host, set ticketing.RuleSet, casts []cast) (*judge, error) {
 			*s.to = h.contender(&j.view, &r.rule, s.seat, h.books.open(&r.rule, s.seat, set.Generation, &j.ledger))
 			if *s.to == nil || s.to == &r.previous {
 				continue
+			}
+			j.keys = append(j.keys, (*s.to).key())
+			if set.Generation != 0 {
+				(*s.to).inherit(&j.view, before)
 			}
 			if err := (*s.to).start(&j.view); err != nil {
 				j.stop()
@@ -167,20 +175,39 @@ func (r *judgeRule) judge(j *judge, state ticketing.RuleState, o *ticketing.Rule
 	return reads
 }
 
+// Next implements ticketing.Judge.
+func (j *judge) Next(ctx context.Context, set ticketing.RuleSet) (ticketing.Judge, error) {
+	next, err := j.host.open(ctx, set, j)
+	if err != nil {
+		return nil, ticketing.Wrap("host.Next", err)
+	}
+	return next, nil
+}
+
 // Close implements ticketing.Judge.
 func (j *judge) Close() {
+	j.host.replace(j, nil)
 	j.stop()
 	j.host.release(j.casts)
 	j.casts, j.rules = nil, nil
 }
 
 func (j *judge) stop() {
-	for i := range j.rules {
-		r := &j.rules[i]
-		for _, c := range []*contender{r.active, r.canary, r.previous, r.shadow} {
-			if c != nil {
-				c.close()
-				j.host.books.close(c.tally)
+	for c := range j.contenders() {
+		c.close()
+		j.host.books.close(c.tally)
+	}
+}
+
+// contenders are those of all rules.
+func (j *judge) contenders() iter.Seq[*contender] {
+	return func(yield func(*contender) bool) {
+		for i := range j.rules {
+			r := &j.rules[i]
+			for _, c := range [...]*contender{r.active, r.canary, r.previous, r.shadow} {
+				if c != nil && !yield(c) {
+					return
+				}
 			}
 		}
 	}

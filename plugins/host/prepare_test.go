@@ -101,9 +101,10 @@ func TestVersionsAreFreed(t *testing.T) {
 		}
 	}
 	prepare(2, hosttest.RejectAll)
+	running = 2 // one waits for the judge
 	loaded(2)
-	prepare(3, hosttest.ApproveAll)
-	loaded(3) // the first one is held by the judge only
+	prepare(3, hosttest.ApproveAll) // the one of the generation before has waited in vain
+	loaded(3)                       // the first one is held by the judge only
 	j.Close()
 	running = 0
 	loaded(2)

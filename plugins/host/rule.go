@@ -216,9 +216,9 @@ func (h *Host) drop(rules map[*loadedRule]struct{}) (unused []*version) {
 	return unused
 }
 
-// keep makes a set the latest prepared one, which takes over the references of acquire. The same generation again
-// replaces what was prepared for it: a set that was never committed is no standby.
-func (h *Host) keep(generation uint64, casts []cast, words *joint) {
+// keep makes a set the latest prepared one, which takes over the references of acquire and the spares that were made; trial is a judge
+// of it. The same generation again replaces what was prepared for it: a set that was never committed is no standby.
+func (h *Host) keep(generation uint64, casts []cast, trial *judge, made spares) {
 	h.mu.Lock()
 	held := map[*loadedRule]struct{}{}
 	var unused []*version
@@ -237,12 +237,15 @@ func (h *Host) keep(generation uint64, casts []cast, words *joint) {
 	if generation != h.latest {
 		old, h.kept[1], h.joints[1] = h.kept[1], h.kept[0], h.joints[0]
 	}
-	h.kept[0], h.joints[0], h.latest = held, words, generation
+	h.kept[0], h.joints[0], h.latest = held, trial.view.joint, generation
 	unused = append(unused, h.drop(old)...)
+	keys := trial.keys
 	if h.closed {
 		unused = append(unused, h.drop(held)...)
-		h.kept[0], h.joints[0] = nil, nil
+		h.kept[0], h.joints[0], keys = nil, nil, nil
 	}
+	surplus := h.stock(keys, made)
 	h.mu.Unlock()
+	closeInstances(surplus)
 	closeAll(unused)
 }

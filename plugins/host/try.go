@@ -27,5 +27,5 @@ func (h *Host) alone(ctx context.Context, rule ticketing.Rule) (*judge, error) {
 	}
 	rule.Scope, rule.Shadow, rule.Canary = nil, nil, nil
 	rule.Previous, rule.SuspendedUntil = ticketing.Digest{}, time.Time{}
-	return h.open(ctx, ticketing.RuleSet{Rules: []ticketing.Rule{rule}})
+	return h.open(ctx, ticketing.RuleSet{Rules: []ticketing.Rule{rule}}, nil)
 }
