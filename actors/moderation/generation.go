@@ -63,7 +63,7 @@ func (s *service) open(set *ticketing.RuleSet) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
-	j, err := s.engine.Open(ctx, *set)
+	j, err := s.next(ctx, set)
 	if err != nil {
 		return err
 	}
@@ -75,6 +75,14 @@ func (s *service) open(set *ticketing.RuleSet) error {
 	}
 	s.judges[set.Generation] = j
 	return nil
+}
+
+// next opens a set after the newest, whose instances it takes over where it can.
+func (s *service) next(ctx context.Context, set *ticketing.RuleSet) (ticketing.Judge, error) {
+	if j := s.judges[s.newest()]; j != nil {
+		return j.Next(ctx, *set)
+	}
+	return s.engine.Open(ctx, *set)
 }
 
 func (s *service) newest() (g uint64) {
