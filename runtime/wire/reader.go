@@ -70,21 +70,24 @@ func (r *Reader) head() (major byte, n uint64) {
 		r.fail("it ends early")
 		return majorOther, 0
 	}
-	first := r.rest[0]
+	first, size := r.rest[0], 0
 	major, n = first>>5, uint64(first&31)
-	if n < 24 {
-		r.rest = r.rest[1:]
-		return major, n
-	}
-	size := 1 << (n - 24) // of the number that follows
-	if n > 27 || len(r.rest) <= size {
+	switch b := r.rest[1:]; {
+	case n < 24: // it is the number
+	case n == 24 && len(b) >= 1:
+		n, size = uint64(b[0]), 1
+	case n == 25 && len(b) >= 2:
+		n, size = uint64(binary.BigEndian.Uint16(b)), 2
+	case n == 26 && len(b) >= 4:
+		n, size = uint64(binary.BigEndian.Uint32(b)), 4
+	case n == 27 && len(b) >= 8:
+		n, size = binary.BigEndian.Uint64(b), 8
+	default:
 		r.fail("it has no length, or ends early")
 		return majorOther, 0
 	}
-	var b [8]byte
-	copy(b[8-size:], r.rest[1:1+size])
 	r.rest = r.rest[1+size:]
-	return major, binary.BigEndian.Uint64(b[:])
+	return major, n
 }
 
 // next reads the beginning of a piece of a type. It is 0 if the piece is null.
