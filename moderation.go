@@ -124,6 +124,9 @@ type RuleOutcome struct {
 	Limits *RuleLimits `cbor:"18,keyasint,omitempty" json:"limits,omitzero"`
 }
 
+// Catches reports whether the rule keeps the item from being published at once.
+func (o *RuleOutcome) Catches() bool { return !o.Abstain && o.Action >= ActionHold }
+
 // Decision is what moderation concluded about one revision. A rule set makes exactly one for every revision; humans may
 // make more, and the last one counts.
 type Decision struct {

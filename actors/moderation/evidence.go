@@ -3,7 +3,6 @@ package moderation
 import (
 	"context"
 	"encoding/binary"
-	"slices"
 	"time"
 
 	"ticketing"
@@ -94,129 +93,6 @@ func search(v *shard.View, id ticketing.ID) (found shard.Key) {
 		return found == nil
 	})
 	return found
-}
-
-// pageBytes bounds one page of evidence, which is past it by one case at most, and pageKeys how many decisions it looks at.
-const (
-	pageBytes = 256 << 10
-	pageKeys  = 512
-)
-
-// A Query of evidence names decisions of rules in one slot, in the order of their times.
-type Query struct {
-	Slot  ticketing.Slot       `cbor:"1,keyasint"`
-	After ticketing.ID         `cbor:"2,keyasint,omitzero"` // the last decision of the page before
-	From  time.Time            `cbor:"3,keyasint,omitzero"` // of the decision, inclusive
-	To    time.Time            `cbor:"4,keyasint,omitzero"` // exclusive
-	Kinds []ticketing.ItemKind `cbor:"5,keyasint,omitempty"`
-}
-
-// A Page is a part of the evidence that was asked for.
-type Page struct {
-	Cases   []Case       `cbor:"1,keyasint,omitempty"`
-	Missing uint64       `cbor:"2,keyasint,omitempty"` // decisions whose item was withdrawn
-	Next    ticketing.ID `cbor:"3,keyasint,omitzero"`  // to go on after; zero: that was the last page
-	Looked  uint64       `cbor:"4,keyasint,omitempty"` // decisions, whether they were asked for or not
-	Unseen  uint64       `cbor:"5,keyasint,omitempty"` // of the whole slot, on its first page: decisions that were asked for, of which no evidence was ever kept
-}
-
-// A Case is a decision with its evidence, and what became of it. What the rules had read is left out: who asks for pages asks other rules, which
-// have a memory of their own.
-type Case struct {
-	Evidence ticketing.Evidence `cbor:"1,keyasint"`
-	Was      ticketing.Decision `cbor:"2,keyasint"`           // by the rules
-	Status   ticketing.Status   `cbor:"3,keyasint"`           // that counts now
-	Human    bool               `cbor:"4,keyasint,omitempty"` // because a person said so
-}
-
-// evidence returns a page.
-func (s *service) evidence(v *shard.View, q *Query) (p Page, err error) {
-	from, last := ticketing.NewID(q.Slot, q.From, 0), q.After
-	if !last.IsZero() {
-		from = last
-	} else {
-		p.Unseen = unseen(v, q)
-	}
-	size := 0 // of what goes into the page
-	v.ScanFrom(shard.KeyAt(tableEvidence, q.Slot), evidenceKey(from), func(k shard.Key, decode func(any)) bool {
-		id := ticketing.ID(k[3:])
-		if id == last {
-			return true
-		}
-		if !q.To.IsZero() && !id.Time().Before(q.To) {
-			return false
-		}
-		if size >= pageBytes || p.Looked >= pageKeys {
-			p.Next = last
-			return false
-		}
-		p.Looked++
-		last = id
-		var e storedEvidence
-		decode(&e)
-		switch {
-		case len(q.Kinds) > 0 && !slices.Contains(q.Kinds, e.Item.Kind):
-		case e.Gone:
-			p.Missing++
-		default:
-			c := caseOf(v, &e)
-			p.Cases = append(p.Cases, c)
-			size += c.size()
-		}
-		return true
-	})
-	return p, nil
-}
-
-// unseen counts the decisions of rules in a slot, of the times and kinds that were asked for, of which no evidence was ever kept.
-func unseen(v *shard.View, q *Query) (n uint64) {
-	v.Scan(shard.KeyAt(tableDecision, q.Slot), func(k shard.Key, decode func(any)) bool {
-		if binary.BigEndian.Uint16(k[len(k)-2:]) != 0 { // a person's
-			return true
-		}
-		var d ticketing.Decision
-		decode(&d)
-		at := d.ID.Time()
-		switch {
-		case at.Before(q.From), !q.To.IsZero() && !at.Before(q.To):
-		case len(q.Kinds) > 0 && !slices.Contains(q.Kinds, d.Kind):
-		case !v.Has(evidenceKey(d.ID)):
-			n++
-		}
-		return true
-	})
-	return n
-}
-
-// caseOf finds what was decided about the revision, first and last.
-func caseOf(v *shard.View, e *storedEvidence) Case {
-	named(v, e)
-	c := Case{Evidence: ticketing.Evidence{Item: e.Item}}
-	all := decisionKey(e.Item.Author.ID, e.Item.ID, e.Item.Rev, 0)
-	v.Scan(all[:len(all)-2], func(k shard.Key, decode func(any)) bool {
-		var d ticketing.Decision
-		decode(&d)
-		if binary.BigEndian.Uint16(k[len(k)-2:]) == 0 {
-			c.Was = d
-		}
-		c.Status, c.Human = d.Status, !d.By.IsZero()
-		return true
-	})
-	return c
-}
-
-// size is about what the case takes in bytes: its texts, and what the rules said.
-func (c *Case) size() int {
-	const fixed, outcome = 256, 192 // without texts
-	n := fixed + len(c.Evidence.Item.Text) + len(c.Evidence.Item.Title) + len(c.Was.Reason)
-	for i := range c.Was.Rules {
-		o := &c.Was.Rules[i]
-		n += outcome + len(o.Detail)
-		for _, l := range o.Labels {
-			n += len(l) + 2
-		}
-	}
-	return n
 }
 
 // A Range is slots and times.

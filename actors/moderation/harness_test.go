@@ -27,7 +27,7 @@ import (
 // tell makes a producer tell of something, in another service's name.
 type tell struct {
 	ticketing.Meta `cbor:"1,keyasint"`
-	data           ticketing.EventData // stays in this process
+	data           []ticketing.EventData // stays in this process
 }
 
 const opTell = 1
@@ -35,7 +35,9 @@ const opTell = 1
 func producer(name string) func() shard.Spec {
 	return func() shard.Spec {
 		return shard.Spec{Service: name, Handlers: []shard.Handler{shard.Command(opTell, func(tx *shard.Tx, c *tell) (int, error) {
-			tx.Emit(c.data)
+			for _, d := range c.data {
+				tx.Emit(d)
+			}
 			return 0, nil
 		})}}
 	}
@@ -48,8 +50,9 @@ var noon = time.UnixMilli(1_700_000_000_000).UTC()
 // world is the service on two shards, on a file system in memory, with what it listens to beside it. Everything happens at its time.
 type world struct {
 	Client
-	t      *testing.T
+	t      testing.TB
 	host   *host.Host
+	node   *store.Node
 	db     *pebble.DB // the service's state
 	sys    *system.System
 	at     time.Time
@@ -73,7 +76,7 @@ func (l lossy) Propose(entry []byte) (any, uint64, error) {
 	return l.Engine.Propose(entry)
 }
 
-func newWorld(t *testing.T, modules ...[]byte) *world {
+func newWorld(t testing.TB, modules ...[]byte) *world {
 	t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	fatal := func(err error) { t.Error(err) }
@@ -89,7 +92,7 @@ func newWorld(t *testing.T, modules ...[]byte) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.db = node.State(Name)
+	w.node, w.db = node, node.State(Name)
 	ctx, cancel := context.WithCancel(context.Background())
 	var stops []func()
 	for number, spec := range specs {
@@ -168,8 +171,8 @@ func (w *world) author(index int) ticketing.Author {
 	return ticketing.Author{ID: ticketing.NewID(slotOf(index, worldShards)+5, noon.Add(-time.Hour), w.n), Name: "ann"}
 }
 
-// emit tells of an event in a service's name.
-func (w *world) emit(service string, data ticketing.EventData) {
+// emit tells of events in a service's name.
+func (w *world) emit(service string, data ...ticketing.EventData) {
 	w.t.Helper()
 	c := &tell{data: data}
 	c.At = w.at

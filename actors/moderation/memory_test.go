@@ -114,32 +114,6 @@ func TestPagesCarryNoReads(t *testing.T) {
 	}
 }
 
-// What the rules said counts for the size of a page: it may be many times the texts.
-func TestPagesAreBoundedByWhatRulesSaid(t *testing.T) {
-	w := newWorld(t, hosttest.Probe)
-	w.rules(rule("probe", hosttest.Probe, ""))
-	ann := w.author(0)
-	for range 150 {
-		if d := w.post(ann, "most labels", ""); len(d.Rules[0].Labels) != abi.MaxLabels {
-			t.Fatalf("this proves nothing: %+v", d.Rules)
-		}
-	}
-	cases := 0
-	for q := (Query{Slot: ann.ID.Slot()}); ; {
-		page, err := w.Evidence(t.Context(), q)
-		if n := len(wire.Marshal(&page)); err != nil || n > pageBytes+4096 {
-			t.Fatalf("%d cases in %d bytes, %v", len(page.Cases), n, err)
-		}
-		if cases += len(page.Cases); page.Next.IsZero() {
-			break
-		}
-		q.After = page.Next
-	}
-	if cases != 150 {
-		t.Errorf("%d cases", cases)
-	}
-}
-
 // What has ended goes while rules write, and makes room where the memory was full.
 func TestEndedRowsGo(t *testing.T) {
 	w := newWorld(t, hosttest.Ask)

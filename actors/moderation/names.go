@@ -38,6 +38,11 @@ func nameOf(tx *shard.Tx, a *ticketing.Author) uint32 {
 func named(v *shard.View, e *storedEvidence) bool {
 	var n storedNames
 	v.Get(namesKey(e.Item.Author.ID), &n)
+	return n.name(e)
+}
+
+// name is named, by the names of the author.
+func (n *storedNames) name(e *storedEvidence) bool {
 	i := int(e.Name) - 1
 	switch {
 	case n.Removed, i >= len(n.Names):

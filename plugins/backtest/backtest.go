@@ -52,17 +52,15 @@ func (t Truth) Of(id ticketing.ID) Label {
 // A Case is an item and what was decided about it.
 type Case struct {
 	Item   *ticketing.Item
-	Was    ticketing.Status // what rules decided; Pending or 0: nothing
-	Rules  []ticketing.RuleOutcome
-	Status ticketing.Status // that counts now
-	Human  bool             // because a person decided
+	Was    ticketing.Status        // what rules decided; Pending or 0: nothing
+	Rules  []ticketing.RuleOutcome // those that caught the item; others may be among them
+	Status ticketing.Status        // that counts now
+	Human  bool                    // because a person decided
 	Label  Label
 }
 
 // caught is whether something keeps an item from being published at once.
 func caught(s ticketing.Status) bool { return s == ticketing.Held || s == ticketing.Rejected }
-
-func catches(o *ticketing.RuleOutcome) bool { return !o.Abstain && o.Action >= ticketing.ActionHold }
 
 // A Run judges cases by a candidate. It is for one goroutine. Cases come by slot of their author, and within a slot by time: the memory of
 // the rule begins empty in every slot, as it does where decisions are made.
@@ -124,7 +122,7 @@ func (r *Run) Judge(c *Case) {
 
 // compare counts an answer against everything that is known of the item.
 func (r *Run) compare(c *Case, o *ticketing.RuleOutcome) {
-	p, now := &r.report, catches(o)
+	p, now := &r.report, o.Catches()
 	if column := int(c.Status) - int(ticketing.Pending); int(o.Action) < len(p.Matrix) && column >= 0 && column < len(p.Matrix[0]) {
 		p.Matrix[o.Action][column]++
 	}
@@ -152,7 +150,7 @@ func (r *Run) compare(c *Case, o *ticketing.RuleOutcome) {
 func (r *Run) alone(c *Case) bool {
 	mine := false
 	for i := range c.Rules {
-		if o := &c.Rules[i]; catches(o) {
+		if o := &c.Rules[i]; o.Catches() {
 			if o.Rule != r.rule {
 				return false
 			}

@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -434,6 +436,46 @@ func TestScanSeesTheBatch(t *testing.T) {
 	r := w.ask("notes", opListNotes, &getNote{})
 	if got := strings.Join(r.Value.([]string), " "); got != "00 01 02 03 04 05 06 07 08 09 10 11 12 13 14 15 16 17 18 19" {
 		t.Errorf("scan: %s", got)
+	}
+}
+
+// A scanner finds in any order of prefixes what a view finds, own writes among it, and nothing beyond a prefix.
+func TestScanner(t *testing.T) {
+	w := start(t, vfs.NewMem(), nil, notes)
+	var keys []Key
+	for i := range 10 {
+		c := w.set(byte(i), fmt.Sprint("stored ", i))
+		w.ask("notes", opSet, c)
+		keys = append(keys, KeyOf('t', c.ID))
+	}
+	added := KeyOf('t', w.set(200, "").ID)
+	keys = append(keys, added)
+	err := w.actors["notes"].Read(func(v *View) error {
+		v.own = []write{{store.KindState, keys[3], wire.Marshal("changed")}, {store.KindState, keys[4], nil}, {store.KindState, added, wire.Marshal("new")}}
+		s := v.Scanner(nil)
+		defer s.Close()
+		for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(len(keys)) {
+			var want, got string
+			v.Get(keys[i], &want)
+			s.Scan(keys[i], keys[i], func(k Key, val []byte) bool {
+				r := wire.NewReader(val)
+				got += string(r.Text())
+				return r.Err() == nil && bytes.Equal(k, keys[i])
+			})
+			if got != want {
+				t.Errorf("%d: %q, want %q", i, got, want)
+			}
+		}
+		var want, got []string
+		v.ScanFrom(nil, keys[2], func(k Key, _ func(any)) bool { want = append(want, string(k)); return true })
+		s.Scan(nil, keys[2], func(k Key, _ []byte) bool { got = append(got, string(k)); return true })
+		if len(want) < 8 || !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

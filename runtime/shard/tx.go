@@ -165,25 +165,39 @@ func (v *View) scan(kind store.Kind, prefix []byte, fn func(k, val []byte) bool)
 }
 
 func (v *View) scanFrom(kind store.Kind, prefix, from []byte, fn func(k, val []byte) bool) {
-	fresh := v.uncommitted(kind, prefix)
-	for len(fresh) > 0 && bytes.Compare(fresh[0].key, from) < 0 {
-		fresh = fresh[1:]
-	}
-	all := store.AppendStateKey(nil, v.shard, kind, prefix)
-	lo := store.AppendStateKey(nil, v.shard, kind, from)
-	skip, end := len(all)-len(prefix), prefixEnd(all)
-	if bytes.Compare(lo, all) < 0 {
-		lo = all
-	}
-	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: end})
+	it := v.iterator(kind, prefix)
+	defer it.Close()
+	v.walk(it, kind, prefix, from, func(k Key, val []byte) bool { return fn(slices.Clone(k), val) })
+}
+
+// iterator returns one over the stored values of all keys that begin with prefix.
+func (v *View) iterator(kind store.Kind, prefix []byte) *pebble.Iterator {
+	lo := store.AppendStateKey(nil, v.shard, kind, prefix)
+	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: prefixEnd(lo)})
 	if err != nil {
 		v.fatal(fmt.Errorf("shard: scanning: %w", err))
 		panic(err)
 	}
-	defer it.Close()
-	ok := it.First()
-	for ok || len(fresh) > 0 {
-		if len(fresh) > 0 && (!ok || bytes.Compare(fresh[0].key, it.Key()[skip:]) <= 0) {
+	return it
+}
+
+// walk calls fn with every key that begins with prefix and is not before from, by an iterator that may go further. A key is valid until fn
+// returns, as its value is.
+func (v *View) walk(it *pebble.Iterator, kind store.Kind, prefix, from []byte, fn func(k Key, val []byte) bool) {
+	if bytes.Compare(from, prefix) < 0 {
+		from = prefix
+	}
+	fresh := v.uncommitted(kind, prefix)
+	for len(fresh) > 0 && bytes.Compare(fresh[0].key, from) < 0 {
+		fresh = fresh[1:]
+	}
+	v.key = store.AppendStateKey(v.key[:0], v.shard, kind, from)
+	skip := len(v.key) - len(from)
+	ok := it.SeekGE(v.key)
+	for {
+		ok = ok && bytes.HasPrefix(it.Key()[skip:], prefix)
+		switch {
+		case len(fresh) > 0 && (!ok || bytes.Compare(fresh[0].key, it.Key()[skip:]) <= 0):
 			w := fresh[0]
 			fresh = fresh[1:]
 			if ok && bytes.Equal(w.key, it.Key()[skip:]) {
@@ -192,20 +206,25 @@ func (v *View) scanFrom(kind store.Kind, prefix, from []byte, fn func(k, val []b
 			if w.val != nil && !fn(w.key, w.val) {
 				return
 			}
-			continue
-		}
-		if !fn(slices.Clone(it.Key()[skip:]), it.Value()) {
+		case ok:
+			if !fn(it.Key()[skip:], it.Value()) {
+				return
+			}
+			ok = it.Next()
+		default:
+			if err := it.Error(); err != nil {
+				v.fatal(fmt.Errorf("shard: scanning: %w", err))
+			}
 			return
 		}
-		ok = it.Next()
-	}
-	if err := it.Error(); err != nil {
-		v.fatal(fmt.Errorf("shard: scanning: %w", err))
 	}
 }
 
 // uncommitted returns the newest uncommitted write of every key under prefix, in order.
 func (v *View) uncommitted(kind store.Kind, prefix []byte) []write {
+	if v.batch == nil && len(v.own) == 0 {
+		return nil
+	}
 	newest := map[string]write{}
 	if v.batch != nil {
 		v.batch.each(kind, prefix, func(w write) { newest[string(w.key)] = w })
