@@ -136,7 +136,7 @@ func (c *Client) SetRule(ctx context.Context, name, etag string, change RuleChan
 	return r, err
 }
 
-// Rollback makes a rule what it was before its last change.
+// Rollback takes a rule's canary away; if it has none, the version and config before judge again. A shadow stays.
 func (c *Client) Rollback(ctx context.Context, name string) (Rule, error) {
 	var r Rule
 	_, err := c.call(ctx, request{method: http.MethodPost, path: rulePath(name) + "/rollback", keyed: true}, &r)

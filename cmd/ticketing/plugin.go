@@ -284,9 +284,21 @@ func versionNamed(ctx context.Context, api *client.Client, name, which string) (
 }
 
 func (a *app) pluginRollback() *cobra.Command {
-	return a.pluginCommand("rollback NAME", "Undo the last change of a rule", between(1, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+	return a.pluginCommand("rollback NAME", "Take a rule's canary away, or else let its version before judge again", between(1, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+		was, err := api.Rule(ctx, args[0])
+		if err != nil {
+			return err
+		}
 		r, err := api.Rollback(ctx, args[0])
-		return a.printRule(r, err, asJSON)
+		if err := a.printRule(r, err, asJSON); err != nil || asJSON || was.Canary == nil || r.Canary != nil || r.Active != was.Active {
+			return err
+		}
+		more := ""
+		if r.PreviousVersion != "" {
+			more = "; a second rollback brings " + r.PreviousVersion + " back"
+		}
+		_, err = fmt.Fprintf(a.out, "the canary %s is taken away%s\n", was.Canary.Version, more)
+		return err
 	})
 }
 

@@ -149,6 +149,11 @@ func TestPlugins(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tc.args, got, tc.want)
 		}
 	}
+	succeed(t, "", "plugin", "canary", "counts", "v1", "--config", some)
+	if out := succeed(t, "", "plugin", "rollback", "counts"); !strings.HasPrefix(out, "counts judges by v1") ||
+		!strings.Contains(out, "the canary v1 is taken away; a second rollback brings v1 back\n") {
+		t.Errorf("%q", out)
+	}
 	list := succeed(t, "", "plugin", "list")
 	for line := range strings.Lines(list) {
 		if f := strings.Fields(line); f[0] == "mine" && (f[2] != "active" || f[3] != "allow") {
