@@ -84,6 +84,7 @@ func (m *memory) RuleSet(context.Context) (ticketing.RuleSet, error) { return m.
 
 func (m *memory) SetRule(_ context.Context, c ticketing.SetRule) (ticketing.RuleSet, error) {
 	return once(m, c.Meta, func() (ticketing.RuleSet, error) {
+		m.why = c.Why
 		set := m.set
 		set.Rules = slices.Clone(set.Rules)
 		set.Generation++

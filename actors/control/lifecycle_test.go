@@ -190,7 +190,7 @@ func TestLifeOfVersions(t *testing.T) {
 	rule = r.done(ticketing.SetRule{Name: "links", Rollback: true})
 	r.is("links", map[ticketing.Digest]ticketing.VersionState{v1: ticketing.VersionActive})
 	h := r.lawful("links")
-	if c := h[0]; c.To != ticketing.VersionActive || c.From != ticketing.VersionRetired || c.Generation != rule.Changed || c.By != operator.ID || c.Version != "v1" {
+	if c := h[0]; c.Why != "rolled back" || c.To != ticketing.VersionActive || c.From != ticketing.VersionRetired || c.Generation != rule.Changed || c.By != operator.ID || c.Version != "v1" {
 		t.Errorf("%+v", c)
 	}
 	if text := fmt.Sprint(h); !strings.Contains(text, "it caught too much") || !strings.Contains(text, "first") {

@@ -53,7 +53,11 @@ func (s *service) setRule(tx *shard.Tx, c *ticketing.SetRule) (ticketing.RuleSet
 	if c.Prepared != set.Generation {
 		return ticketing.RuleSet{}, ticketing.Errorf(ticketing.Conflict, "The rule set has changed meanwhile; try again.")
 	}
-	return s.commit(tx, set, next, step{by: c.By.ID, why: c.Why, generation: set.Generation + 1})
+	why := c.Why
+	if why == "" && c.Rollback {
+		why = "rolled back"
+	}
+	return s.commit(tx, set, next, step{by: c.By.ID, why: why, generation: set.Generation + 1})
 }
 
 // commit makes the generation in which a rule reads as given, and takes its versions along.

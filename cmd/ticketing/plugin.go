@@ -284,12 +284,13 @@ func versionNamed(ctx context.Context, api *client.Client, name, which string) (
 }
 
 func (a *app) pluginRollback() *cobra.Command {
-	return a.pluginCommand("rollback NAME", "Take a rule's canary away, or else let its version before judge again", between(1, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+	var why string
+	c := a.pluginCommand("rollback NAME", "Take a rule's canary away, or else let its version before judge again", between(1, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
 		was, err := api.Rule(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		r, err := api.Rollback(ctx, args[0])
+		r, err := api.Rollback(ctx, args[0], why)
 		if err := a.printRule(r, err, asJSON); err != nil || asJSON || was.Canary == nil || r.Canary != nil || r.Active != was.Active {
 			return err
 		}
@@ -300,6 +301,8 @@ func (a *app) pluginRollback() *cobra.Command {
 		_, err = fmt.Fprintf(a.out, "the canary %s is taken away%s\n", was.Canary.Version, more)
 		return err
 	})
+	c.Flags().StringVar(&why, "why", "", "a reason, for the history")
+	return c
 }
 
 func (a *app) printRule(r client.Rule, err error, asJSON bool) error {

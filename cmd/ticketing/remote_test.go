@@ -164,8 +164,16 @@ func TestPlugins(t *testing.T) {
 	if out := succeed(t, "", "plugin", "activate", "blocklist", digest[:16], "--json"); !strings.Contains(out, digest) {
 		t.Errorf("%s", out)
 	}
-	if out := succeed(t, "", "plugin", "rollback", "blocklist"); !strings.HasPrefix(out, "blocklist judges by v1") {
+	if out := succeed(t, "", "plugin", "rollback", "blocklist", "--why", "too strict"); !strings.HasPrefix(out, "blocklist judges by v1") {
 		t.Errorf("%q", out)
+	}
+	succeed(t, "", "plugin", "retire", "blocklist", "--why", "not needed")
+	succeed(t, "", "plugin", "rollback", "blocklist")
+	history := succeed(t, "", "plugin", "history", "blocklist")
+	for _, why := range []string{"not needed", "rolled back"} {
+		if !strings.Contains(history, why) {
+			t.Errorf("no %q in %s", why, history)
+		}
 	}
 	t.Setenv("TICKETING_TOKEN", "forged")
 	if line := fail(t, "", "plugin", "list"); !strings.Contains(line, "(401)") {
