@@ -46,6 +46,9 @@ func (a *app) pluginCommand(use, short string, args cobra.PositionalArgs, do fun
 
 func (a *app) pluginPush() *cobra.Command {
 	return a.pluginCommand("push NAME FILE", "Upload a module", between(2, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+		if err := authoring.CheckName(args[0]); err != nil {
+			return err
+		}
 		module, err := readModule(args[1])
 		if err != nil {
 			return err

@@ -107,6 +107,9 @@ func TestImportJSONL(t *testing.T) {
 func TestPlugins(t *testing.T) {
 	server(t)
 	module := filepath.Join("..", "..", "plugins", "rules", "blocklist", "blocklist.wasm")
+	if line := fail(t, "", "plugin", "push", "Bad Name", module); !strings.Contains(line, `"Bad Name" is no name for a rule: lower-case letters`) {
+		t.Errorf("%q", line)
+	}
 	if out := succeed(t, "", "plugin", "push", "mine", module); !strings.HasPrefix(out, "uploaded mine v1, ") {
 		t.Errorf("%q", out)
 	}
