@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"time"
 )
 
@@ -13,6 +14,11 @@ const (
 	MaxRuleConfig = 256 << 10 // bytes of one rule's JSON config
 	MaxRules      = 32        // rules in a rule set
 )
+
+var pluginName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
+
+// ValidPluginName reports whether a plugin, and the rule that judges by it, may have a name.
+func ValidPluginName(name string) bool { return pluginName.MatchString(name) }
 
 // A Digest is the sha256 of an uploaded module's bytes and names the plugin version.
 type Digest [sha256.Size]byte

@@ -43,7 +43,7 @@ type Rule struct {
 	Config    []byte        `cbor:"5,keyasint,omitempty"` // JSON object for tk_init
 	OnFailure FailurePolicy `cbor:"6,keyasint,omitempty"`
 	Scope     []ItemKind    `cbor:"7,keyasint,omitempty"` // empty: every kind
-	Previous  Digest        `cbor:"8,keyasint"`           // what a rollback activates; zero: nothing
+	Previous  Digest        `cbor:"8,keyasint"`           // what a rollback activates if there is no canary; zero: nothing
 	PrevConf  []byte        `cbor:"9,keyasint,omitempty"` // its config
 	Changed   uint64        `cbor:"10,keyasint"`          // the generation of the last change; the rule's ETag
 
@@ -135,7 +135,7 @@ type SetRule struct {
 	OnFailure FailurePolicy `cbor:"6,keyasint,omitempty"`
 	Scope     []ItemKind    `cbor:"7,keyasint,omitempty"`
 	IfMatch   uint64        `cbor:"8,keyasint"`
-	Rollback  bool          `cbor:"9,keyasint,omitempty"` // activate Rule.Previous with its config instead; the fields above are not read
+	Rollback  bool          `cbor:"9,keyasint,omitempty"` // take the canary away, or else activate Rule.Previous with its config; what the rule shall be is not read
 	Prepared  uint64        `cbor:"10,keyasint"`          // the generation that the change was prepared upon; another present one is Conflict
 
 	Shadow *Candidate `cbor:"11,keyasint,omitempty"` // nil: none

@@ -107,7 +107,7 @@ func TestRepeatsWhatIsSafe(t *testing.T) {
 	}
 	c, _ = serve(t, note(busy), note(ok(`{}`)), note(ok(`{}`)))
 	for range 2 {
-		if _, err := c.Rollback(t.Context(), "spam"); err != nil {
+		if _, err := c.Rollback(t.Context(), "spam", ""); err != nil {
 			t.Fatal(err)
 		}
 	}

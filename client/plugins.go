@@ -89,6 +89,11 @@ type Promotion struct {
 	AllowOlder bool   `json:"allowOlder,omitempty"` // a version that was uploaded before the active one is meant
 }
 
+// reason is the body of a change that may say why it is made, and nothing else.
+type reason struct {
+	Why string `json:"why,omitempty"`
+}
+
 // Signer is a key whose signatures count.
 type Signer struct {
 	ID string `json:"id"`
@@ -136,17 +141,18 @@ func (c *Client) SetRule(ctx context.Context, name, etag string, change RuleChan
 	return r, err
 }
 
-// Rollback makes a rule what it was before its last change.
-func (c *Client) Rollback(ctx context.Context, name string) (Rule, error) {
+// Rollback takes a rule's canary away; if it has none, the version and config before judge again. A shadow stays.
+// Why is for the history, and may be empty.
+func (c *Client) Rollback(ctx context.Context, name, why string) (Rule, error) {
 	var r Rule
-	_, err := c.call(ctx, request{method: http.MethodPost, path: rulePath(name) + "/rollback", keyed: true}, &r)
+	_, err := c.send(ctx, request{method: http.MethodPost, path: rulePath(name) + "/rollback", keyed: true}, reason{why}, &r)
 	return r, err
 }
 
-// Retire takes a rule out of service, if it is still the one with the ETag; "*" is any.
-func (c *Client) Retire(ctx context.Context, name, etag string) (Rule, error) {
+// Retire takes a rule out of service, if it is still the one with the ETag; "*" is any. Why is for the history, and may be empty.
+func (c *Client) Retire(ctx context.Context, name, etag, why string) (Rule, error) {
 	var r Rule
-	_, err := c.call(ctx, request{method: http.MethodDelete, path: rulePath(name), keyed: true, match: etag}, &r)
+	_, err := c.send(ctx, request{method: http.MethodDelete, path: rulePath(name), keyed: true, match: etag}, reason{why}, &r)
 	return r, err
 }
 

@@ -38,7 +38,8 @@ func TestRequestsOfOperators(t *testing.T) {
 			_, err := c.Promote(t.Context(), "r", Promotion{To: "canary", Share: 100, Auto: true})
 			return err
 		}, `POST /api/rules/r/promote {"to":"canary","share":100,"auto":true}`, "", key},
-		{"a retirement", func(c *Client) error { _, err := c.Retire(t.Context(), "r", "*"); return err }, `DELETE /api/rules/r `, "*", key},
+		{"a retirement", func(c *Client) error { _, err := c.Retire(t.Context(), "r", "*", ""); return err }, `DELETE /api/rules/r {}`, "*", key},
+		{"a rollback", func(c *Client) error { _, err := c.Rollback(t.Context(), "r", "w"); return err }, `POST /api/rules/r/rollback {"why":"w"}`, "", key},
 		{"logs", func(c *Client) error { _, err := c.RuleLogs(t.Context(), "r", 5); return err }, `GET /api/rules/r/logs?limit=5 `, "", keyless},
 		{"statistics", func(c *Client) error { _, err := c.RuleStats(t.Context(), "r"); return err }, `GET /api/rules/r/stats `, "", keyless},
 		{"usage", func(c *Client) error { _, err := c.Usage(t.Context()); return err }, `GET /api/plugins/usage `, "", keyless},

@@ -183,6 +183,7 @@ var limitsOfTheDomain = []struct {
 	{"NewComment", "text", ticketing.MaxComment}, {"CommentEdit", "text", ticketing.MaxComment},
 	{"NewAccount", "name", ticketing.MaxUserName}, {"NewAccount", "password", ticketing.MaxPassword},
 	{"NewTicket", "text", ticketing.MaxTicketText}, {"TicketDecision", "note", ticketing.MaxTicketText},
+	{"Reason", "why", ticketing.MaxWhy},
 }
 
 func TestDescriptionIsServed(t *testing.T) {

@@ -45,6 +45,14 @@ func (c *call) json(v any) error {
 	return decodeJSON(b, v)
 }
 
+// optionalJSON decodes the body into v as json does, or leaves v as it is if there is none.
+func (c *call) optionalJSON(v any) error {
+	if len(c.PostBody()) == 0 {
+		return nil
+	}
+	return c.json(v)
+}
+
 // decodeJSON accepts one JSON value with known members only, each given once, in their exact case, in valid UTF-8,
 // and not nested too deep.
 func decodeJSON(b []byte, v any) error {

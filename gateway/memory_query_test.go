@@ -84,6 +84,7 @@ func (m *memory) RuleSet(context.Context) (ticketing.RuleSet, error) { return m.
 
 func (m *memory) SetRule(_ context.Context, c ticketing.SetRule) (ticketing.RuleSet, error) {
 	return once(m, c.Meta, func() (ticketing.RuleSet, error) {
+		m.why = c.Why
 		set := m.set
 		set.Rules = slices.Clone(set.Rules)
 		set.Generation++
@@ -95,13 +96,20 @@ func (m *memory) SetRule(_ context.Context, c ticketing.SetRule) (ticketing.Rule
 		if c.IfMatch != ticketing.AnyMatch && c.IfMatch != r.Changed {
 			return set, ticketing.Errorf(ticketing.Precondition, "The rule has changed since.")
 		}
+		if c.Rollback && r.Canary != nil {
+			r.Canary, r.Changed, m.set = nil, set.Generation, set
+			return set, nil
+		}
 		active, conf := c.Active, c.Config
 		if c.Rollback {
 			active, conf = r.Previous, r.PrevConf
 		} else {
 			r.OnFailure, r.Scope, r.Shadow, r.Canary, r.Limits, r.Signed = c.OnFailure, c.Scope, c.Shadow, c.Canary, c.Limits, c.Signed
 		}
-		r.Previous, r.PrevConf, r.Active, r.Config, r.Changed = r.Active, r.Config, active, conf, set.Generation
+		if r.Active != active || !bytes.Equal(r.Config, conf) {
+			r.Previous, r.PrevConf, r.Active, r.Config = r.Active, r.Config, active, conf
+		}
+		r.Changed = set.Generation
 		r.PrevVersion, r.Version = m.versionName(r.Name, r.Previous), m.versionName(r.Name, r.Active)
 		for _, n := range []*ticketing.Candidate{r.Shadow, r.Canary} {
 			if n != nil && n.Since.IsZero() {

@@ -35,6 +35,7 @@ type memory struct {
 	signers   []ticketing.SignerKey
 	lines     []ticketing.RuleLog // nil: one that is made up
 	set       ticketing.RuleSet
+	why       string // of its last change
 	done      map[ticketing.CommandID]reply
 	version   uint64
 	seq       uint64

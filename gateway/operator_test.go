@@ -127,11 +127,15 @@ func TestPluginsAndRules(t *testing.T) {
 		op.do("PUT", "/api/rules/links", bad, "If-Match", "*").want(400)
 	}
 	op.do("DELETE", "/api/rules/links", "").want(428)
-	if d := op.do("DELETE", "/api/rules/links", "", "If-Match", `"2"`).want(200); d.str("active") != "" || d.str("previous") == "" {
-		t.Errorf("%s", d.Body)
+	for _, bad := range []string{`{"reason":"x"}`, `{"why":1}`, `{`} {
+		op.do("DELETE", "/api/rules/links", bad, "If-Match", `"2"`).want(400)
+		op.do("POST", "/api/rules/links/rollback", bad).want(400)
 	}
-	if b := op.do("POST", "/api/rules/links/rollback", "").want(200); b.str("active") != a.str("digest") {
-		t.Errorf("%s", b.Body)
+	if d := op.do("DELETE", "/api/rules/links", `{"why":"Not needed."}`, "If-Match", `"2"`).want(200); d.str("active") != "" || d.str("previous") == "" || s.m.why != "Not needed." {
+		t.Errorf("%s because of %q", d.Body, s.m.why)
+	}
+	if b := op.do("POST", "/api/rules/links/rollback", "").want(200); b.str("active") != a.str("digest") || s.m.why != "" {
+		t.Errorf("%s because of %q", b.Body, s.m.why)
 	}
 	if l := op.do("GET", "/api/rules", "").want(200); l.json()["generation"] != 4.0 || l.items()[0].(map[string]any)["etag"] != `"4"` {
 		t.Errorf("%s", l.Body)
@@ -146,6 +150,9 @@ func TestPluginsAndRules(t *testing.T) {
 		if got := op.do("PUT", "/api/rules/links", c.body, "If-Match", c.match).want(200).json()["signed"]; got != c.want {
 			t.Errorf("after %s: signed is %v", c.body, got)
 		}
+	}
+	if op.do("POST", "/api/rules/links/rollback", `{"why":"Too strict."}`).want(200); s.m.why != "Too strict." {
+		t.Errorf("because of %q", s.m.why)
 	}
 }
 

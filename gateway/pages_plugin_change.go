@@ -75,7 +75,7 @@ func noCandidate(r *ticketing.Rule) string {
 }
 
 func noPrevious(r *ticketing.Rule) string {
-	if r == nil || r.Previous.IsZero() {
+	if r == nil || r.Previous.IsZero() && r.Canary == nil {
 		return "The rule has no version to go back to."
 	}
 	return ""
@@ -119,6 +119,13 @@ func promoteSays(q *ruleQuestion) []string {
 
 func rollbackSays(q *ruleQuestion) []string {
 	r := q.Rule
+	if n := r.Canary; n != nil {
+		says := []string{n.Version + ", the canary, is taken away. " + r.Version + " judges all authors again, from the next item on. What the canary has decided stays decided."}
+		if !r.Previous.IsZero() {
+			says = append(says, "A second roll-back brings "+r.PrevVersion+" back.")
+		}
+		return says
+	}
 	what := r.PrevVersion + " judges again, with the config that it had."
 	switch {
 	case r.Active.IsZero():
@@ -328,33 +335,37 @@ func (g *Gateway) changeForm(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := g.makeChange(c, &change, name, f); err != nil {
+	notice, err := g.makeChange(c, &change, name, f)
+	if err != nil {
 		return g.showAgain(c, err, func(status int, fs *faults) error { return g.askChange(c, status, change, f, fs) })
 	}
-	return c.seeNotice("/plugins/"+name, change.notice)
+	return c.seeNotice("/plugins/"+name, notice)
 }
 
-// makeChange changes a rule as the form of a change says.
-func (g *Gateway) makeChange(c *call, change *ruleChange, name string, f *form) error {
+// makeChange changes a rule as the form of a change says. It returns which notice tells of it.
+func (g *Gateway) makeChange(c *call, change *ruleChange, name string, f *form) (notice string, err error) {
 	match, err := formVersion(f)
 	if err != nil {
-		return err
+		return "", err
 	}
 	set, err := g.s.Plugins.RuleSet(c.context())
 	if err != nil {
-		return ticketing.Wrap("gateway.makeChange", err)
+		return "", ticketing.Wrap("gateway.makeChange", err)
 	}
 	r := findRule(&set, name)
 	if r != nil && r.Changed != match {
-		return staleRule(ticketing.Errorf(ticketing.Precondition, ""), &set) // before it is said that the change makes no sense any more
+		return "", staleRule(ticketing.Errorf(ticketing.Precondition, ""), &set) // before it is said that the change makes no sense any more
 	}
 	if why := change.refuses(r); why != "" {
-		return ticketing.Errorf(ticketing.Conflict, "%s", why)
+		return "", ticketing.Errorf(ticketing.Conflict, "%s", why)
 	}
 	cmd := unchanged(r)
 	if err := change.fill(f, r, &cmd); err != nil {
-		return err
+		return "", err
 	}
 	cmd.IfMatch, cmd.Why = match, f.get("why")
-	return g.sendChange(c, cmd)
+	if notice = change.notice; cmd.Rollback && r.Canary != nil {
+		notice = "uncanaried"
+	}
+	return notice, g.sendChange(c, cmd)
 }

@@ -89,8 +89,16 @@ func TestRuleChangePages(t *testing.T) {
 	if r := c.rule(); r.Active != c.second.Digest || r.Canary != nil || r.Previous != first {
 		t.Fatalf("%+v", r)
 	}
-	c.page("/plugins/links/change/rollback", "judges again")
+	c.change("canary", "digest", first.String(), "percent", "10", "older", "1").want(303)
+	c.page("/plugins/links/change/rollback", "v1, the canary, is taken away.", "v2 judges all authors again", "brings v1 back")
 	c.change("rollback").want(303)
+	c.page("/plugins/links", "The canary is taken away. The active version judges all authors.")
+	if r := c.rule(); r.Active != c.second.Digest || r.Canary != nil {
+		t.Fatalf("%+v", r)
+	}
+	c.page("/plugins/links/change/rollback", "v1 judges again")
+	c.change("rollback").want(303)
+	c.page("/plugins/links", "The rule is back at its version before.")
 	if c.rule().Active != first {
 		t.Fatalf("%+v", c.rule())
 	}

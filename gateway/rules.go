@@ -281,6 +281,11 @@ func (g *Gateway) setRule(c *call, status int, cmd ticketing.SetRule) error {
 	return g.sendRule(c, status, &set, cmd.Name)
 }
 
+// reasonInput is the body of a change that may say why it is made, and nothing else.
+type reasonInput struct {
+	Why string `json:"why"`
+}
+
 // retireRule takes a rule out of service but keeps its entry, so that a rollback brings it back.
 func (g *Gateway) retireRule(c *call) error {
 	name, err := c.name()
@@ -299,12 +304,16 @@ func (g *Gateway) retireRule(c *call) error {
 	if err != nil {
 		return err
 	}
+	var in reasonInput
+	if err := c.optionalJSON(&in); err != nil {
+		return err
+	}
 	cmd := unchanged(r)
-	cmd.Active, cmd.Shadow, cmd.Canary, cmd.IfMatch = ticketing.Digest{}, nil, nil, match
+	cmd.Active, cmd.Shadow, cmd.Canary, cmd.IfMatch, cmd.Why = ticketing.Digest{}, nil, nil, match, in.Why
 	return g.setRule(c, 200, cmd)
 }
 
-// rollbackRule needs no If-Match: whoever rolls back is in a hurry, and a second rollback undoes the first.
+// rollbackRule needs no If-Match: whoever rolls back is in a hurry.
 func (g *Gateway) rollbackRule(c *call) error {
 	name, err := c.name()
 	if err != nil {
@@ -314,7 +323,11 @@ func (g *Gateway) rollbackRule(c *call) error {
 	if err != nil {
 		return err
 	}
-	return g.setRule(c, 200, ticketing.SetRule{Name: name, Rollback: true, IfMatch: match})
+	var in reasonInput
+	if err := c.optionalJSON(&in); err != nil {
+		return err
+	}
+	return g.setRule(c, 200, ticketing.SetRule{Name: name, Rollback: true, IfMatch: match, Why: in.Why})
 }
 
 // unchanged is the change of a rule into what it is.

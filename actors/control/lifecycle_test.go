@@ -190,7 +190,7 @@ func TestLifeOfVersions(t *testing.T) {
 	rule = r.done(ticketing.SetRule{Name: "links", Rollback: true})
 	r.is("links", map[ticketing.Digest]ticketing.VersionState{v1: ticketing.VersionActive})
 	h := r.lawful("links")
-	if c := h[0]; c.To != ticketing.VersionActive || c.From != ticketing.VersionRetired || c.Generation != rule.Changed || c.By != operator.ID || c.Version != "v1" {
+	if c := h[0]; c.Why != "rolled back" || c.To != ticketing.VersionActive || c.From != ticketing.VersionRetired || c.Generation != rule.Changed || c.By != operator.ID || c.Version != "v1" {
 		t.Errorf("%+v", c)
 	}
 	if text := fmt.Sprint(h); !strings.Contains(text, "it caught too much") || !strings.Contains(text, "first") {
@@ -201,6 +201,41 @@ func TestLifeOfVersions(t *testing.T) {
 	}
 	_, err := r.History(t.Context(), "nothing", 3)
 	refused(t, err, ticketing.NotFound, "no plugin")
+}
+
+// A rollback undoes the last change: a canary goes first, also when it is the version that judged before, and what judges stays. The next one goes
+// to the version before. A shadow decides nothing: it stays, and is not what is undone.
+func TestRollbackTakesCanaryAway(t *testing.T) {
+	r := newRegistry(t)
+	v1, v2, v3 := r.probed("links", "one"), r.probed("links", "two"), r.probed("links", "three")
+	r.done(ticketing.SetRule{Name: "links", Active: v1, Config: []byte(`{"max":1}`)})
+	r.done(ticketing.SetRule{Name: "links", Active: v1, Config: []byte(`{"max":1}`), Canary: &ticketing.Candidate{Digest: v3, Share: 1_000}})
+	if rule := r.done(ticketing.SetRule{Name: "links", Rollback: true}); rule.Active != v1 || rule.Canary != nil || !rule.Previous.IsZero() {
+		t.Errorf("a canary beside the first version that judged: %+v", rule)
+	}
+	for _, canary := range []ticketing.Digest{v3, v1} {
+		r.done(ticketing.SetRule{Name: "links", Active: v1, Config: []byte(`{"max":1}`), Older: true})
+		r.settle(r.done(ticketing.SetRule{Name: "links", Active: v2}).Changed)
+		was := r.done(ticketing.SetRule{Name: "links", Active: v2, Older: true, Shadow: &ticketing.Candidate{Digest: v3},
+			Canary: &ticketing.Candidate{Digest: canary, Share: 1_000}})
+		rule := r.done(ticketing.SetRule{Name: "links", Rollback: true})
+		if rule.Active != v2 || rule.Canary != nil || rule.Shadow == nil || rule.Previous != v1 || rule.Changed == was.Changed {
+			t.Errorf("%+v", rule)
+		}
+		r.is("links", map[ticketing.Digest]ticketing.VersionState{v1: ticketing.VersionStandby, v2: ticketing.VersionActive, v3: ticketing.VersionShadow})
+		rule = r.done(ticketing.SetRule{Name: "links", Rollback: true})
+		if rule.Active != v1 || string(rule.Config) != `{"max":1}` || rule.Shadow == nil || rule.Previous != v2 {
+			t.Errorf("%+v", rule)
+		}
+		r.settle(rule.Changed)
+	}
+	r.done(ticketing.SetRule{Name: "links", Active: v3, Canary: &ticketing.Candidate{Digest: v2, Share: 1_000}, Older: true})
+	r.trip("links", v3, "active")
+	r.trip("links", v1, "active") // none is left to judge but the canary
+	if rule := r.done(ticketing.SetRule{Name: "links", Rollback: true}); rule.Canary != nil || rule.Active != v1 || rule.SuspendedUntil.IsZero() {
+		t.Errorf("a canary beside a version in quarantine: %+v", rule)
+	}
+	r.lawful("links")
 }
 
 // An operator ends a quarantine before its time: a suspended rule judges again, another version is on standby. The next quarantine is longer

@@ -3,7 +3,6 @@ package control
 import (
 	"encoding/binary"
 	"fmt"
-	"regexp"
 
 	"ticketing"
 	"ticketing/runtime/shard"
@@ -14,8 +13,6 @@ const chunkSize = 256 << 10
 
 // maxVersions bounds the versions of one plugin.
 const maxVersions = 1000
-
-var pluginName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 
 type putChunk struct {
 	ticketing.Meta `cbor:"1,keyasint"`
@@ -60,7 +57,7 @@ func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return registered{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may upload a plugin.")
 	}
-	if !pluginName.MatchString(c.Name) {
+	if !ticketing.ValidPluginName(c.Name) {
 		return registered{}, ticketing.InvalidField("name", "A plugin's name has 1 to 40 of a-z, 0-9 and -, and begins with a letter.")
 	}
 	if err := platform(tx); err != nil {

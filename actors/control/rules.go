@@ -53,7 +53,11 @@ func (s *service) setRule(tx *shard.Tx, c *ticketing.SetRule) (ticketing.RuleSet
 	if c.Prepared != set.Generation {
 		return ticketing.RuleSet{}, ticketing.Errorf(ticketing.Conflict, "The rule set has changed meanwhile; try again.")
 	}
-	return s.commit(tx, set, next, step{by: c.By.ID, why: c.Why, generation: set.Generation + 1})
+	why := c.Why
+	if why == "" && c.Rollback {
+		why = "rolled back"
+	}
+	return s.commit(tx, set, next, step{by: c.By.ID, why: why, generation: set.Generation + 1})
 }
 
 // commit makes the generation in which a rule reads as given, and takes its versions along.
@@ -144,26 +148,37 @@ func (p Policy) changed(set *ticketing.RuleSet, c *ticketing.SetRule, at time.Ti
 	}
 	next := ticketing.Rule{Name: c.Name, Active: c.Active, Config: c.Config, OnFailure: c.OnFailure, Scope: c.Scope,
 		Shadow: candidate(c.Shadow, old.Shadow, c.By.ID, at), Canary: candidate(c.Canary, old.Canary, c.By.ID, at), Limits: c.Limits, Signed: c.Signed}
-	if c.Rollback {
-		if old.Previous.IsZero() {
-			return old, ticketing.Errorf(ticketing.Conflict, "The rule %s has no version to go back to.", c.Name)
-		}
-		next = old
-		next.Active, next.Config = old.Previous, old.PrevConf
-		next.Shadow, next.Canary = unless(old.Shadow, &next), unless(old.Canary, &next)
-		next.SuspendedUntil = time.Time{}
-	}
 	if r == nil && (c.Rollback || next.Idle()) {
 		return old, ticketing.Errorf(ticketing.NotFound, "There is no rule %q.", c.Name)
 	}
 	if r == nil && len(set.Rules) >= ticketing.MaxRules {
 		return old, ticketing.Errorf(ticketing.Conflict, "A rule set has at most %d rules.", ticketing.MaxRules)
 	}
+	if c.Rollback {
+		next = undone(old)
+		switch {
+		case old.Canary != nil: // nothing is taken in that has to be admitted
+			return next, nil
+		case old.Previous.IsZero():
+			return old, ticketing.Errorf(ticketing.Conflict, "The rule %s has no version to go back to.", c.Name)
+		}
+	}
 	if err := p.admit(&old, &next, c, version); err != nil {
 		return old, err
 	}
 	remember(&old, &next)
 	return next, nil
+}
+
+// undone is a rule after a rollback: a canary is taken away, or else the version before judges. A shadow decides nothing and stays, unless it is what judges now.
+func undone(r ticketing.Rule) ticketing.Rule {
+	if r.Canary != nil {
+		r.Canary = nil
+		return r
+	}
+	r.Active, r.Config, r.SuspendedUntil = r.Previous, r.PrevConf, time.Time{}
+	r.Shadow = unless(r.Shadow, &r)
+	return r
 }
 
 // check reports what is wrong with a change whatever the rules are, as Invalid.

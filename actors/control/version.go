@@ -112,7 +112,7 @@ type whichHistory struct {
 
 // history returns the newest steps of a plugin's versions, newest first.
 func (s *service) history(v *shard.View, q *whichHistory) ([]ticketing.VersionChange, error) {
-	if !pluginName.MatchString(q.Name) || !v.Has(versionKey(q.Name, 1)) {
+	if !ticketing.ValidPluginName(q.Name) || !v.Has(versionKey(q.Name, 1)) {
 		return nil, ticketing.Errorf(ticketing.NotFound, "There is no plugin %q.", q.Name)
 	}
 	var h history

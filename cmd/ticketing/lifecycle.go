@@ -41,7 +41,7 @@ func (a *app) pluginShadow() *cobra.Command {
 		if off {
 			if r, err := api.Rule(ctx, args[0]); err != nil || r.Active == "" { // nothing is left of a rule that was only watched
 				if err == nil {
-					r, err = api.Retire(ctx, args[0], r.ETag)
+					r, err = api.Retire(ctx, args[0], r.ETag, why)
 				}
 				return a.printRule(r, err, asJSON)
 			}
@@ -127,14 +127,17 @@ func (a *app) pluginPromote() *cobra.Command {
 }
 
 func (a *app) pluginRetire() *cobra.Command {
-	return a.pluginCommand("retire NAME", "Take a rule out of service", between(1, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+	var why string
+	c := a.pluginCommand("retire NAME", "Take a rule out of service", between(1, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
 		r, err := api.Rule(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		r, err = api.Retire(ctx, args[0], r.ETag)
+		r, err = api.Retire(ctx, args[0], r.ETag, why)
 		return a.printRule(r, err, asJSON)
 	})
+	c.Flags().StringVar(&why, "why", "", "a reason, for the history")
+	return c
 }
 
 func (a *app) pluginResume() *cobra.Command {

@@ -46,6 +46,9 @@ func (a *app) pluginCommand(use, short string, args cobra.PositionalArgs, do fun
 
 func (a *app) pluginPush() *cobra.Command {
 	return a.pluginCommand("push NAME FILE", "Upload a module", between(2, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+		if err := authoring.CheckName(args[0]); err != nil {
+			return err
+		}
 		module, err := readModule(args[1])
 		if err != nil {
 			return err
@@ -284,10 +287,25 @@ func versionNamed(ctx context.Context, api *client.Client, name, which string) (
 }
 
 func (a *app) pluginRollback() *cobra.Command {
-	return a.pluginCommand("rollback NAME", "Undo the last change of a rule", between(1, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
-		r, err := api.Rollback(ctx, args[0])
-		return a.printRule(r, err, asJSON)
+	var why string
+	c := a.pluginCommand("rollback NAME", "Take a rule's canary away, or else let its version before judge again", between(1, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+		was, err := api.Rule(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		r, err := api.Rollback(ctx, args[0], why)
+		if err := a.printRule(r, err, asJSON); err != nil || asJSON || was.Canary == nil || r.Canary != nil || r.Active != was.Active {
+			return err
+		}
+		more := ""
+		if r.PreviousVersion != "" {
+			more = "; a second rollback brings " + r.PreviousVersion + " back"
+		}
+		_, err = fmt.Fprintf(a.out, "the canary %s is taken away%s\n", was.Canary.Version, more)
+		return err
 	})
+	c.Flags().StringVar(&why, "why", "", "a reason, for the history")
+	return c
 }
 
 func (a *app) printRule(r client.Rule, err error, asJSON bool) error {

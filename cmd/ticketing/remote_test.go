@@ -108,6 +108,9 @@ func TestImportJSONL(t *testing.T) {
 func TestPlugins(t *testing.T) {
 	server(t)
 	module := filepath.Join("..", "..", "plugins", "rules", "blocklist", "blocklist.wasm")
+	if line := fail(t, "", "plugin", "push", "Bad Name", module); !strings.Contains(line, `"Bad Name" is no name for a rule: lower-case letters`) {
+		t.Errorf("%q", line)
+	}
 	if out := succeed(t, "", "plugin", "push", "mine", module); !strings.HasPrefix(out, "uploaded mine v1, ") {
 		t.Errorf("%q", out)
 	}
@@ -159,6 +162,11 @@ func TestPlugins(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tc.args, got, tc.want)
 		}
 	}
+	succeed(t, "", "plugin", "canary", "counts", "v1", "--config", some)
+	if out := succeed(t, "", "plugin", "rollback", "counts"); !strings.HasPrefix(out, "counts judges by v1") ||
+		!strings.Contains(out, "the canary v1 is taken away; a second rollback brings v1 back\n") {
+		t.Errorf("%q", out)
+	}
 	list := succeed(t, "", "plugin", "list")
 	for line := range strings.Lines(list) {
 		if f := strings.Fields(line); f[0] == "mine" && (f[2] != "active" || f[3] != "allow") {
@@ -169,8 +177,16 @@ func TestPlugins(t *testing.T) {
 	if out := succeed(t, "", "plugin", "activate", "blocklist", digest[:16], "--json"); !strings.Contains(out, digest) {
 		t.Errorf("%s", out)
 	}
-	if out := succeed(t, "", "plugin", "rollback", "blocklist"); !strings.HasPrefix(out, "blocklist judges by v1") {
+	if out := succeed(t, "", "plugin", "rollback", "blocklist", "--why", "too strict"); !strings.HasPrefix(out, "blocklist judges by v1") {
 		t.Errorf("%q", out)
+	}
+	succeed(t, "", "plugin", "retire", "blocklist", "--why", "not needed")
+	succeed(t, "", "plugin", "rollback", "blocklist")
+	history := succeed(t, "", "plugin", "history", "blocklist")
+	for _, why := range []string{"not needed", "rolled back"} {
+		if !strings.Contains(history, why) {
+			t.Errorf("no %q in %s", why, history)
+		}
 	}
 	t.Setenv("TICKETING_TOKEN", "forged")
 	if line := fail(t, "", "plugin", "list"); !strings.Contains(line, "(401)") {

@@ -33,8 +33,8 @@ func Build(ctx context.Context, dir string) (Built, error) {
 	if err != nil {
 		return Built{}, err
 	}
-	if !ValidName(manifest.Name) {
-		return Built{}, fmt.Errorf("%s: %q is no name for a rule: %s", filepath.Join(dir, abi.ManifestFile), manifest.Name, nameRule)
+	if err := CheckName(manifest.Name); err != nil {
+		return Built{}, fmt.Errorf("%s: %w", filepath.Join(dir, abi.ManifestFile), err)
 	}
 	tmp, err := os.MkdirTemp("", "ticketing-build-")
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"ticketing"
 	"ticketing/plugins/sdk"
 )
 
@@ -21,21 +21,22 @@ var templates embed.FS
 // Languages are the languages that New knows.
 func Languages() []string { return []string{"go", "c"} }
 
-const nameRule = "lower-case letters, digits and dashes, beginning with a letter, up to 40"
-
-var namePattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
-
-// ValidName reports whether a rule may have a name.
-func ValidName(name string) bool { return namePattern.MatchString(name) }
+// CheckName says why a rule may not have a name.
+func CheckName(name string) error {
+	if !ticketing.ValidPluginName(name) {
+		return fmt.Errorf("%q is no name for a rule: lower-case letters, digits and dashes, beginning with a letter, up to 40", name)
+	}
+	return nil
+}
 
 // New makes a directory with a rule that works: source, library, manifest, configuration, golden tests and README. The
 // directory's last part is the rule's name. One that is there already is refused. It returns the files, in order.
 func New(dir, lang string) ([]string, error) {
 	name := filepath.Base(filepath.Clean(dir))
-	switch {
-	case !ValidName(name):
-		return nil, fmt.Errorf("%q is no name for a rule: %s", name, nameRule)
-	case !slices.Contains(Languages(), lang):
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(Languages(), lang) {
 		return nil, fmt.Errorf("there is no language %q; the languages are %s", lang, strings.Join(Languages(), " and "))
 	}
 	files, err := starter(name, lang)

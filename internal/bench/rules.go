@@ -38,7 +38,7 @@ func wordRules(ctx context.Context, operator *client.Client, n int) error {
 		if r.Active == "" {
 			continue
 		}
-		if _, err := operator.Retire(ctx, r.Name, r.ETag); err != nil {
+		if _, err := operator.Retire(ctx, r.Name, r.ETag, ""); err != nil {
 			return fmt.Errorf("retiring the rule %s: %w", r.Name, err)
 		}
 	}
