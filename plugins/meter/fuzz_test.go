@@ -60,6 +60,22 @@ func FuzzInspect(f *testing.F) {
 	})
 }
 
+// FuzzRun: a module does with the meter what it does without, as long as it is not stopped.
+func FuzzRun(f *testing.F) {
+	seed(f)
+	ctx := context.Background()
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(256))
+	f.Cleanup(func() { _ = r.Close(ctx) })
+	k := &tank{}
+	k.install(f, r)
+	f.Fuzz(func(t *testing.T, wasm []byte) {
+		out, m, err := meter.Rewrite(wasm, meter.Limits{Functions: 1_000, BodyBytes: 4_096})
+		if err == nil && checkMutant(t, r, wasm, out) {
+			runBoth(t, r, k, wasm, out, m)
+		}
+	})
+}
+
 // FuzzRewrite: a module is valid without the meter if and only if it is with it.
 func FuzzRewrite(f *testing.F) {
 	seed(f)

@@ -3,6 +3,7 @@ package meter_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -288,8 +289,8 @@ func mutate(rng *rand.Rand, wasm []byte) []byte {
 	return b
 }
 
-// TestMutants: of 10,000 damaged modules each is refused, by the meter or the engine, or runs within its fuel; and the meter makes no
-// module valid that was not.
+// TestMutants: of 10,000 damaged modules each is refused, by the meter or the engine, or runs within its fuel, and does what it does without the
+// meter; and the meter makes no module valid that was not.
 func TestMutants(t *testing.T) {
 	var seeds [][]byte
 	for _, b := range bombs() {
@@ -301,7 +302,7 @@ func TestMutants(t *testing.T) {
 	}
 	seeds = append(seeds, work, work, work)
 	rng := rand.New(rand.NewPCG(1, 2))
-	var refused, invalid, ran, stopped int
+	var refused, invalid, ran, stopped, trapped int
 	r := wazero.NewRuntimeWithConfig(t.Context(), wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(256))
 	t.Cleanup(func() { _ = r.Close(context.Background()) })
 	k := &tank{}
@@ -317,35 +318,98 @@ func TestMutants(t *testing.T) {
 			invalid++
 			continue
 		}
-		mod, err := r.InstantiateWithConfig(t.Context(), out, bare())
-		if err != nil {
-			invalid++ // imports, or data beyond the memory
-			continue
-		}
-		*k = tank{budget: 200_000}
-		for _, e := range m.Exports {
-			if e.Kind == meter.KindFunction {
-				if _, err := mod.ExportedFunction(e.Name).Call(t.Context(), make([]uint64, len(e.Type.Params))...); err != nil {
-					stopped++
-					break
-				}
-			}
-		}
-		ran++
-		if err := mod.Close(t.Context()); err != nil {
-			t.Fatal(err)
+		switch runBoth(t, r, k, wasm, out, m) {
+		case notInstantiated:
+			invalid++
+		case wasStopped:
+			stopped++
+		case hasTrapped:
+			trapped++
+		default:
+			ran++
 		}
 	}
-	t.Logf("%d refused, %d not valid, %d ran, of which %d were stopped or trapped", refused, invalid, ran, stopped)
-	if refused < 1_000 || invalid < 100 || ran < 1_000 || stopped < 100 {
+	t.Logf("%d refused, %d not valid, %d ran to their end, %d trapped, %d were stopped", refused, invalid, ran, trapped, stopped)
+	if refused < 1_000 || invalid < 100 || ran < 300 || trapped < 50 || stopped < 300 {
 		t.Error("the sample does not reach everything")
 	}
+}
+
+// What becomes of a module that is run.
+type fate int
+
+const (
+	notInstantiated fate = iota // for its imports, or data beyond its memory
+	hasEnded
+	hasTrapped
+	wasStopped // by its fuel or its depth; nothing says what it would have done
+)
+
+// runBoth calls the exported functions of a module with and without the meter, one after the other until one traps or is stopped: their results, traps
+// and the memory afterwards must be the same.
+func runBoth(t testing.TB, r wazero.Runtime, k *tank, wasm, out []byte, m *meter.Module) (f fate) {
+	t.Helper()
+	with, err := r.InstantiateWithConfig(t.Context(), out, bare())
+	if err != nil {
+		return notInstantiated
+	}
+	defer with.Close(context.Background())
+	if m.Start {
+		return hasEnded // without the meter it would run while it is instantiated, and nothing would stop it
+	}
+	without, err := r.InstantiateWithConfig(t.Context(), withoutCustom(wasm), bare())
+	if err != nil {
+		t.Fatalf("only with the meter: %v\n%x", err, wasm)
+	}
+	defer without.Close(context.Background())
+	*k = tank{budget: 200_000}
+	f = hasEnded
+	for _, e := range m.Exports {
+		if e.Kind != meter.KindFunction {
+			continue
+		}
+		args := make([]uint64, len(e.Type.Params))
+		got, err := with.ExportedFunction(e.Name).Call(t.Context(), args...)
+		if errors.Is(err, errNoFuel) || int(with.ExportedGlobal(meter.DepthExport).Get()) > meter.DefaultLimits().CallDepth {
+			return wasStopped
+		}
+		want, plain := without.ExportedFunction(e.Name).Call(t.Context(), args...)
+		if !slices.Equal(got, want) || (err == nil) != (plain == nil) {
+			t.Fatalf("%s: %x, %v with the meter, %x, %v without\n%x", e.Name, got, err, want, plain, wasm)
+		}
+		if err != nil {
+			f = hasTrapped
+			break
+		}
+	}
+	if m.Memory != nil {
+		got, _ := with.Memory().Read(0, with.Memory().Size())
+		want, _ := without.Memory().Read(0, without.Memory().Size())
+		if !bytes.Equal(got, want) {
+			t.Fatalf("another memory with the meter\n%x", wasm)
+		}
+	}
+	return f
+}
+
+// withoutCustom returns a well-formed module without its custom sections, which the engine reads although they need not be well-formed.
+func withoutCustom(wasm []byte) []byte {
+	b := bytes.Clone(wasm[:8])
+	for rest := wasm[8:]; len(rest) > 0; {
+		size, n := binary.Uvarint(rest[1:])
+		end := 1 + n + int(size)
+		if rest[0] != 0 {
+			b = append(b, rest[:end]...)
+		}
+		rest = rest[end:]
+	}
+	return b
 }
 
 // checkMutant reports whether a module is valid, which it must be with and without the meter alike.
 func checkMutant(t testing.TB, r wazero.Runtime, wasm, out []byte) bool {
 	t.Helper()
-	without, errWithout := r.CompileModule(t.Context(), wasm)
+	without, errWithout := r.CompileModule(t.Context(), withoutCustom(wasm))
 	with, errWith := r.CompileModule(t.Context(), out)
 	if (errWithout == nil) != (errWith == nil) {
 		t.Fatalf("without the meter: %v\nwith it: %v\n%x", errWithout, errWith, wasm)
