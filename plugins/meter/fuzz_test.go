@@ -64,7 +64,7 @@ func FuzzInspect(f *testing.F) {
 func FuzzRun(f *testing.F) {
 	seed(f)
 	ctx := context.Background()
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(256))
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(256).WithCloseOnContextDone(true))
 	f.Cleanup(func() { _ = r.Close(ctx) })
 	k := &tank{}
 	k.install(f, r)
