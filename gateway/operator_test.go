@@ -98,6 +98,11 @@ func TestPluginsAndRules(t *testing.T) {
 		t.Errorf("%s", b.Body)
 	}
 	upload("links", "<html>").want(400)
+	for _, want := range []string{"module refused", ticketing.DigestOf([]byte("<html>")).String(), "This is not a Wasm module."} {
+		if !strings.Contains(s.logs.String(), want) {
+			t.Errorf("the log says nothing of %q after a module was refused", want)
+		}
+	}
 	op.do("POST", "/api/plugins/links/versions", "", "Content-Type", "application/wasm").want(400)
 	op.do("POST", "/api/plugins/links/versions", wasm).want(415)
 	for _, name := range []string{"Links", "a%20b", "a%0d%0a", "%E2%82%AC", strings.Repeat("a", 64), "-a"} {

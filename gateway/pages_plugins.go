@@ -204,10 +204,6 @@ func (g *Gateway) takeModule(c *call, name string, module []byte) (existed bool,
 	case len(module) == 0:
 		return false, ticketing.InvalidField("file", "Choose a Wasm module.")
 	}
-	meta, err := c.meta()
-	if err != nil {
-		return false, err
-	}
-	_, existed, err = g.s.Plugins.Upload(c.context(), ticketing.UploadPlugin{Meta: meta, By: c.who.principal(), Name: name, Module: module})
-	return existed, ticketing.Wrap("gateway.takeModule", err)
+	_, existed, err = g.upload(c, name, module)
+	return existed, err
 }

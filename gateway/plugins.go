@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"log/slog"
 
 	"ticketing"
 )
@@ -56,19 +57,27 @@ func (g *Gateway) uploadPlugin(c *call) error {
 	if len(module) == 0 {
 		return ticketing.Errorf(ticketing.BadRequest, "The body is empty: send the module's bytes.")
 	}
-	meta, err := c.meta()
+	v, existed, err := g.upload(c, name, bytes.Clone(module))
 	if err != nil {
 		return err
-	}
-	v, existed, err := g.s.Plugins.Upload(c.context(), ticketing.UploadPlugin{
-		Meta: meta, By: c.who.principal(), Name: name, Module: bytes.Clone(module),
-	})
-	if err != nil {
-		return ticketing.Wrap("gateway.uploadPlugin", err)
 	}
 	if existed {
 		return c.reply(200, &v)
 	}
 	c.Response.Header.Set("Location", "/api/plugins/"+name+"/versions")
 	return c.reply(201, &v)
+}
+
+// upload registers a module. One that is refused is not stored, so that only the log can tell who sent what.
+func (g *Gateway) upload(c *call, name string, module []byte) (v ticketing.PluginVersion, existed bool, err error) {
+	meta, err := c.meta()
+	if err != nil {
+		return v, false, err
+	}
+	v, existed, err = g.s.Plugins.Upload(c.context(), ticketing.UploadPlugin{Meta: meta, By: c.who.principal(), Name: name, Module: module})
+	if ticketing.KindOf(err) == ticketing.Invalid {
+		g.audit(c, slog.LevelWarn, "module refused", c.who.user, slog.String("plugin", name), slog.String("digest", ticketing.DigestOf(module).String()),
+			slog.Int("bytes", len(module)), slog.String("reason", err.Error()))
+	}
+	return v, existed, ticketing.Wrap("gateway.upload", err)
 }
