@@ -16,7 +16,6 @@ import (
 
 	"ticketing"
 	"ticketing/client"
-	"ticketing/internal/authoring"
 )
 
 // backtestFlags are what a backtest is asked for with.
@@ -62,7 +61,7 @@ func (a *app) pluginBacktest() *cobra.Command {
 		"are in a column label, class or spam: 1, true, yes, spam or bad, and 0, false, no, ham or good; a row without one counts for nothing. At most 50000\n" +
 		"labels go with a backtest. The first Ctrl-C cancels the backtest on the server; a second one only leaves. With --detach the command returns at once, and\n" +
 		"the backtest goes on; see plugin backtests."
-	c.Flags().StringVar(&f.config, "config", "", configUsage)
+	c.Flags().StringVar(&f.config, "config", "", "JSON file with the config to try; default: the rule's present one")
 	c.Flags().StringVar(&f.from, "from", "", "only decisions from this time on, as 2026-01-31 or 2026-01-31T12:00:00Z")
 	c.Flags().StringVar(&f.to, "to", "", "only decisions before this time; default: now")
 	c.Flags().StringSliceVar(&f.kinds, "kinds", nil, "only these kinds: post, comment; default: those of the rule")
@@ -91,34 +90,16 @@ func (f *backtestFlags) request(ctx context.Context, a *app, api *client.Client,
 	if n.To, err = parseTime("--to", f.to); err != nil {
 		return n, err
 	}
+	if f.config != "" {
+		if n.Config, err = readConfig(f.config); err != nil {
+			return n, err
+		}
+	}
 	if n.Labels, err = f.labels.read(a); err != nil {
 		return n, err
 	}
-	return n, f.choose(ctx, a, api, &n, version)
-}
-
-// choose finds the version and the config that it would have as the rule's next one.
-func (f *backtestFlags) choose(ctx context.Context, a *app, api *client.Client, n *client.NewBacktest, version string) error {
-	v, err := versionNamed(ctx, api, n.Rule, version)
-	if err != nil {
-		return err
-	}
-	rules, err := api.Rules(ctx)
-	if err != nil {
-		return err
-	}
-	var present []authoring.Chosen
-	n.Digest = v.Digest.String()
-	if r := ruleNamed(rules, n.Rule); r != nil {
-		change := r.Change()
-		present = configsOf(&change, n.Digest)
-	}
-	chosen, err := configFor(&v, f.config, present...)
-	if err == nil && chosen.From != "" {
-		fmt.Fprintf(a.err, "config: %s: %s\n", chosen.From, excerpt(chosen.Config))
-	}
-	n.Config = chosen.Config
-	return err
+	n.Digest, err = findVersion(ctx, api, name, version)
+	return n, err
 }
 
 // parseTime reads a day, or a time to the second, in UTC if it does not say.

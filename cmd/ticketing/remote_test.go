@@ -150,9 +150,6 @@ func TestPlugins(t *testing.T) {
 		t.Fatal(err)
 	}
 	succeed(t, "", "plugin", "push", "counts", velocity)
-	if code, _, errs := command(t, "", "plugin", "backtest", "counts", "v1", "--detach"); code != 0 || !strings.Contains(errs, "config: the one that the built-in rule comes with: {") {
-		t.Errorf("a backtest of a rule that there is not yet: exit code %d, %q", code, errs)
-	}
 	var comes bytes.Buffer // with it
 	if err := json.Compact(&comes, rules.ConfigOf(ticketing.DigestOf(counts))); err != nil {
 		t.Fatal(err)
