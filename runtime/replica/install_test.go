@@ -381,18 +381,19 @@ func TestStopInInstall(t *testing.T) {
 	if err := c.start(); err != nil {
 		t.Fatal(err)
 	}
-	c.mustPropose(0, 1, 30)
-	c.lead(0, 0)
-	c.down(1)
-	c.mustPropose(0, 31, 300)
-	for _, n := range c.running() {
-		compactNow(t, n.groups[0])
-	}
+	c.leaveBehind(t)
 	armed.Store(true)
 	if err := c.up(1); err != nil {
 		t.Fatal(err)
 	}
-	<-stopping
+	eventually(t, "it installs a snapshot", func() bool {
+		select {
+		case <-stopping:
+			return true
+		default:
+			return false
+		}
+	})
 	c.mustPropose(0, 301, 310)
 	if what := <-heard; what != "" {
 		t.Errorf("raft was handed a %s after it had been told to stop", what)
@@ -409,6 +410,18 @@ func TestStopInInstall(t *testing.T) {
 	}
 }
 
+// leaveBehind takes node 1 down, and brings the others so far that it needs a snapshot.
+func (c *cluster) leaveBehind(t *testing.T) {
+	t.Helper()
+	c.mustPropose(0, 1, 30)
+	c.lead(0, 0)
+	c.down(1)
+	c.mustPropose(0, 31, 300)
+	for _, n := range c.running() {
+		compactNow(t, n.groups[0])
+	}
+}
+
 func installCrash(t *testing.T, point string, h hooks) error {
 	c := newCluster(t, 1)
 	c.change = func(to *hooks) { *to = h }
@@ -422,13 +435,7 @@ func installCrash(t *testing.T, point string, h hooks) error {
 	if err := c.start(); err != nil {
 		return err
 	}
-	c.mustPropose(0, 1, 30)
-	c.lead(0, 0)
-	c.down(1)
-	c.mustPropose(0, 31, 300)
-	for _, n := range c.running() {
-		compactNow(t, n.groups[0])
-	}
+	c.leaveBehind(t)
 	c.mustPropose(0, 301, 310)
 	armed.Store(true)
 	if err := c.up(1); err != nil {
