@@ -26,6 +26,8 @@ var mutants = []mutant{
 	{"2, 7", "callers are answered whatever became of the entry", "runtime/shard/evaluate.go", "	if c.err == nil {\n		if !c.b.empty() {", "	if true {\n		if !c.b.empty() {", "./runtime/shard", "TestUnknownOutcome"},
 	{"2", "what a failed command wrote joins the batch", "runtime/shard/evaluate.go", "		if err != nil {\n			return nil, err\n		}\n		if len(tx.own)", "		_ = err\n		if len(tx.own)", "./runtime/shard", "TestFailedCommandLeavesNothing"},
 	{"19", "a jump to a block that is closed is taken for one forward", "plugins/meter/dispatch.go", "&& w.frames[to].serial == w.frames[d.frame].serial+to-d.frame", "", "./plugins/meter", "TestLooksOfDispatch"},
+	{"1", "raft hears of others while it stops", "runtime/replica/open.go", "	r.transport.stop()\n	err := within(", "	err := within(", "./runtime/replica", "TestStopInInstall"},
+	{"1", "a state that is about to be replaced becomes a snapshot", "runtime/replica/fsm.go", "m.pending != \"\" {\n		return nil, errSuperseded", "false {\n		return nil, errSuperseded", "./runtime/replica", "TestRegression"},
 	{"2", "a late answer finds who asks now", "runtime/system/system.go", "s.next.Store(rand.Uint64())", "_ = rand.Uint64", "./runtime/system", "TestLateAnswer"},
 	{"2", "remembered values outlive the state", "runtime/shard/recent.go", "if r.base != base {", "if false {", "./runtime/shard", "TestRecentValuesAreOfTheState"},
 	{"3", "command ids are not looked up", "runtime/shard/evaluate.go", "if dedupe && (r.Again || !m.Fresh) {", "if false {", "./runtime/shard", "TestSameCommandOnce"},
