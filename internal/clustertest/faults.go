@@ -143,11 +143,11 @@ func (f *faults) drain() string {
 	return fmt.Sprintf("%s for %v (%v, %v)", n.Name, d, drained, undrained)
 }
 
-// Member changes what is intended with a node, through any node that answers.
+// Member changes what is intended with a node, through any node that answers. A cluster that is between two leaders is asked again.
 func (c *Cluster) Member(method, node, what string) error {
 	op := c.Operator().with(patience)
 	err := errNobody
-	for range 3 {
+	for began := time.Now(); time.Since(began) < patience; {
 		n := c.anyLive()
 		if n == nil {
 			return errNobody
@@ -158,6 +158,9 @@ func (c *Cluster) Member(method, node, what string) error {
 		}
 		if err == nil {
 			err = fmt.Errorf("status %d: %s", r.Status, r.Str("detail"))
+			if r.Status != http.StatusServiceUnavailable {
+				return err
+			}
 		}
 		time.Sleep(500 * time.Millisecond)
 	}

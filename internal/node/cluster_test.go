@@ -288,14 +288,30 @@ func TestStatusHasTheChange(t *testing.T) {
 		want := []ticketing.MemberState{ticketing.MemberDraining, ticketing.MemberUp}[round%2]
 		c := ticketing.SetMember{By: nobody, Node: n.name, State: want}
 		err := n.SetMember(t.Context(), c)
-		for ticketing.KindOf(err) == ticketing.Unavailable { // it has just begun to lead
-			n.pause(t.Context(), 20*time.Millisecond)
-			err = n.SetMember(t.Context(), c)
-		}
 		s, statusErr := n.ClusterStatus(t.Context())
 		if err != nil || statusErr != nil || s.Nodes[0].State != want {
 			t.Fatalf("change %d: %v, want %v; %v, %v", round, s.Nodes, want, err, statusErr)
 		}
+	}
+}
+
+// A leader of control that has not heard of anybody yet drains a node at once; asked to give one up as dead, it listens first.
+func TestNewLeaderSetsMembers(t *testing.T) {
+	n := firstNode(t)
+	anew := func() {
+		n.reports.lead(false)
+		n.reports.lead(true)
+	}
+	for _, to := range []ticketing.MemberState{ticketing.MemberDraining, ticketing.MemberUp} {
+		anew()
+		if err := n.SetMember(t.Context(), ticketing.SetMember{By: nobody, Node: n.name, State: to}); err != nil {
+			t.Errorf("%v: %v", to, err)
+		}
+	}
+	anew()
+	err := n.SetMember(t.Context(), ticketing.SetMember{By: nobody, Node: n.name, State: ticketing.MemberRemoved})
+	if ticketing.KindOf(err) != ticketing.Conflict || !strings.Contains(err.Error(), "is alive") {
+		t.Errorf("a live node is given up: %v", err)
 	}
 }
 

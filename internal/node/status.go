@@ -58,16 +58,21 @@ func (n *Node) RaiseFormat(ctx context.Context, c ticketing.RaiseFormat) (int, e
 	return n.control.RaiseFormat(ctx, c)
 }
 
-// setMember runs on control's leader, which hears which nodes are alive.
-func (n *Node) setMember(ctx context.Context, _ string, c ticketing.SetMember) (nothing, error) {
-	alive, known := n.reports.alive(c.Node)
-	if !known {
-		return nothing{}, ticketing.Errorf(ticketing.Unavailable, "The leader has just changed; it will know in a moment which nodes are alive.")
+// setMember runs on control's leader, which hears which nodes are alive. Only a node that is given up as dead depends on that; a leader that has
+// just begun then listens for as long as it takes to know, or ctx lasts.
+func (n *Node) setMember(ctx context.Context, _ string, c ticketing.SetMember) (none nothing, err error) {
+	if c.State == ticketing.MemberRemoved {
+		known := false
+		for c.Alive, known = n.reports.alive(c.Node); !known; c.Alive, known = n.reports.alive(c.Node) {
+			if ctx.Err() != nil || !n.leadsControl() {
+				return none, ticketing.Errorf(ticketing.Unavailable, "The leader has just changed; it will know in a moment which nodes are alive.")
+			}
+			n.pause(ctx, reportEvery/4)
+		}
 	}
-	c.Alive = alive
-	err := n.control.SetMember(ctx, c)
+	err = n.control.SetMember(ctx, c)
 	n.readMap() // whoever asks next how the cluster is finds the change
-	return nothing{}, err
+	return none, err
 }
 
 // draining reports whether this node is to lead nothing and to get no requests.
