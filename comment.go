@@ -25,7 +25,7 @@ func (c Comment) Public() (Comment, bool) {
 	if c.ShownRev != c.Rev {
 		c.Text, c.Rev = c.ShownText, c.ShownRev
 	}
-	c.Status, c.Reason, c.ShownText = Approved, "", ""
+	c.Status, c.Reason, c.ShownText, c.Locale = Approved, "", "", ""
 	return c, true
 }
 
@@ -61,6 +61,7 @@ type CreateComment struct {
 	Dated  time.Time `cbor:"7,keyasint,omitzero"`
 	Import bool      `cbor:"8,keyasint,omitempty"`
 	Known  *PostRef  `cbor:"9,keyasint,omitempty"`
+	Locale string    `cbor:"10,keyasint,omitempty"`
 }
 
 // EditComment replaces a comment's text by a new revision. IfMatch must equal Content.Moved.

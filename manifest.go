@@ -104,6 +104,7 @@ type GoldenItem struct {
 	AuthorAge int64    `json:"authorAge,omitzero"` // ms
 	Rev       uint32   `json:"revision,omitzero"`  // default 1
 	Counts    Counts   `json:"counts,omitzero"`
+	Locale    string   `json:"locale,omitzero"` // a BCP 47 tag
 	Repeat    int      `json:"repeat,omitzero"` // judge it this often, a second apart, with the state kept; Want is about the last; default 1
 }
 

@@ -95,6 +95,7 @@ type Item struct {
 	AuthorAge int64     `cbor:"9,keyasint,omitempty"` // ms between the account's creation and At
 	Counts    Counts    `cbor:"10,keyasint"`
 	At        time.Time `cbor:"11,keyasint"` // the revision's own time: rules know no other
+	Locale    string    `cbor:"12,keyasint,omitempty"`
 }
 
 // RuleOutcome is what one rule answered about one revision, or how it failed to.

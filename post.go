@@ -66,6 +66,7 @@ type Content struct {
 	Moved     uint64    `cbor:"8,keyasint,omitempty"` // number of changes so far; the item's ETag
 	// ReviewedAt is when the item was last held or rejected, or decided after that; zero for what never was: most items.
 	ReviewedAt time.Time `cbor:"9,keyasint,omitzero"`
+	Locale     string    `cbor:"10,keyasint,omitempty"` // of the author when it was written, a BCP 47 tag; empty: not known
 }
 
 // Reviewed returns what ReviewedAt becomes with a decision at the given time.
@@ -99,7 +100,7 @@ func (p Post) Public() (Post, bool) {
 	if p.ShownRev != p.Rev {
 		p.Title, p.Body, p.Rev = p.ShownTitle, p.ShownBody, p.ShownRev
 	}
-	p.Status, p.Reason, p.ShownTitle, p.ShownBody = Approved, "", "", ""
+	p.Status, p.Reason, p.ShownTitle, p.ShownBody, p.Locale = Approved, "", "", "", ""
 	return p, true
 }
 
@@ -138,6 +139,7 @@ type CreatePost struct {
 	Body   string    `cbor:"5,keyasint"`
 	Dated  time.Time `cbor:"6,keyasint,omitzero"`  // the date of imported content; zero: Meta.At
 	Import bool      `cbor:"7,keyasint,omitempty"` // a post of that ID is the answer, not a fault
+	Locale string    `cbor:"8,keyasint,omitempty"`
 }
 
 // PostSlot is where a post lives: by author and idempotency key, so that a retried creation meets itself. An empty key

@@ -18,6 +18,7 @@ type Post struct {
 	Body         string           `json:"body"`
 	Status       ticketing.Status `json:"status"`
 	Reason       string           `json:"reason"` // why it was rejected or held
+	Locale       string           `json:"locale"` // the author's, a BCP 47 tag; for the author and for moderators
 	CreatedAt    time.Time        `json:"createdAt"`
 	EditedAt     time.Time        `json:"editedAt"`
 	CommentCount int              `json:"commentCount"`
@@ -33,6 +34,7 @@ type Comment struct {
 	Text      string           `json:"text"`
 	Status    ticketing.Status `json:"status"`
 	Reason    string           `json:"reason"`
+	Locale    string           `json:"locale"`
 	CreatedAt time.Time        `json:"createdAt"`
 	EditedAt  time.Time        `json:"editedAt"`
 }

@@ -74,6 +74,7 @@ type Row struct {
 	Parent    string       `json:"parent,omitempty"`
 	ParentID  ticketing.ID `json:"parentId,omitzero"`
 	Text      string       `json:"text,omitempty"`
+	Locale    string       `json:"locale,omitempty"`
 	CreatedAt time.Time    `json:"createdAt,omitzero"`
 }
 

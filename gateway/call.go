@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"ticketing"
+	"ticketing/internal/locale"
 )
 
 // call is one request on its way through its handler. It dies with the request.
@@ -80,6 +81,14 @@ func (c *call) meta() (ticketing.Meta, error) {
 		ID:   ticketing.KeyCommandID(user, c.route.method+" "+string(c.URI().PathOriginal()), key),
 		Body: ticketing.Hash64(c.PostBody()), At: c.at,
 	}, nil
+}
+
+// locale returns the author's locale of an item: the one that the caller names, or else what their browser says they prefer.
+func (c *call) locale(named string) (string, error) {
+	if named != "" {
+		return locale.Parse(named)
+	}
+	return locale.Preferred(string(c.Request.Header.Peek("Accept-Language"))), nil
 }
 
 // newID makes the ID of an item of a command: the same entropy for the same key, so that a repeated creation means the

@@ -10,6 +10,7 @@ import (
 type commentInput struct {
 	Text   string       `json:"text"`
 	Parent ticketing.ID `json:"parentId"`
+	Locale string       `json:"locale"`
 }
 
 func (g *Gateway) createComment(c *call) error {
@@ -21,13 +22,13 @@ func (g *Gateway) createComment(c *call) error {
 	if err := c.json(&in); err != nil {
 		return err
 	}
-	made, err := g.reply(c, post, in)
+	made, err := g.reply(c, post, &in)
 	if err != nil {
 		return err
 	}
 	out := ticketing.Comment{
 		ID: made.ID, Post: post, Parent: in.Parent, Author: c.author(), Text: in.Text,
-		Content: ticketing.Content{Rev: 1, Status: made.Status, CreatedAt: made.CreatedAt},
+		Content: ticketing.Content{Rev: 1, Status: made.Status, CreatedAt: made.CreatedAt, Locale: in.Locale},
 	}
 	c.setPosition(made.Position)
 	c.setLocation("/api/posts/"+post.String()+"/comments/", made.ID)
@@ -35,9 +36,13 @@ func (g *Gateway) createComment(c *call) error {
 	return nil
 }
 
-// reply makes a comment of who asks.
-func (g *Gateway) reply(c *call, post ticketing.ID, in commentInput) (ticketing.Created, error) {
+// reply makes a comment of who asks, and fills in its locale.
+func (g *Gateway) reply(c *call, post ticketing.ID, in *commentInput) (ticketing.Created, error) {
 	if err := ticketing.CheckComment(in.Text); err != nil {
+		return ticketing.Created{}, err
+	}
+	var err error
+	if in.Locale, err = c.locale(in.Locale); err != nil {
 		return ticketing.Created{}, err
 	}
 	meta, err := c.meta()
@@ -45,7 +50,7 @@ func (g *Gateway) reply(c *call, post ticketing.ID, in commentInput) (ticketing.
 		return ticketing.Created{}, err
 	}
 	cmd := ticketing.CreateComment{
-		Meta: meta, ID: c.newID(post.Slot(), meta), Post: post, Parent: in.Parent, Author: c.author(), Text: in.Text,
+		Meta: meta, ID: c.newID(post.Slot(), meta), Post: post, Parent: in.Parent, Author: c.author(), Text: in.Text, Locale: in.Locale,
 	}
 	made, err := g.sendComment(c.context(), cmd)
 	return made, ticketing.Wrap("gateway.reply", err)

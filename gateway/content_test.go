@@ -95,6 +95,41 @@ func TestCommentsLifecycle(t *testing.T) {
 	bob.do("POST", "/api/posts/"+ticketing.NewID(1, time.Now(), 1).String()+"/comments", `{"text":"x"}`).want(404)
 }
 
+// An item has its author's locale, which rules may look at: the one that was sent with it, or else what their browser prefers. Nobody else sees it.
+func TestLocale(t *testing.T) {
+	s := newSite(t)
+	ann, bob, mod := s.signedIn("ann", 0), s.signedIn("bob", 0), s.signedIn("mod", ticketing.RoleModerator)
+	post := ann.post("One")
+	for _, base := range []string{"/api/posts", "/api/posts/" + post.String() + "/comments"} {
+		fields := `"text":"Olá"`
+		if base == "/api/posts" {
+			fields = `"title":"t","body":"b"`
+		}
+		for _, tc := range []struct{ sent, header, want string }{
+			{"", "", ""}, {`"pt_br"`, "", "pt-BR"}, {`"pt-BR"`, "de", "pt-BR"}, {"", "de-CH,de;q=0.9,en;q=0.8", "de-CH"}, {`""`, "de", "de"}, {"null", "*", ""}, {"", "no such thing!", ""},
+		} {
+			body := "{" + fields + "}"
+			if tc.sent != "" {
+				body = "{" + fields + `,"locale":` + tc.sent + "}"
+			}
+			a := ann.do("POST", base, body, "Accept-Language", tc.header).want(201)
+			id := a.id("id")
+			s.m.judge(id, ticketing.Approved, "")
+			path := base + "/" + id.String()
+			for who, c := range map[string]*client{"author": ann, "moderator": mod} {
+				if got := c.do("GET", path, "").want(200).str("locale"); got != tc.want || a.str("locale") != tc.want {
+					t.Errorf("%s %s, %q for the %s: %q, want %q", base, tc.sent, tc.header, who, got, tc.want)
+				}
+			}
+			if p := bob.do("GET", path, "").want(200); p.str("locale") != "" {
+				t.Errorf("%s: others see %s", base, p.Body)
+			}
+		}
+		ann.do("POST", base, "{"+fields+`,"locale":"Klingon"}`).want(400)
+	}
+	ann.do("PATCH", "/api/posts/"+post.String(), `{"title":"x","locale":"en"}`, "If-Match", "*").want(400)
+}
+
 func TestCommentOnAPostThatCommentsDoesNotKnow(t *testing.T) {
 	s := newSite(t)
 	c := s.signedIn("ann", 0)

@@ -44,6 +44,10 @@ func appendContent(b []byte, c *ticketing.Content) []byte {
 		b = append(b, `,"reason":`...)
 		b = appendString(b, c.Reason)
 	}
+	if c.Locale != "" {
+		b = append(b, `,"locale":`...)
+		b = appendString(b, c.Locale)
+	}
 	b = append(b, `,"createdAt":`...)
 	b = appendTime(b, c.CreatedAt)
 	if !c.EditedAt.IsZero() {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ticketing"
+	"ticketing/internal/locale"
 )
 
 const (
@@ -34,6 +35,7 @@ type importRow struct {
 	Parent    string       `json:"parent"`
 	ParentID  ticketing.ID `json:"parentId"`
 	Text      string       `json:"text"`
+	Locale    string       `json:"locale"`
 	CreatedAt time.Time    `json:"createdAt"`
 }
 
@@ -112,7 +114,7 @@ func (im *importer) parse(body []byte) error {
 	return nil
 }
 
-func (r *importRow) check(now time.Time) error {
+func (r *importRow) check(now time.Time) (err error) {
 	if r.Key == "" || len(r.Key) > ticketing.MaxImportKey {
 		return ticketing.InvalidField("key", "A key has 1 to %d bytes.", ticketing.MaxImportKey)
 	}
@@ -120,6 +122,9 @@ func (r *importRow) check(now time.Time) error {
 		return ticketing.InvalidField("createdAt", "The time is before 1970 or has not come yet.")
 	}
 	r.CreatedAt = r.CreatedAt.UTC().Truncate(time.Millisecond)
+	if r.Locale, err = locale.Parse(r.Locale); err != nil {
+		return err
+	}
 	switch r.Type {
 	case "user":
 		return ticketing.CheckName(r.Name)
@@ -287,7 +292,7 @@ func (im *importer) post(r *importRow) (ticketing.ID, bool, error) {
 	}
 	id := ticketing.NewID(ticketing.PostSlot(author.ID, r.Key, nil), r.CreatedAt, ticketing.ImportEntropy(r.Key))
 	made, err := im.g.s.Posts.CreatePost(im.ctx, ticketing.CreatePost{
-		Meta: im.meta(), ID: id, Author: author, Title: r.Title, Body: r.Body, Dated: r.CreatedAt, Import: true,
+		Meta: im.meta(), ID: id, Author: author, Title: r.Title, Body: r.Body, Dated: r.CreatedAt, Import: true, Locale: r.Locale,
 	})
 	return made.ID, !made.Existed, err
 }
@@ -314,7 +319,7 @@ func (im *importer) comment(r *importRow) (ticketing.ID, bool, error) {
 	}
 	made, err := im.g.sendComment(im.ctx, ticketing.CreateComment{
 		Meta: im.meta(), ID: ticketing.NewID(post.Slot(), at, ticketing.ImportEntropy(r.Key)),
-		Post: post, Parent: parent, Author: author, Text: r.Text, Dated: at, Import: true,
+		Post: post, Parent: parent, Author: author, Text: r.Text, Dated: at, Import: true, Locale: r.Locale,
 	})
 	return made.ID, !made.Existed, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"ticketing"
+	"ticketing/internal/locale"
 )
 
 // pluginHistory lists the newest steps in the lives of a plugin's versions.
@@ -278,12 +279,16 @@ type tryInput struct {
 	Author    string           `json:"author"`    // the author's name
 	AuthorAge int64            `json:"authorAge"` // ms
 	Counts    ticketing.Counts `json:"counts"`
+	Locale    string           `json:"locale"`
 }
 
 // maxAuthorName bounds the author of a trial, in bytes: as long as a name can be.
 const maxAuthorName = 4 * 200
 
-func (in *tryInput) check() error {
+func (in *tryInput) check() (err error) {
+	if in.Locale, err = locale.Parse(in.Locale); err != nil {
+		return err
+	}
 	switch {
 	case len(in.Title)+len(in.Text) > textLimit:
 		return ticketing.InvalidField("text", "A text has at most %d bytes.", textLimit)
@@ -360,7 +365,7 @@ func (g *Gateway) try(c *call, name string, in *tryInput) (*tried, error) {
 // item is the made-up item. Who tries is its author, unless another one is described.
 func (in *tryInput) item(c *call) *ticketing.Item {
 	item := &ticketing.Item{Kind: in.Kind, ID: ticketing.NewID(c.who.user.Slot(), c.at, entropy()), Rev: 1, Title: in.Title, Text: in.Text,
-		Author: c.author(), AuthorAge: in.AuthorAge, Counts: in.Counts, At: c.at}
+		Author: c.author(), AuthorAge: in.AuthorAge, Counts: in.Counts, At: c.at, Locale: in.Locale}
 	if item.Kind == 0 {
 		item.Kind = ticketing.KindComment
 	}

@@ -170,7 +170,7 @@ func (m *memory) CreatePost(_ context.Context, c ticketing.CreatePost) (ticketin
 			return ticketing.Created{}, ticketing.Errorf(ticketing.Conflict, "there already")
 		}
 		m.posts[c.ID] = &ticketing.Post{ID: c.ID, Author: c.Author, Title: c.Title, Body: c.Body,
-			Content: ticketing.Content{Rev: 1, Status: ticketing.Pending, CreatedAt: at}}
+			Content: ticketing.Content{Rev: 1, Status: ticketing.Pending, CreatedAt: at, Locale: c.Locale}}
 		m.order = append(m.order, c.ID)
 		return ticketing.Created{ID: c.ID, CreatedAt: at, Status: ticketing.Pending, Position: m.position()}, nil
 	})
@@ -246,7 +246,7 @@ func (m *memory) CreateComment(_ context.Context, c ticketing.CreateComment) (ti
 			return ticketing.Created{ID: c.ID, CreatedAt: old.CreatedAt, Status: old.Status, Existed: true}, nil
 		}
 		m.comments[c.ID] = &ticketing.Comment{ID: c.ID, Post: c.Post, Parent: c.Parent, Author: c.Author, Text: c.Text,
-			Content: ticketing.Content{Rev: 1, Status: ticketing.Pending, CreatedAt: at}}
+			Content: ticketing.Content{Rev: 1, Status: ticketing.Pending, CreatedAt: at, Locale: c.Locale}}
 		m.replies[c.Post] = append(m.replies[c.Post], c.ID)
 		return ticketing.Created{ID: c.ID, CreatedAt: at, Status: ticketing.Pending, Position: m.position()}, nil
 	})

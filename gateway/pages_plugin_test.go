@@ -251,6 +251,7 @@ func TestPlaygroundPage(t *testing.T) {
 	c.says(try("text", "fine").want(200), "nothing against it")
 	c.says(try("text", "x", "config", "[1]").want(400), "A config is a JSON object.")
 	c.says(try("text", "x", "days", "-1").want(400), "whole number")
+	c.says(try("text", "x", "locale", "Klingon").want(400), "Enter a language tag", `value="Klingon"`)
 	c.says(try("text", "x", "kind", "ticket2").want(400), "kinds")
 	c.says(try("text", "x", "digest", "").want(400), "Choose a version.")
 	c.w.m.plugins[1].State = ticketing.VersionRejected

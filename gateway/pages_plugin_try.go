@@ -11,7 +11,7 @@ import (
 type playground struct {
 	pluginTop
 	Digest, Kind, Headline, Text, Config string // in the form
-	Author, Days                         string
+	Author, Days, Locale                 string
 	Approved, Rejected, Held, Reports    string
 	Kinds                                []string
 	Result                               *tried
@@ -78,7 +78,7 @@ func (g *Gateway) tryForm(c *call) error {
 		return err
 	}
 	p.Digest, p.Kind, p.Headline, p.Text, p.Config = f.get("digest"), f.get("kind"), f.get("title"), f.get("text"), f.get("config")
-	p.Author, p.Days = f.get("author"), f.get("days")
+	p.Author, p.Days, p.Locale = f.get("author"), f.get("days"), f.get("locale")
 	p.Approved, p.Rejected, p.Held, p.Reports = f.get("approved"), f.get("rejected"), f.get("held"), f.get("reports")
 	if err := p.judge(c, f); err != nil {
 		return g.showAgain(c, err, func(status int, fs *faults) error { return g.showTry(c, status, p, fs) })
@@ -110,7 +110,7 @@ func (p *playground) judge(c *call, f *form) error {
 
 // trialOf reads the form of a trial.
 func trialOf(f *form) (*tryInput, error) {
-	in := &tryInput{Title: f.get("title"), Text: f.get("text"), Author: f.get("author")}
+	in := &tryInput{Title: f.get("title"), Text: f.get("text"), Author: f.get("author"), Locale: f.get("locale")}
 	var err error
 	if in.Digest, err = formDigest(f, "digest"); err != nil {
 		return nil, err

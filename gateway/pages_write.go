@@ -32,7 +32,7 @@ func (g *Gateway) newPost(c *call) error {
 		return err
 	}
 	in := postInput{Title: f.get("title"), Body: f.get("body")}
-	made, err := g.publish(c, in)
+	made, err := g.publish(c, &in)
 	if err != nil {
 		return g.showAgain(c, err, func(status int, f *faults) error { return g.showNewPost(c, status, in, f) })
 	}
@@ -53,7 +53,7 @@ func (g *Gateway) newComment(c *call) error {
 	if in.Parent, err = f.id("parent"); err != nil {
 		return err
 	}
-	made, err := g.reply(c, post, in)
+	made, err := g.reply(c, post, &in)
 	if err != nil {
 		return g.showAgain(c, err, func(status int, f *faults) error { return g.showPost(c, status, &in, f) })
 	}

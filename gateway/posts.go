@@ -8,8 +8,9 @@ import (
 
 // postInput is what a post says, in JSON or in a form.
 type postInput struct {
-	Title string `json:"title"`
-	Body  string `json:"body"`
+	Title  string `json:"title"`
+	Body   string `json:"body"`
+	Locale string `json:"locale"`
 }
 
 func (g *Gateway) createPost(c *call) error {
@@ -17,13 +18,13 @@ func (g *Gateway) createPost(c *call) error {
 	if err := c.json(&in); err != nil {
 		return err
 	}
-	made, err := g.publish(c, in)
+	made, err := g.publish(c, &in)
 	if err != nil {
 		return err
 	}
 	p := ticketing.Post{
 		ID: made.ID, Author: c.author(), Title: in.Title, Body: in.Body,
-		Content: ticketing.Content{Rev: 1, Status: made.Status, CreatedAt: made.CreatedAt},
+		Content: ticketing.Content{Rev: 1, Status: made.Status, CreatedAt: made.CreatedAt, Locale: in.Locale},
 	}
 	c.setPosition(made.Position)
 	c.setLocation("/api/posts/", made.ID)
@@ -31,9 +32,13 @@ func (g *Gateway) createPost(c *call) error {
 	return nil
 }
 
-// publish makes a post of who asks.
-func (g *Gateway) publish(c *call, in postInput) (ticketing.Created, error) {
+// publish makes a post of who asks, and fills in its locale.
+func (g *Gateway) publish(c *call, in *postInput) (ticketing.Created, error) {
 	if err := ticketing.CheckPost(in.Title, in.Body); err != nil {
+		return ticketing.Created{}, err
+	}
+	var err error
+	if in.Locale, err = c.locale(in.Locale); err != nil {
 		return ticketing.Created{}, err
 	}
 	meta, err := c.meta()
@@ -43,7 +48,7 @@ func (g *Gateway) publish(c *call, in postInput) (ticketing.Created, error) {
 	author := c.author()
 	key, _ := c.idempotencyKey() // meta has checked it
 	slot := ticketing.PostSlot(author.ID, key, binary.BigEndian.AppendUint64(nil, entropy()))
-	cmd := ticketing.CreatePost{Meta: meta, ID: c.newID(slot, meta), Author: author, Title: in.Title, Body: in.Body}
+	cmd := ticketing.CreatePost{Meta: meta, ID: c.newID(slot, meta), Author: author, Title: in.Title, Body: in.Body, Locale: in.Locale}
 	made, err := g.s.Posts.CreatePost(c.context(), cmd)
 	return made, ticketing.Wrap("gateway.publish", err)
 }

@@ -49,7 +49,7 @@ func (s *service) create(tx *shard.Tx, c *ticketing.CreateComment) (ticketing.Cr
 		at = c.Dated
 	}
 	n := ticketing.Comment{ID: c.ID, Post: c.Post, Parent: c.Parent, Author: c.Author, Text: c.Text, Answers: answers,
-		Content: ticketing.Content{Rev: 1, Status: ticketing.Pending, CreatedAt: at, Moved: 1}}
+		Content: ticketing.Content{Rev: 1, Status: ticketing.Pending, CreatedAt: at, Moved: 1, Locale: c.Locale}}
 	tx.Put(key(n.ID), &n)
 	tx.Emit(&ticketing.CommentCreated{Comment: n})
 	return ticketing.Created{ID: n.ID, CreatedAt: at, Status: n.Status}, nil
@@ -100,7 +100,7 @@ func (s *service) delete(tx *shard.Tx, cmd *ticketing.DeleteItem) (ticketing.Com
 	if err != nil {
 		return ticketing.CommentChange{}, err
 	}
-	c.Deleted, c.ShownRev, c.Text, c.ShownText = true, 0, "", ""
+	c.Deleted, c.ShownRev, c.Text, c.ShownText, c.Locale = true, 0, "", "", ""
 	c.Moved++
 	tx.Put(key(c.ID), &c)
 	tx.Emit(&ticketing.CommentDeleted{Comment: c})

@@ -297,6 +297,8 @@ func readItem(w *wire.Reader, it *ticketing.Item) {
 			readCounts(w, &it.Counts)
 		case 11:
 			it.At = w.Time()
+		case 12:
+			it.Locale = string(w.Text())
 		default:
 			w.Skip()
 		}

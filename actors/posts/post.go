@@ -29,7 +29,7 @@ func (s *service) create(tx *shard.Tx, c *ticketing.CreatePost) (ticketing.Creat
 		at = c.Dated
 	}
 	p := ticketing.Post{ID: c.ID, Author: c.Author, Title: c.Title, Body: c.Body,
-		Content: ticketing.Content{Rev: 1, Status: ticketing.Pending, CreatedAt: at, Moved: 1}}
+		Content: ticketing.Content{Rev: 1, Status: ticketing.Pending, CreatedAt: at, Moved: 1, Locale: c.Locale}}
 	tx.Put(key(p.ID), p)
 	tx.Emit(&ticketing.PostCreated{Post: p})
 	return ticketing.Created{ID: p.ID, CreatedAt: at, Status: p.Status}, nil
@@ -81,7 +81,7 @@ func (s *service) delete(tx *shard.Tx, c *ticketing.DeleteItem) (ticketing.PostC
 		return ticketing.PostChange{}, err
 	}
 	p.Deleted, p.ShownRev = true, 0
-	p.Title, p.Body, p.ShownTitle, p.ShownBody = "", "", "", ""
+	p.Title, p.Body, p.ShownTitle, p.ShownBody, p.Locale = "", "", "", "", ""
 	p.Moved++
 	tx.Put(key(p.ID), p)
 	tx.Emit(&ticketing.PostDeleted{Post: p})

@@ -12,7 +12,8 @@ import (
 // A comment's value, in bytes:
 //
 //	version 1 | flags(1) | status(1) | author(16) | rev uvarint | shown rev uvarint | moved uvarint | created time |
-//	edited time, parent(16), reviewed time, answers(16), each if flagged | author's name | reason | text | shown text
+//	edited time, parent(16), reviewed time, answers(16), each if flagged | author's name | reason | text | shown text |
+//	locale if flagged
 //
 // with times as seconds varint, nanoseconds uvarint, and texts as length uvarint, bytes. ID and post are in the key.
 const commentVersion = 1
@@ -25,6 +26,7 @@ const (
 	flagParent
 	flagReviewed
 	flagAnswers
+	flagLocale
 )
 
 // commentAuthor is where a comment's author is, so that scans need not decode what they skip.
@@ -52,6 +54,9 @@ func appendComment(b []byte, c *ticketing.Comment) []byte {
 	if !c.Answers.IsZero() {
 		flags |= flagAnswers
 	}
+	if c.Locale != "" {
+		flags |= flagLocale
+	}
 	b = append(b, commentVersion, flags, byte(c.Status))
 	b = append(b, c.Author.ID[:]...)
 	b = binary.AppendUvarint(b, uint64(c.Rev))
@@ -73,7 +78,11 @@ func appendComment(b []byte, c *ticketing.Comment) []byte {
 	b = appendText(b, c.Author.Name)
 	b = appendText(b, c.Reason)
 	b = appendText(b, c.Text)
-	return appendText(b, c.ShownText)
+	b = appendText(b, c.ShownText)
+	if flags&flagLocale != 0 {
+		b = appendText(b, c.Locale)
+	}
+	return b
 }
 
 func appendTime(b []byte, t time.Time) []byte {
@@ -117,6 +126,9 @@ func decodeComment(post, id ticketing.ID, v []byte) (ticketing.Comment, error) {
 	}
 	r.text = string(r.b) // one allocation for all texts
 	c.Author.Name, c.Reason, c.Text, c.ShownText = r.string(), r.string(), r.string(), r.string()
+	if flags&flagLocale != 0 {
+		c.Locale = r.string()
+	}
 	if r.bad {
 		return ticketing.Comment{}, errFormat
 	}

@@ -23,3 +23,21 @@ func TestOldTotals(t *testing.T) {
 		t.Error("what is too short was read")
 	}
 }
+
+// A comment is read as it was written, whatever it has.
+func TestCommentCodec(t *testing.T) {
+	full := theComment("text", "shown", content(3, 4, ticketing.Held, 2))
+	full.Parent, full.Answers, full.Reason, full.Locale, full.EditedAt, full.ReviewedAt = postID, ann.ID, "why", "pt-BR", began, began
+	bare := theComment("text", "", content(1, 1, ticketing.Pending, 0))
+	locale := bare
+	locale.Locale = "de"
+	for _, want := range []ticketing.Comment{full, bare, locale} {
+		b := appendComment(nil, &want)
+		if got, err := decodeComment(want.Post, want.ID, b); err != nil || got != want {
+			t.Errorf("%v\n%+v, want\n%+v", err, got, want)
+		}
+		if _, err := decodeComment(want.Post, want.ID, b[:len(b)-1]); err == nil {
+			t.Errorf("a value that is too short was read: %+v", want)
+		}
+	}
+}

@@ -131,6 +131,9 @@ func (w *world) createComment() {
 	if c.Answers == c.Author.ID {
 		c.Answers = ticketing.ID{}
 	}
+	if len(c.Text)%2 == 0 { // not drawn: worlds of before stay what they were
+		c.Locale = "pt-BR"
+	}
 	w.comments = append(w.comments, c)
 	w.emit("comments", &ticketing.CommentCreated{Comment: *c})
 }

@@ -23,8 +23,8 @@ var arrows = map[string][]string{
 	"runtime/shard":   {"", "config", "runtime/store", "runtime/replica", "runtime/wire"},
 	"runtime/system":  {"", "config", "runtime/shard", "runtime/wire"},
 	"actors":          {"", "config", "runtime"},
-	"plugins":         {"", "config", "plugins"},
-	"gateway":         {"", "config", "gateway", "internal/labels"},
+	"plugins":         {"", "config", "plugins", "internal/locale"},
+	"gateway":         {"", "config", "gateway", "internal/labels", "internal/locale"},
 	"internal/trace":  {""},
 	"internal/backup": {"", "config", "runtime", "actors"},
 	"internal/node":   {"", "config", "runtime", "actors", "plugins", "gateway", "internal/backup", "internal/mail", "internal/trace"},
@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	// the command line makes the files of a cluster where no node runs
 	"internal/clusterconfig": {"", "config", "runtime/peer"},
 	"internal/youtube":       {""},
+	"internal/locale":        {""},
 	// the command line and the pages read the same files
 	"internal/labels":      {"", "internal/youtube"},
 	"internal/authoring":   {"", "plugins", "internal/labels"},

@@ -65,7 +65,7 @@
 //	10  rejected         number
 //	11  held             number
 //	12  reports          number: reports against items of the author
-//	13  locale           text: reserved; no item has it
+//	13  locale           text: the author's locale when the item was written, a BCP 47 tag such as pt-BR; absent if it is not known
 //	14  revision         number: 1 for a new item; over 1 is an edit
 //	15  author_name      text
 //

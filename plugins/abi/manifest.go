@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"ticketing"
+	"ticketing/internal/locale"
 )
 
 // ManifestSection is the name of the custom section that holds a module's manifest.
@@ -89,7 +90,10 @@ func checkGolden(cases []ticketing.GoldenCase) error {
 	names := map[string]bool{}
 	for i := range cases {
 		c := &cases[i]
+		tag, err := locale.Parse(c.Item.Locale)
 		switch {
+		case err != nil:
+			return fault("golden[%d].item.locale is no language tag", i)
 		case c.Name == "" || len(c.Name) > 100:
 			return fault("golden[%d].name must have 1 to 100 bytes", i)
 		case names[c.Name]:
@@ -99,7 +103,7 @@ func checkGolden(cases []ticketing.GoldenCase) error {
 		case c.Item.Repeat < 0 || c.Item.Repeat > maxRepeat:
 			return fault("golden[%d].item.repeat must be 0 to %d", i, maxRepeat)
 		}
-		names[c.Name] = true
+		names[c.Name], c.Item.Locale = true, tag
 	}
 	return nil
 }

@@ -46,6 +46,7 @@ func TestParseManifestRefuses(t *testing.T) {
 		{`"action": "hold"`, `"action": "burn"`, `no action "burn"`},
 		{`"kind": "post"`, `"kind": "poem"`, `no kind "poem"`},
 		{`"name": "link"`, `"name": "plain"`, `two golden tests are named "plain"`},
+		{`"repeat": 3`, `"locale": "Klingon"`, "golden[1].item.locale"},
 		{`"repeat": 3`, `"repeat": 1001`, "golden[1].item.repeat"},
 		{`Holds links.`, strings.Repeat("x", 1001), "description has more"},
 		{`Holds links.`, strings.Repeat("x", ticketing.MaxManifest), "at most 262144 are allowed"},

@@ -20,7 +20,7 @@ func Times(g *ticketing.GoldenItem) int { return max(g.Repeat, 1) }
 // Item returns the n-th item that a golden test judges, from 0: a second after the one before, by the same author.
 func Item(g *ticketing.GoldenItem, n int) *ticketing.Item {
 	item := &ticketing.Item{
-		Kind: g.Kind, Rev: max(g.Rev, 1), Title: g.Title, Text: g.Text, AuthorAge: g.AuthorAge, Counts: g.Counts,
+		Kind: g.Kind, Rev: max(g.Rev, 1), Title: g.Title, Text: g.Text, AuthorAge: g.AuthorAge, Counts: g.Counts, Locale: g.Locale,
 		Author: ticketing.Author{ID: ticketing.NewID(1, start, 1), Name: g.Author},
 		At:     start.Add(time.Duration(n) * time.Second),
 	}

@@ -76,3 +76,16 @@ func TestGoldenShowsLinesAndDenials(t *testing.T) {
 		t.Errorf("%+v", got[1])
 	}
 }
+
+// A rule that names the locale sees it, and finds words in it.
+func TestLocale(t *testing.T) {
+	for _, trial := range trials(t, hosttest.RejectAll, `{"name": "locale", "abi": "ticketing/1", "fields": ["locale"], "capabilities": ["match"], "matchIn": ["locale"], "golden": [
+		{"name": "Brazilian", "config": {"match": [["pt-BR"]]}, "item": {"text": "x", "locale": "pt_br"}, "want": {"action": "reject"}},
+		{"name": "Portuguese", "config": {"match": [["pt-BR"]]}, "item": {"text": "pt-BR", "locale": "pt"}, "want": {"action": "none"}},
+		{"name": "not known", "config": {"match": [["pt-BR"]]}, "item": {"text": "pt-BR"}, "want": {"action": "none"}}
+	]}`) {
+		if trial.Fault != nil {
+			t.Errorf("%s: %+v", trial.Case, trial.Fault)
+		}
+	}
+}

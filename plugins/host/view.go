@@ -93,6 +93,7 @@ func (v *view) show(item *ticketing.Item) {
 	v.number(abi.FieldHeld, uint64(item.Counts.Held))
 	v.number(abi.FieldReports, uint64(item.Counts.Reports))
 	v.number(abi.FieldRevision, uint64(item.Rev))
+	v.text(abi.FieldLocale, item.Locale)
 	v.text(abi.FieldAuthorName, item.Author.Name)
 	v.text(abi.FieldText, item.Text)
 }

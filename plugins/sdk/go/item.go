@@ -23,7 +23,7 @@ const (
 	Rejected         // number
 	Held             // number
 	Reports          // number: reports against items of the author
-	Locale           // text: reserved, no item has it
+	Locale           // text: the author's locale when the item was written, a BCP 47 tag such as pt-BR
 	Revision         // number
 	AuthorName       // text
 )
