@@ -185,12 +185,12 @@ func (pl *planner) replaced(s *shardState, node string) bool {
 }
 
 // spread moves replicas from nodes that have many to nodes that have few. The difference must be two at least, or the move would only
-// turn it around.
+// turn it around. Of moves that are worth the same, one that takes no leader away comes first: people feel each change of a leader.
 func (pl *planner) spread() {
 	for pl.moving < pl.limits.Moves {
 		var best *shardState
 		var from, to string
-		var gain [2]int
+		var gain [3]int // of everything, of the service, and whether no leader goes
 		for _, s := range pl.shards {
 			if s.busy || s.control || s.victim != nil || !s.whole() || pl.kept(s) != len(s.p.Replicas) || pl.kept(s) != pl.replication(s) {
 				continue
@@ -199,7 +199,12 @@ func (pl *planner) spread() {
 			if v == nil || c == "" || !pl.up(v.Node) {
 				continue
 			}
-			if g := pl.load.gap(s.p.Service, v.Node, c); g[0] > 1 && slices.Compare(g[:], gain[:]) > 0 {
+			gap := pl.load.gap(s.p.Service, v.Node, c)
+			g := [3]int{gap[0], gap[1], 0}
+			if v.ID != s.leader.ID {
+				g[2] = 1
+			}
+			if g[0] > 1 && slices.Compare(g[:], gain[:]) > 0 {
 				best, from, to, gain = s, v.Node, c, g
 			}
 		}
