@@ -74,8 +74,8 @@ func TestWithTerm(t *testing.T) {
 
 func TestJoinFigures(t *testing.T) {
 	var j Join
-	j.fill(15, 4*time.Second, map[string]float64{metricSnapshots: 2, metricSnapshotBytes: 60e6, metricSnapshotSeconds: 0.5, metricRestoreSeconds: 2, metricLogBytes: 20e6})
-	if j.Replicas != 15 || j.MB != 80 || j.MBPerSecond != 20 || j.StreamPerSecond != 120 || j.RestorePerSec != 30 {
+	j.fill(15, 4*time.Second, map[string]float64{metricSnapshots: 2, metricSnapshotBytes: 60e6, metricSnapshotSeconds: 0.5, metricRestoreSeconds: 2, metricLogBytes: 20e6, metricCopiedBytes: 40e6})
+	if j.Replicas != 15 || j.MB != 120 || j.MBPerSecond != 30 || j.QueryMB != 40 || j.StreamPerSecond != 120 || j.RestorePerSec != 30 {
 		t.Errorf("%+v", j)
 	}
 	j.fill(1, time.Second, map[string]float64{metricLogBytes: 1e6})

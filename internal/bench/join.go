@@ -13,10 +13,11 @@ import (
 type Join struct {
 	Replicas        int     `json:"replicas"`        // that it has got, without control's
 	Seconds         float64 `json:"seconds"`         // from its first replica's placing to the last one's vote
-	MB              float64 `json:"mb"`              // received meanwhile: snapshots, and entries, of which some are the load's
+	MB              float64 `json:"mb"`              // received meanwhile: snapshots, states for the copy of query, and entries, of which some are the load's
 	MBPerSecond     float64 `json:"mbPerSecond"`     //
 	Snapshots       float64 `json:"snapshots"`       // that it received
 	SnapshotMB      float64 `json:"snapshotMB"`      //
+	QueryMB         float64 `json:"queryMB"`         // of states for the copy of query
 	StreamPerSecond float64 `json:"streamPerSecond"` // MB/s of one snapshot stream, from its beginning to its check
 	RestorePerSec   float64 `json:"restorePerSec"`   // MB/s of putting a received snapshot in the state's place
 	Steps           Steps   `json:"steps"`           // how long the parts of a move took
@@ -126,7 +127,8 @@ func (j *Join) fill(replicas int, took time.Duration, c map[string]float64) {
 	const mb = 1e6
 	j.Replicas, j.Seconds = replicas, took.Seconds()
 	j.Snapshots, j.SnapshotMB = c[metricSnapshots], c[metricSnapshotBytes]/mb
-	j.MB = j.SnapshotMB + c[metricLogBytes]/mb
+	j.QueryMB = c[metricCopiedBytes] / mb
+	j.MB = j.SnapshotMB + j.QueryMB + c[metricLogBytes]/mb
 	j.MBPerSecond = ratio(j.MB, j.Seconds)
 	j.StreamPerSecond = ratio(j.SnapshotMB, c[metricSnapshotSeconds])
 	j.RestorePerSec = ratio(j.SnapshotMB, c[metricRestoreSeconds])

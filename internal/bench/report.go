@@ -131,8 +131,8 @@ func (r *Report) printCluster(out io.Writer) {
 		fmt.Fprintf(out, " (its upload: %.0f ms)", g.UploadMs)
 	}
 	if j := r.Join; j != nil {
-		fmt.Fprintf(out, "\none more node: %d replicas in %.1f s, %.0f MB, %.1f MB/s; %.0f snapshots, %.0f MB, %.1f MB/s each, restored at %.1f MB/s",
-			j.Replicas, j.Seconds, j.MB, j.MBPerSecond, j.Snapshots, j.SnapshotMB, j.StreamPerSecond, j.RestorePerSec)
+		fmt.Fprintf(out, "\none more node: %d replicas in %.1f s, %.0f MB, %.1f MB/s; %.0f snapshots, %.0f MB, %.1f MB/s each, restored at %.1f MB/s; %.0f MB for its copy of query",
+			j.Replicas, j.Seconds, j.MB, j.MBPerSecond, j.Snapshots, j.SnapshotMB, j.StreamPerSecond, j.RestorePerSec, j.QueryMB)
 		fmt.Fprintf(out, "\n  a move: %.0f ms until it learns, %.0f ms until it votes, %.0f ms until the old replica is gone; %d changes of leaders; %.1f CPU seconds beyond the load's",
 			j.Steps.Placing, j.Steps.Data, j.Steps.Removing, j.Leaders, j.CPUSeconds)
 		a, b := j.Before.Figures, j.During.Figures

@@ -70,6 +70,7 @@ const (
 	metricSnapshotSeconds = "ticketing_replica_snapshot_received_seconds_total"
 	metricRestoreSeconds  = "ticketing_replica_snapshot_restored_seconds_total"
 	metricLogBytes        = "ticketing_replica_log_bytes_total"
+	metricCopiedBytes     = "ticketing_query_copied_bytes_total"
 )
 
 // read asks the admin listener for the server's counters.

@@ -50,6 +50,7 @@ func (f feeds) Export(ctx context.Context, producer string, index int, take func
 			var at shard.Cursor
 			return at, wire.Unmarshal(body, &at)
 		}
+		f.n.copied.Add(uint64(len(body)))
 		var raw [][]byte
 		if err := wire.Unmarshal(body, &raw); err != nil {
 			return shard.Cursor{}, err

@@ -32,6 +32,7 @@ var (
 	queue      = prometheus.NewDesc("ticketing_shard_queue", "Requests that wait for evaluation.", []string{"service"}, nil)
 	versions   = prometheus.NewDesc("ticketing_rules_versions", "Versions of rules that are loaded.", nil, nil)
 	instances  = prometheus.NewDesc("ticketing_rules_instances", "Instances of versions of rules, each with a memory of its own.", nil, nil)
+	copied     = prometheus.NewDesc("ticketing_query_copied_bytes_total", "Bytes of other nodes' states that query's copy was begun with.", nil, nil)
 	events     = prometheus.NewDesc("ticketing_shard_log_events", "Events kept in the logs.", []string{"service"}, nil)
 )
 
@@ -92,6 +93,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for desc, bytes := range map[*prometheus.Desc]uint64{diskBytes: m.DiskBytes, memtables: m.MemtableBytes, cacheBytes: m.CacheBytes, debt: m.CompactionDebt} {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(bytes))
 	}
+	out <- prometheus.MustNewConstMetric(copied, prometheus.CounterValue, float64(c.n.copied.Load()))
 	loaded, running := c.n.host.Holds()
 	out <- prometheus.MustNewConstMetric(versions, prometheus.GaugeValue, float64(loaded))
 	out <- prometheus.MustNewConstMetric(instances, prometheus.GaugeValue, float64(running))

@@ -75,6 +75,7 @@ type Node struct {
 	peers      *peer.Peers   // nil: this node is alone
 	network    *peer.Groups  // nil, too
 	pace       *replica.Pace // of the copies that this node sends; nil: they are not held back
+	copied     atomic.Uint64 // bytes of other nodes' states that query's copy was begun with
 	members    members
 	mapMu      sync.Mutex    // held while a newer map is taken over
 	mapChanged chan struct{} // has room for one

@@ -38,7 +38,9 @@ func (c *cluster) carryOut(t *testing.T, plan []Action, next *int) (transfers in
 		case Drop:
 			p.Replicas = slices.Delete(p.Replicas, at, at+1)
 			report := c.reports[a.Node]
-			report.Groups = slices.DeleteFunc(report.Groups, func(g ticketing.GroupReport) bool { return g.ID == a.ID && g.Service == a.Service && g.Shard == a.Shard })
+			report.Groups = slices.DeleteFunc(report.Groups, func(g ticketing.GroupReport) bool {
+				return g.ID == a.ID && g.Service == a.Service && g.Shard == a.Shard
+			})
 			c.reports[a.Node] = report
 		case TransferLeader:
 			transfers++
