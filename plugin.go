@@ -97,8 +97,8 @@ type ResumeVersion struct {
 	Why    string    `cbor:"5,keyasint,omitempty"` // for the record; up to 500 bytes
 }
 
-// SetSigner adds a public key whose signatures count, or removes it; removing one takes its signatures away, and a rule
-// that must be signed is left as it is until its next change.
+// SetSigner adds a public key whose signatures count, or removes it; removing one takes its signatures away, and versions that have no
+// other one are given up by every rule that asks for signatures, as if they failed too often, and until they are signed.
 type SetSigner struct {
 	Meta   `cbor:"1,keyasint"`
 	By     Principal `cbor:"2,keyasint"`

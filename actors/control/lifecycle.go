@@ -133,7 +133,7 @@ func (s *service) without(tx *shard.Tx, set *ticketing.RuleSet, r *ticketing.Rul
 		return next, nil // commit bars it
 	}
 	good, _, ok := lookup(&tx.View, set, r.Name, r.Previous)
-	if !ok || good.Digest == p.Digest || !good.State.Runnable() || !s.policy.trusts(r, &good) {
+	if !ok || good.Digest == p.Digest || !good.State.Runnable() || !s.policy.Trusts(r, &good) {
 		next.SuspendedUntil = tx.At()
 		return next, nil
 	}
@@ -186,19 +186,25 @@ type Settle struct {
 	Generation     uint64 `cbor:"2,keyasint"` // that every shard of moderation has
 }
 
-// Due reports whether [Client.Settle] has anything to do.
-func (p Policy) Due(versions []ticketing.PluginVersion, generation uint64, now time.Time) bool {
+// Due reports whether [Client.Settle] has anything to do when every shard has the present set.
+func (p Policy) Due(versions []ticketing.PluginVersion, set *ticketing.RuleSet, now time.Time) bool {
 	for i := range versions {
-		if p.settles(&versions[i], generation, now) {
+		if v := &versions[i]; p.settles(v, find(set, v.Name), set.Generation, now) {
 			return true
 		}
 	}
 	return false
 }
 
-// settles reports whether a version has waited long enough. One that lacks a signature waits for that, too.
-func (p Policy) settles(v *ticketing.PluginVersion, generation uint64, now time.Time) bool {
-	return v.State == ticketing.VersionDraining && v.Generation <= generation || v.State == ticketing.VersionQuarantined && !now.Before(v.Until) && !p.Lacks(v)
+// settles reports whether a version has waited long enough. One that lacks a signature which the server or its rule asks for waits for that, too.
+func (p Policy) settles(v *ticketing.PluginVersion, r *ticketing.Rule, generation uint64, now time.Time) bool {
+	switch v.State {
+	case ticketing.VersionDraining:
+		return v.Generation <= generation
+	case ticketing.VersionQuarantined:
+		return !now.Before(v.Until) && p.unsigned(r, v) == nil
+	}
+	return false
 }
 
 // settle returns the rule set, in which suspended rules may judge again.
@@ -213,10 +219,10 @@ func (s *service) settle(tx *shard.Tx, c *Settle) (ticketing.RuleSet, error) {
 	}
 	for i := range all {
 		p := &all[i]
-		if !s.policy.settles(p, c.Generation, tx.At()) {
+		r := find(&set, p.Name)
+		if !s.policy.settles(p, r, c.Generation, tx.At()) {
 			continue
 		}
-		r := find(&set, p.Name)
 		if p.State == ticketing.VersionQuarantined && r != nil && r.Active == p.Digest && !r.SuspendedUntil.IsZero() {
 			if set, err = s.unsuspend(tx, set, *r, step{why: "its time in quarantine is over"}); err != nil {
 				return set, err
@@ -265,14 +271,16 @@ func (s *service) resume(tx *shard.Tx, c *ticketing.ResumeVersion) (ticketing.Ru
 		return set, ticketing.Errorf(ticketing.NotFound, "The plugin %s has no version of this digest.", c.Name)
 	case p.State != ticketing.VersionQuarantined:
 		return set, ticketing.Errorf(ticketing.Conflict, "%s of %s is not in quarantine.", p.Version, p.Name)
-	case s.policy.Lacks(&p):
-		return set, ticketing.Errorf(ticketing.Conflict, "This server takes only signed versions, and %s of %s has no signature of a known key.", p.Version, p.Name)
+	}
+	r := find(&set, p.Name)
+	if err := s.policy.unsigned(r, &p); err != nil {
+		return set, err
 	}
 	by := step{by: c.By.ID, why: c.Why, generation: p.Generation}
 	if by.why == "" {
 		by.why = "let out of quarantine"
 	}
-	if r := find(&set, p.Name); r != nil && r.Active == p.Digest && !r.SuspendedUntil.IsZero() {
+	if r != nil && r.Active == p.Digest && !r.SuspendedUntil.IsZero() {
 		return s.unsuspend(tx, set, *r, by)
 	}
 	if err := move(tx, &p, n, ticketing.VersionStandby, by); err != nil {

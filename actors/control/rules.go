@@ -298,12 +298,8 @@ func (p Policy) fit(r *ticketing.Rule, v *ticketing.PluginVersion) error {
 		return ticketing.Errorf(ticketing.Conflict, "%s of %s was rejected: %s", v.Version, v.Name, v.Reason)
 	case !v.State.Runnable():
 		return ticketing.Errorf(ticketing.Conflict, "%s of %s is only %s: its golden tests have not passed here yet.", v.Version, v.Name, v.State)
-	case !p.trusts(r, v) && !r.Signed:
-		return ticketing.Errorf(ticketing.Conflict, "This server takes only signed versions, and %s of %s has no signature of a known key.", v.Version, v.Name)
-	case !p.trusts(r, v):
-		return ticketing.Errorf(ticketing.Conflict, "The rule %s takes only signed versions, and %s has no signature of a known key.", r.Name, v.Version)
 	}
-	return nil
+	return p.unsigned(r, v)
 }
 
 // remember keeps what a rollback of the change would activate. A version that was given up is nothing to go back to.

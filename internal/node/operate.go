@@ -125,12 +125,19 @@ func (m *ruleManager) Signers(ctx context.Context) ([]ticketing.SignerKey, error
 	return m.control.Signers(ctx)
 }
 
-// SetSigner implements ticketing.PluginService.
+// SetSigner implements ticketing.PluginService. When it returns, no rule that asks for signatures judges by what only a removed key had signed.
 func (m *ruleManager) SetSigner(ctx context.Context, c ticketing.SetSigner) ([]ticketing.SignerKey, error) {
 	if err := m.platform(); err != nil {
 		return nil, ticketing.Wrap("node.SetSigner", err)
 	}
-	return m.control.SetSigner(ctx, c)
+	keys, err := m.control.SetSigner(ctx, c)
+	if err != nil || !c.Remove {
+		return keys, err
+	}
+	if err := m.withdraw(ctx); err != nil { // the key is removed, and control's leader tries again
+		m.log.Warn("a key is removed, and versions that have no other signature are not taken from the rules yet", "key", c.Key.ID(), "error", err)
+	}
+	return keys, nil
 }
 
 // Stats implements ticketing.PluginService.

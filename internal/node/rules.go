@@ -85,7 +85,7 @@ func (m *ruleManager) reconcile(ctx context.Context) error {
 		return nil
 	}
 	versions, err := m.control.Versions(ctx)
-	if err != nil || !m.policy.Due(versions, set.Generation, m.now()) {
+	if err != nil || !m.policy.Due(versions, &set, m.now()) {
 		return err
 	}
 	settled, err := m.control.Settle(ctx, control.Settle{Generation: set.Generation})

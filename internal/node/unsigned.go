@@ -14,9 +14,10 @@ import (
 // rulePolicy is what a node asks of every rule.
 func rulePolicy(cfg config.Config) control.Policy { return control.Policy{Signed: cfg.RulesSigned} }
 
-// lacksSignature is why a version is given up that this server does not take, and awaitsSignature what one waits for.
+// Why a version is given up that the server or its rule does not take, and what one waits for.
 const (
-	lacksSignature  = "it has no signature of a known key, and this server takes only signed versions"
+	serverAsks      = "it has no signature of a known key, and this server takes only signed versions"
+	ruleAsks        = "it has no signature of a known key, and the rule takes only signed versions"
 	awaitsSignature = "It waits for the signature of a known key, as this server takes only signed versions."
 )
 
@@ -33,14 +34,12 @@ func (m *ruleManager) explain(v *ticketing.PluginVersion) {
 	v.Gaps = v.Manifest.Limits.Beyond(m.console.Effective(ticketing.Rule{}, v.Manifest))
 }
 
-// withdraw takes versions without a signature from the rules of a server that takes only signed ones: they may have come there before it
-// did. What becomes of a rule is as if they failed too often, but that they stay in quarantine until they are signed.
+// withdraw takes versions without a signature from the rules that the server or the rule itself lets use only signed ones: they may have come
+// there before it did, or their key may have been removed. What becomes of a rule is as if they failed too often, but that they stay in quarantine
+// until they are signed.
 func (m *ruleManager) withdraw(ctx context.Context) error {
-	if !m.policy.Signed {
-		return nil
-	}
 	set, err := m.control.RuleSet(ctx)
-	if err != nil {
+	if err != nil || !slices.ContainsFunc(set.Rules, func(r ticketing.Rule) bool { return m.policy.Asks(&r) }) {
 		return err
 	}
 	versions, err := m.control.Versions(ctx)
@@ -50,13 +49,16 @@ func (m *ruleManager) withdraw(ctx context.Context) error {
 	for _, r := range set.Rules {
 		for _, used := range uses(&r) {
 			i := slices.IndexFunc(versions, func(v ticketing.PluginVersion) bool { return v.Name == r.Name && v.Digest == used.digest })
-			if i < 0 || !m.policy.Lacks(&versions[i]) {
+			if i < 0 || m.policy.Trusts(&r, &versions[i]) {
 				continue
 			}
 			if e := m.platform(); e != nil { // there are no signatures before
 				return e
 			}
-			trip := ticketing.RuleTrip{Rule: r.Name, Digest: used.digest, Role: string(used.as), Cause: lacksSignature}
+			trip := ticketing.RuleTrip{Rule: r.Name, Digest: used.digest, Role: string(used.as), Cause: ruleAsks}
+			if m.policy.Signed {
+				trip.Cause = serverAsks
+			}
 			err = errors.Join(err, m.giveUp(ctx, control.Quarantine{Meta: ticketing.Meta{At: m.now().UTC().Truncate(time.Millisecond)}, Trip: trip}))
 		}
 	}
