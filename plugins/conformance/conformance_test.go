@@ -1,47 +1,17 @@
 package conformance_test
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"ticketing"
-	"ticketing/plugins/abi"
 	"ticketing/plugins/conformance"
 	"ticketing/plugins/host"
 	"ticketing/plugins/host/hosttest"
 	"ticketing/plugins/memstate"
 )
-
-// guest returns a language's module. The one in Go is built here: it is too big to be committed, and Go is there.
-func guest(t *testing.T, lang string) []byte {
-	t.Helper()
-	path := filepath.Join(lang, "guest.wasm")
-	if lang == "go" {
-		path = filepath.Join(t.TempDir(), "guest.wasm")
-		c := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", path, "./go")
-		c.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	}
-	module, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest, err := abi.ReadManifest(os.DirFS(lang))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if module, err = abi.AppendManifest(module, manifest); err != nil {
-		t.Fatal(err)
-	}
-	return module
-}
 
 type run struct {
 	judge ticketing.Judge
@@ -79,7 +49,7 @@ func TestGuests(t *testing.T) {
 	answers := map[string][]uint32{}
 	for _, lang := range conformance.Guests() {
 		t.Run(lang, func(t *testing.T) {
-			module := guest(t, lang)
+			module := conformance.Module(t, lang)
 			h := host.New(hosttest.NewSource(module), host.Options{Usual: ticketing.RuleLimits{WallMicros: 500_000}})
 			t.Cleanup(h.Close)
 			if _, err := h.Check(module); err != nil {
@@ -137,7 +107,7 @@ func compare(t *testing.T, c conformance.Case, o ticketing.RuleOutcome) {
 func TestLongTexts(t *testing.T) {
 	long := strings.Repeat("é", 34_000)
 	for _, lang := range conformance.Guests() {
-		module := guest(t, lang)
+		module := conformance.Module(t, lang)
 		h := host.New(hosttest.NewSource(module), host.Options{Usual: ticketing.RuleLimits{WallMicros: 500_000}})
 		t.Cleanup(h.Close)
 		if o := start(t, h, module).order("whole", long, false); o.Failure != "" || o.Code != uint32(len(long)) {
@@ -149,7 +119,7 @@ func TestLongTexts(t *testing.T) {
 // TestRefusedConfigurations: a guest that does not like its configuration is not started.
 func TestRefusedConfigurations(t *testing.T) {
 	for _, lang := range conformance.Guests() {
-		module := guest(t, lang)
+		module := conformance.Module(t, lang)
 		h := host.New(hosttest.NewSource(module), host.Options{})
 		t.Cleanup(h.Close)
 		_, err := h.Open(t.Context(), ticketing.RuleSet{Rules: []ticketing.Rule{
