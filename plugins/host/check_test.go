@@ -109,7 +109,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"empty", nil, "not WebAssembly"},
 		{"text", []byte("(module)"), "not WebAssembly"},
 		{"component", []byte("\x00asm\x0d\x00\x01\x00"), "components are not supported"},
-		{"size", make([]byte, ticketing.MaxModule+1), "at most 4194304 are allowed"},
+		{"size", make([]byte, ticketing.MaxModule+1), "at most 16777216 are allowed"},
 		{"nothing in it", []byte("\x00asm\x01\x00\x00\x00"), "no memory"},
 		{"cut off", small().module()[:40], "have no code"},
 		{"order", with(func(b *build) { b.extra = append([]byte{1}, sized(smallTypes)...) }), "out of order"},
