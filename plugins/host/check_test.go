@@ -101,6 +101,7 @@ func TestCheckAccepts(t *testing.T) {
 
 func TestCheckRefuses(t *testing.T) {
 	h := newHost(t)
+	table := hostileTable("contract", "the fault", "the operator reads")
 	for _, tc := range []struct {
 		name   string
 		module []byte
@@ -158,8 +159,12 @@ func TestCheckRefuses(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := h.Check(tc.module)
 			refused(t, err, tc.says)
+			if reads := told(err); !strings.HasPrefix(reads, "The module is refused: ") { // those are the meter's, which has a table
+				table.Add(tc.name, reads)
+			}
 		})
 	}
+	hold(t, table)
 }
 
 // What only the compiler sees is found when the module is compiled.
