@@ -10,7 +10,8 @@ import (
 
 // Bounds of the plugin registry.
 const (
-	MaxModule     = 4 << 20   // bytes of one uploaded module
+	MaxModule     = 16 << 20  // bytes of one uploaded module, however a server is set
+	UsualModule   = 4 << 20   // what a server takes that is not set otherwise
 	MaxRuleConfig = 256 << 10 // bytes of one rule's JSON config
 	MaxRules      = 32        // rules in a rule set
 )

@@ -65,7 +65,7 @@ func New(base string, o Options) (*Client, error) {
 	}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, TLSClientConfig: trust,
-		TLSHandshakeTimeout: 10 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second, ExpectContinueTimeout: time.Second,
 	}
 	// A redirect is never part of the API; following one could carry the token elsewhere.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -88,6 +88,7 @@ type request struct {
 	position     string
 	anonymous    bool // without a token
 	repeatable   bool // sending it twice changes nothing more
+	large        bool // the server is asked whether it takes the body before that is sent: otherwise its refusal could be lost
 }
 
 // reply is what came back.
@@ -167,6 +168,9 @@ func (c *Client) prepare(ctx context.Context, r request, token string) (*http.Re
 	set("Idempotency-Key", r.key)
 	set("If-Match", r.match)
 	set("Position", r.position)
+	if r.large {
+		set("Expect", "100-continue")
+	}
 	if token != "" && !r.anonymous {
 		set("Authorization", "Bearer "+token)
 	}

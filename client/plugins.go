@@ -115,7 +115,7 @@ func (c *Client) Versions(ctx context.Context, name string) ([]ticketing.PluginV
 // Upload sends a module. Existed says that the server had these bytes already.
 func (c *Client) Upload(ctx context.Context, name string, module []byte) (v ticketing.PluginVersion, existed bool, err error) {
 	rep, err := c.call(ctx, request{method: http.MethodPost, path: "/api/plugins/" + url.PathEscape(name) + "/versions",
-		media: "application/wasm", body: module, repeatable: true}, &v)
+		media: "application/wasm", body: module, repeatable: true, large: true}, &v)
 	return v, rep.status == http.StatusOK, err
 }
 

@@ -101,6 +101,24 @@ func TestRuleAsItIsCanBeSent(t *testing.T) {
 	}
 }
 
+// TestUploadThatIsTooLarge: what the server says of a module comes out, also if it reads nothing of it.
+func TestUploadThatIsTooLarge(t *testing.T) {
+	c, a := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Expect") != "100-continue" {
+			t.Error("the server was not asked")
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		fmt.Fprint(w, `{"status":413,"detail":"The body has at most 7 bytes here."}`)
+	})
+	_, _, err := c.Upload(t.Context(), "links", make([]byte, ticketing.MaxModule))
+	var e *Error
+	if !errors.As(err, &e) || e.Status != http.StatusRequestEntityTooLarge || e.Detail != "The body has at most 7 bytes here." || a.asked != 1 {
+		t.Errorf("%v after %d", err, a.asked)
+	}
+}
+
 // TestFollowBacktest: progress comes in order, a lost connection is made again, and the end or the caller's error ends it.
 func TestFollowBacktest(t *testing.T) {
 	id := ticketing.NewID(3, time.UnixMilli(1_700_000_000_000), 1)

@@ -102,6 +102,9 @@ type Config struct {
 	// RulesSigned makes every rule take only versions with a signature of a known key: others are not even compiled, and what judges without
 	// one is taken from its rule. All nodes of a cluster should have the same.
 	RulesSigned bool `koanf:"rules.signed"`
+	// RulesModuleSize is how large an uploaded module may be, in KiB, 64…16384. What counts is the setting of the node that takes the upload:
+	// modules that are there already are used everywhere.
+	RulesModuleSize int `koanf:"rules.module_size"`
 	// Log is the lowest level that is logged: debug, info, warn or error.
 	Log string `koanf:"log"`
 }
@@ -109,7 +112,7 @@ type Config struct {
 // Default returns the settings of a node that was told nothing.
 func Default() Config {
 	return Config{Data: "data", Cache: 32, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
-		Connections: 10_000, ClusterReplication: 3, ClusterMoveRate: 64, TLSMin: "1.2", Limits: 1, TraceRatio: 0.01, PasswordMin: 8, Log: "info"}
+		Connections: 10_000, ClusterReplication: 3, ClusterMoveRate: 64, TLSMin: "1.2", Limits: 1, TraceRatio: 0.01, PasswordMin: 8, RulesModuleSize: 4096, Log: "info"}
 }
 
 // Address returns HTTP, or its default: loopback for Dev, every interface otherwise.
@@ -163,6 +166,7 @@ func (c Config) Validate() error {
 		fault("operator: set both the e-mail and the password, or neither")
 	}
 	between("password.min", c.PasswordMin, 8, 15)
+	between("rules.module_size", c.RulesModuleSize, 64, 16<<10)
 	for _, f := range c.mailFaults() {
 		fault("%s", f)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"ticketing"
 )
 
 func write(t *testing.T, text string) string {
@@ -67,6 +70,8 @@ func TestFaults(t *testing.T) {
 		{"two faults", "shards: 3\ncache: -1\n", "cache"},
 		{"half an operator", "operator.email: o@example.org\n", "operator"},
 		{"short passwords", "password.min: 7\n", "password.min"},
+		{"tiny modules", "rules.module_size: 63\n", "rules.module_size"},
+		{"huge modules", "rules.module_size: 16385\n", "rules.module_size: 16385 is not between 64 and 16384"},
 		{"mail without a sender", "smtp.url: smtp://u:hush-hush@h\npublic.url: https://h\n", "smtp.from"},
 		{"mail without an address", "smtp.url: smtp://h\nsmtp.from: a@example.org\n", "public.url"},
 		{"no mail server", "smtp.url: http://u:hush-hush@h\nsmtp.from: a@example.org\npublic.url: https://h\n", "smtps://"},
@@ -104,6 +109,16 @@ func TestFaults(t *testing.T) {
 func TestRulesSignedFromTheEnvironment(t *testing.T) {
 	if c, err := Load("", []string{"TICKETING_RULES_SIGNED=true"}, nil); err != nil || !c.RulesSigned {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// As large as the platform takes a module, and what it usually is.
+func TestModuleSizes(t *testing.T) {
+	if c, err := Load("", []string{fmt.Sprintf("TICKETING_RULES_MODULE_SIZE=%d", ticketing.MaxModule>>10)}, nil); err != nil || c.RulesModuleSize<<10 != ticketing.MaxModule {
+		t.Errorf("%d, %v", c.RulesModuleSize, err)
+	}
+	if n := Default().RulesModuleSize << 10; n != ticketing.UsualModule {
+		t.Errorf("%d bytes by default", n)
 	}
 }
 

@@ -86,6 +86,7 @@ type Config struct {
 	PublicURL      string           // what links in mails begin with, such as "https://example.org"; with Dev: the listener's by default
 	PasswordMin    int              // characters of a new password, 8
 	SignUpStrict   bool             // a sign-up does not tell whether the address is taken
+	ModuleSize     int              // bytes of an uploaded module, 4 MiB
 	Now            func() time.Time // the clock, time.Now
 }
 
@@ -181,6 +182,9 @@ func (c *Config) complete() error {
 	set(&c.RequestTimeout, 10*time.Second)
 	if c.PasswordMin == 0 {
 		c.PasswordMin = ticketing.MinPassword
+	}
+	if c.ModuleSize == 0 {
+		c.ModuleSize = ticketing.UsualModule
 	}
 	if c.Limits == 0 {
 		c.Limits = 1

@@ -1,7 +1,11 @@
 package gateway
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +20,7 @@ func TestRoutesAreGuarded(t *testing.T) {
 	id := ticketing.NewID(1, s.clock.now(), 1).String()
 	fill := strings.NewReplacer("{post}", id, "{comment}", id, "{id}", id, "{name}", "rule", "{file}", "x", "{node}", "n1")
 	nobody, ann, mod := s.anonymous(), s.signedIn("ann", 0), s.signedIn("mod", ticketing.RoleModerator)
-	for _, r := range routes() {
+	for _, r := range routes(ticketing.UsualModule) {
 		path := fill.Replace(r.pattern)
 		if r.access >= user {
 			if a := nobody.do(r.method, path, ""); a.Status != 401 {
@@ -110,7 +114,7 @@ func TestPluginsAndRules(t *testing.T) {
 			t.Errorf("%s: %d", name, a.Status)
 		}
 	}
-	upload("links", wasm+strings.Repeat("x", ticketing.MaxModule-len(wasm))).want(201)
+	upload("links", wasm+strings.Repeat("x", ticketing.UsualModule-len(wasm))).want(201)
 	if n := len(op.do("GET", "/api/plugins/links/versions", "").want(200).items()); n != 2 {
 		t.Errorf("%d versions", n)
 	}
@@ -177,9 +181,32 @@ func TestUploadLimitIsForOperators(t *testing.T) {
 	}
 	op := s.signedIn("op", ticketing.RoleOperator)
 	got := s.raw(t, "POST /api/plugins/links/versions HTTP/1.1\r\nHost: HOST\r\nCookie: session="+op.cookie+
-		fmt.Sprintf("\r\nContent-Length: %d\r\n\r\n", moduleLimit+1))
+		fmt.Sprintf("\r\nContent-Length: %d\r\n\r\n", ticketing.UsualModule+moduleExcess+1))
 	if len(got) != 1 || got[0] != 413 {
 		t.Errorf("%v", got)
+	}
+}
+
+// A server takes modules as large as it is set to, and says so of a larger one before it is sent.
+func TestModuleSize(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.ModuleSize = ticketing.MaxModule })
+	op := s.signedIn("op", ticketing.RoleOperator)
+	path := "/api/plugins/links/versions"
+	op.do("POST", path, wasm+strings.Repeat("x", ticketing.MaxModule-len(wasm)), "Content-Type", "application/wasm").want(201)
+	for _, expects := range []string{"", "Expect: 100-continue\r\n"} {
+		nc, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		fmt.Fprintf(nc, "POST %s HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\n%sContent-Length: %d\r\n\r\n", path, s.addr, op.cookie, expects, ticketing.MaxModule+moduleExcess+1)
+		r, err := http.ReadResponse(bufio.NewReader(nc), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, _ := io.ReadAll(r.Body); r.StatusCode != 413 || !strings.Contains(string(text), "The body has at most 16777280 bytes here.") {
+			t.Errorf("%q: %d %s", expects, r.StatusCode, text)
+		}
 	}
 }
 

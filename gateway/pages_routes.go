@@ -5,7 +5,7 @@ const formOverhead = 8 << 10
 
 // pageRoutes is the part of the table that browsers see. Forms work without scripts: what they POST is answered by a
 // redirect to a page, or by the form with what is wrong in it.
-func pageRoutes() []route {
+func pageRoutes(moduleSize int) []route {
 	all := []route{
 		{method: "GET", pattern: "/", access: anyone, handler: (*Gateway).feedPage},
 		{method: "GET", pattern: "/search", access: anyone, handler: (*Gateway).searchPage},
@@ -66,7 +66,7 @@ func pageRoutes() []route {
 		{method: "POST", pattern: "/queue/{id}/notes", access: moderator, limit: textLimit, handler: (*Gateway).noteForm},
 
 		{method: "GET", pattern: "/plugins", access: operator, handler: (*Gateway).pluginsPage},
-		{method: "POST", pattern: "/plugins", access: operator, proven: true, class: uploads, limit: moduleLimit + formOverhead, handler: (*Gateway).uploadForm, timeout: importExpiry},
+		{method: "POST", pattern: "/plugins", access: operator, proven: true, class: uploads, limit: moduleSize + moduleExcess + formOverhead, handler: (*Gateway).uploadForm, timeout: importExpiry},
 		{method: "GET", pattern: "/plugins/{name}", access: operator, handler: (*Gateway).pluginPage},
 		{method: "POST", pattern: "/plugins/{name}/rule", access: operator, proven: true, limit: ruleLimit, handler: (*Gateway).activateForm, timeout: importExpiry},
 		{method: "GET", pattern: "/plugins/{name}/agreement", access: operator, handler: (*Gateway).agreementPage},

@@ -75,7 +75,7 @@ func (g *Gateway) upload(c *call, name string, module []byte) (v ticketing.Plugi
 		return v, false, err
 	}
 	v, existed, err = g.s.Plugins.Upload(c.context(), ticketing.UploadPlugin{Meta: meta, By: c.who.principal(), Name: name, Module: module})
-	if ticketing.KindOf(err) == ticketing.Invalid {
+	if kind := ticketing.KindOf(err); kind == ticketing.Invalid || kind == ticketing.TooLarge {
 		g.audit(c, slog.LevelWarn, "module refused", c.who.user, slog.String("plugin", name), slog.String("digest", ticketing.DigestOf(module).String()),
 			slog.Int("bytes", len(module)), slog.String("reason", err.Error()))
 	}

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	textLimit    = 256 << 10                // JSON of a post: 20,000 characters of which each may be an escape
-	ruleLimit    = 1 << 20                  // JSON of a rule: a config of 256 KiB, however it is escaped
-	labelsLimit  = 4 << 20                  // JSON of a backtest: a config and 50,000 labels by id
-	moduleLimit  = ticketing.MaxModule + 64 // the service says what is wrong with a module that is a little too large
+	textLimit    = 256 << 10 // JSON of a post: 20,000 characters of which each may be an escape
+	ruleLimit    = 1 << 20   // JSON of a rule: a config of 256 KiB, however it is escaped
+	labelsLimit  = 4 << 20   // JSON of a backtest: a config and 50,000 labels by id
+	moduleExcess = 64        // of a module that is a little too large: the service says what is wrong with it
 	importLimit  = 8 << 20
 	importExpiry = 60 * time.Second
 )
@@ -37,8 +37,8 @@ type route struct {
 	series  *series       // of the metrics
 }
 
-// routes is everything that there is to ask for. GET stands for HEAD, too.
-func routes() []route {
+// routes is everything that there is to ask for, where a module may have so many bytes. GET stands for HEAD, too.
+func routes(moduleSize int) []route {
 	return []route{
 		{method: "POST", pattern: "/api/users/signup", access: open, class: signUps, limit: textLimit, handler: (*Gateway).signUp},
 		{method: "POST", pattern: "/api/users/signin", access: open, class: auth, limit: textLimit, handler: (*Gateway).signIn},
@@ -101,7 +101,7 @@ func routes() []route {
 		{method: "GET", pattern: "/api/events", access: user, handler: (*Gateway).events},
 
 		{method: "GET", pattern: "/api/plugins", access: operator, handler: (*Gateway).listPlugins},
-		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, proven: true, limit: moduleLimit, class: uploads, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
+		{method: "POST", pattern: "/api/plugins/{name}/versions", access: operator, proven: true, limit: moduleSize + moduleExcess, class: uploads, handler: (*Gateway).uploadPlugin, timeout: importExpiry},
 		{method: "GET", pattern: "/api/plugins/{name}/versions", access: operator, handler: (*Gateway).listVersions},
 		{method: "GET", pattern: "/api/plugins/{name}/history", access: operator, handler: (*Gateway).pluginHistory},
 		{method: "POST", pattern: "/api/plugins/{name}/signatures", access: operator, proven: true, limit: textLimit, handler: (*Gateway).signVersion},
@@ -154,7 +154,7 @@ func (g *Gateway) route() {
 	r.GlobalOPTIONS = func(ctx *fasthttp.RequestCtx) { ctx.SetStatusCode(fasthttp.StatusNoContent) }
 	r.NotFound = g.noRoute(fasthttp.StatusNotFound)
 	r.MethodNotAllowed = g.noRoute(fasthttp.StatusMethodNotAllowed)
-	for _, rt := range append(routes(), pageRoutes()...) {
+	for _, rt := range append(routes(g.config.ModuleSize), pageRoutes(g.config.ModuleSize)...) {
 		if rt.timeout == 0 {
 			rt.timeout = g.config.RequestTimeout
 		}

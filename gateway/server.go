@@ -146,18 +146,18 @@ func requestID(ctx *fasthttp.RequestCtx) string {
 func (g *Gateway) refuseUnread(ctx *fasthttp.RequestCtx, err error) {
 	var small *fasthttp.ErrSmallBuffer
 	var timeout net.Error
-	status := fasthttp.StatusBadRequest
+	status, detail := fasthttp.StatusBadRequest, ""
 	switch {
 	case errors.As(err, &small):
 		status = fasthttp.StatusRequestHeaderFieldsTooLarge
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		status = fasthttp.StatusRequestEntityTooLarge
+		status, detail = fasthttp.StatusRequestEntityTooLarge, g.tooLarge(&ctx.Request.Header)
 	case errors.As(err, &timeout) && timeout.Timeout(), strings.Contains(err.Error(), "i/o timeout"):
 		status = fasthttp.StatusRequestTimeout
 	}
 	ctx.Response.Reset()
 	g.prepare(ctx)
-	problem(ctx, status, "")
+	problem(ctx, status, detail)
 	ctx.SetConnectionClose()
 	g.metrics.refused.Inc()
 }
@@ -173,17 +173,25 @@ func (g *Gateway) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConf
 	return fasthttp.RequestConfig{MaxRequestBodySize: bodyLimit}
 }
 
+// tooLarge says how large a body may be where that is more than usual; else nothing, as the route may take less.
+func (g *Gateway) tooLarge(h *fasthttp.RequestHeader) string {
+	if most := g.headerReceived(h).MaxRequestBodySize; most > bodyLimit {
+		return fmt.Sprintf("The body has at most %d bytes here.", most)
+	}
+	return ""
+}
+
 // expect decides about "Expect: 100-continue" before the client sends the body.
 func (g *Gateway) expect(ctx *fasthttp.RequestCtx) int {
-	status := fasthttp.StatusContinue
+	status, detail := fasthttp.StatusContinue, ""
 	if st := g.check(ctx); st != 0 {
 		status = st
-	} else if ctx.Request.Header.ContentLength() > g.headerReceived(&ctx.Request.Header).MaxRequestBodySize {
-		status = fasthttp.StatusRequestEntityTooLarge
+	} else if h := &ctx.Request.Header; h.ContentLength() > g.headerReceived(h).MaxRequestBodySize {
+		status, detail = fasthttp.StatusRequestEntityTooLarge, g.tooLarge(h)
 	}
 	if status != fasthttp.StatusContinue {
 		g.prepare(ctx)
-		problem(ctx, status, "")
+		problem(ctx, status, detail)
 		g.metrics.refused.Inc()
 	}
 	return status

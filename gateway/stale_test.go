@@ -141,7 +141,7 @@ func TestBehind(t *testing.T) {
 	for _, behind := range []bool{false, true} {
 		s.state.behind.Store(behind)
 		n := 0
-		for _, r := range routes() {
+		for _, r := range routes(ticketing.UsualModule) {
 			if r.copy {
 				n++
 				path := fill.Replace(r.pattern)

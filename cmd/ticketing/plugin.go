@@ -87,13 +87,14 @@ func (a *app) pluginPush() *cobra.Command {
 	})
 }
 
+// readModule reads a module's file. How large a module may be is for the server to say, as far as any takes it.
 func readModule(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, cause(err))
 	}
 	if !info.Mode().IsRegular() || info.Size() > ticketing.MaxModule {
-		return nil, fmt.Errorf("%s: not a file of at most %d bytes", path, ticketing.MaxModule)
+		return nil, fmt.Errorf("%s: not a file of at most %d bytes, which is what a server can be set to take", path, ticketing.MaxModule)
 	}
 	return os.ReadFile(path)
 }

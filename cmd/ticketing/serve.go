@@ -82,6 +82,7 @@ func configFlags(f *pflag.FlagSet) {
 	f.Bool("signup.strict", d.SignUpStrict, "a sign-up does not tell whether the e-mail has an account")
 	f.Int("password.min", d.PasswordMin, "characters of a new password at least, 8 to 15")
 	f.Bool("rules.signed", d.RulesSigned, "every rule takes only versions with a signature of a known key; the same on all nodes")
+	f.Int("rules.module_size", d.RulesModuleSize, "KiB of an uploaded module at most, 64 to 16384")
 	f.String("log", d.Log, "lowest level that is logged: debug, info, warn or error")
 }
 

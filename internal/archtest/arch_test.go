@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 	"cmd/ticketing":        {"", "config", "client", "internal", "gateway", "plugins"},
 	"internal/archtest":    {},
 	"internal/mutants":     {},
+	"internal/doctable":    {},
 	"internal/cluster":     {},
 	"internal/clustertest": {"", "config", "runtime", "client", "internal"},
 	"internal/contract":    {"", "config", "runtime", "actors", "plugins", "gateway", "client", "internal"},

@@ -68,7 +68,7 @@ func Test(ctx context.Context, path string, data *Data) (Report, error) {
 	return r, err
 }
 
-// ReadModule reads a module's file, up to the size that a server takes.
+// ReadModule reads a module's file, up to the size that a server can be set to take.
 func ReadModule(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -77,7 +77,7 @@ func ReadModule(path string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular() || info.Size() > ticketing.MaxModule:
-		return nil, fmt.Errorf("%s: not a file of at most %d bytes", path, ticketing.MaxModule)
+		return nil, fmt.Errorf("%s: not a file of at most %d bytes, which is what a server can be set to take", path, ticketing.MaxModule)
 	}
 	return os.ReadFile(path)
 }

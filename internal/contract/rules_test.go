@@ -122,7 +122,7 @@ func TestBadUploads(t *testing.T) {
 	op, user := s.operator(), s.signUp("ada")
 	for name, module := range map[string][]byte{
 		"empty": {}, "text": []byte("#!/bin/sh\nrm -rf /"), "magic": []byte("\x00asm\x02\x00\x00\x00"), "cut": hosttest.RejectAll[:len(hosttest.RejectAll)/2],
-		"hollow": []byte("\x00asm\x01\x00\x00\x00"), "big": append([]byte("\x00asm\x01\x00\x00\x00"), make([]byte, ticketing.MaxModule)...),
+		"hollow": []byte("\x00asm\x01\x00\x00\x00"), "big": append([]byte("\x00asm\x01\x00\x00\x00"), make([]byte, ticketing.UsualModule)...),
 	} {
 		r, err := op.do(t.Context(), "POST", "/api/plugins/"+name+"/versions", module)
 		if err != nil || r.status != 400 && r.status != 413 || r.status == 400 && len(fmt.Sprint(r.body["errors"])) < 10 {

@@ -18,7 +18,7 @@ import (
 func (n *Node) gatewayConfig() (gateway.Config, error) {
 	c := gateway.Config{Dev: n.cfg.Dev, HTTP: n.cfg.Address(), Hosts: n.cfg.Hosts, MaxConns: n.cfg.Connections, Now: n.opts.Now,
 		Access: n.cfg.Access, Limits: n.cfg.Limits, Tracer: n.opts.Trace.Tracer(),
-		PublicURL: strings.TrimRight(n.cfg.PublicURL, "/"), PasswordMin: n.cfg.PasswordMin, SignUpStrict: n.cfg.SignUpStrict}
+		PublicURL: strings.TrimRight(n.cfg.PublicURL, "/"), PasswordMin: n.cfg.PasswordMin, SignUpStrict: n.cfg.SignUpStrict, ModuleSize: n.cfg.RulesModuleSize << 10}
 	if n.cfg.Limits == 0 {
 		c.Limits = -1
 	}

@@ -162,7 +162,7 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	if err != nil {
 		return n, err
 	}
-	n.rules = &ruleManager{control: n.control, policy: rulePolicy(cfg), shards: n.cfg.Shards, log: n.log,
+	n.rules = &ruleManager{control: n.control, policy: rulePolicy(cfg), moduleSize: cfg.RulesModuleSize << 10, shards: n.cfg.Shards, log: n.log,
 		others: n.prepareOthers, leads: n.leadsControl, format: n.members.format, now: opts.Now, usage: n.usageOfAll, logs: n.logsOfAll}
 	n.host = host.New(n.control, host.Options{Log: n.log, Node: n.name, Compiler: compiler, Usual: opts.limits, Tripped: n.rules.trips.add})
 	n.rules.engine, n.rules.console, n.rules.moderation = n.host, n.host, moderation.NewClient(n.sys, feeds{n}, n.host)

@@ -27,6 +27,7 @@ type ruleManager struct {
 	moderation moderation.Client
 	engine     ticketing.RuleEngine
 	policy     control.Policy
+	moduleSize int // bytes of an uploaded module
 	shards     int
 	log        *slog.Logger
 	others     func(ctx context.Context, set ticketing.RuleSet) // lets the other nodes prepare a set; returns when they have, or after a while

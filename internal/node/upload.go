@@ -45,11 +45,16 @@ func (u *uploads) has(d ticketing.Digest) bool {
 	return u.busy[d] > 0
 }
 
-// Upload implements ticketing.PluginService. What the static checks refuse is not stored at all.
+// Upload implements ticketing.PluginService. What is larger than this node takes, or what the static checks refuse, is not stored at all. How large a
+// module may be is asked here alone: what was stored is used on every node, however it is set.
 func (m *ruleManager) Upload(ctx context.Context, c ticketing.UploadPlugin) (ticketing.PluginVersion, bool, error) {
 	const op = "node.Upload"
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return ticketing.PluginVersion{}, false, ticketing.Errorf(ticketing.Forbidden, "Only an operator may upload a plugin.")
+	}
+	if n := len(c.Module); n > m.moduleSize {
+		return ticketing.PluginVersion{}, false, ticketing.Errorf(ticketing.TooLarge,
+			"The module has %d bytes; this server takes modules of up to %d (rules.module_size).", n, m.moduleSize)
 	}
 	if err := m.platform(); err != nil {
 		return ticketing.PluginVersion{}, false, ticketing.Wrap(op, err)

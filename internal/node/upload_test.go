@@ -1,7 +1,9 @@
 package node
 
 import (
+	"encoding/binary"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -35,5 +37,51 @@ func TestUploadTellsLimits(t *testing.T) {
 		if gaps := v.Gaps; v.Builtin && len(gaps) > 0 || !v.Builtin && !slices.Equal(gaps, want) {
 			t.Errorf("%s: %+v", v.Name, gaps)
 		}
+	}
+}
+
+// padded is a module that is larger by a custom section, which means nothing.
+func padded(module []byte, by int) []byte {
+	head := binary.AppendUvarint([]byte{0}, uint64(by))
+	return slices.Concat(module, head, []byte{1, 'x'}, make([]byte, by-2))
+}
+
+// A node takes modules as large as it is set to, and uses larger ones that are there: another node, or the same one before, may have taken them.
+func TestUploadSize(t *testing.T) {
+	fs, cfg := vfs.NewMem(), smallConfig(1)
+	cfg.RulesModuleSize = ticketing.MaxModule >> 10
+	n, err := Open(t.Context(), cfg, quietOptions(t, fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := padded(hosttest.HoldAll, ticketing.UsualModule+1)
+	v, _, err := n.rules.Upload(t.Context(), ticketing.UploadPlugin{By: nobody, Name: "links", Module: large})
+	if err != nil || v.State != ticketing.VersionProbed || v.Size != len(large) {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	if _, err := n.rules.SetRule(t.Context(), ticketing.SetRule{By: nobody, Name: "links", Active: v.Digest, IfMatch: ticketing.AnyMatch}); err != nil {
+		t.Fatal(err)
+	}
+	closeNode(t, n)
+
+	n = openShards(t, fs, 1)
+	set, err := n.rules.RuleSet(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.host.Prepare(t.Context(), set); err != nil {
+		t.Errorf("a module that is there: %v", err)
+	}
+	other := padded(hosttest.RejectAll, ticketing.UsualModule+1)
+	_, _, err = n.rules.Upload(t.Context(), ticketing.UploadPlugin{By: nobody, Name: "links", Module: other})
+	if ticketing.KindOf(err) != ticketing.TooLarge || !strings.Contains(err.Error(), "4194304 (rules.module_size)") {
+		t.Errorf("a new one: %v", err)
+	}
+	all, err := n.rules.Plugins(t.Context())
+	if err != nil || slices.ContainsFunc(all, func(v ticketing.PluginVersion) bool { return v.Digest == ticketing.DigestOf(other) }) {
+		t.Errorf("it is registered: %v", err)
+	}
+	if _, _, err := n.rules.Upload(t.Context(), ticketing.UploadPlugin{By: nobody, Name: "links", Module: hosttest.RejectAll}); err != nil {
+		t.Errorf("a small one: %v", err)
 	}
 }

@@ -3,6 +3,8 @@ package compile_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +15,11 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"ticketing"
+	"ticketing/internal/doctable"
 	"ticketing/plugins/compile"
 )
+
+var update = flag.Bool("update", false, "rewrite the tables of the documentation")
 
 // TestMain lets the test binary be the child: "compile" is what the program's own hidden command is called. The other words
 // are children that go wrong.
@@ -149,21 +154,36 @@ func TestDirectoryThatTakesNoFiles(t *testing.T) {
 
 // A child that takes more time or memory than it may, or is killed, ends alone, and leaves nothing. Only what it took itself is the module's fault.
 func TestChildrenThatDie(t *testing.T) {
-	for word, want := range map[string]struct {
-		kind ticketing.Kind
-		says string
+	table := doctable.Table{Path: "../../docs/HOSTILE.md", Name: "compile", Head: []string{"a child that…", "is ended by", "the module is", "and the operator reads"}}
+	for _, tc := range []struct {
+		word, does, end string
+		kind            ticketing.Kind
+		says            string
 	}{
-		"greedy": {ticketing.Invalid, "more memory"}, "tired": {ticketing.Invalid, "more processor time"}, "killed": {ticketing.Unavailable, "was stopped"},
+		{"greedy", "takes all the memory there is", "its limit of 2 GiB", ticketing.Invalid, "more memory"},
+		{"tired", "computes without end", "its limit of processor time", ticketing.Invalid, "more processor time"},
+		{"killed", "is killed by the system", "the system", ticketing.Unavailable, "was stopped"},
 	} {
 		dir := t.TempDir()
-		_, err := compiler(t, dir, word).Ensure(t.Context(), module("a"))
-		if ticketing.KindOf(err) != want.kind || err != nil && !strings.Contains(err.Error(), want.says) {
-			t.Errorf("%s: %v", word, err)
+		_, err := compiler(t, dir, tc.word).Ensure(t.Context(), module("a"))
+		if ticketing.KindOf(err) != tc.kind || err != nil && !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: %v", tc.word, err)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "tmp-*")); len(left) != 0 || len(files(t, dir)) != 0 {
-			t.Errorf("%s left %q", word, left)
+			t.Errorf("%s left %q", tc.word, left)
 		}
+		becomes := "tried again"
+		if ticketing.KindOf(err) == ticketing.Invalid {
+			becomes = "rejected"
+		}
+		e := new(ticketing.Error)
+		errors.As(err, &e)
+		table.Add(tc.does, tc.end, becomes, e.Msg)
 	}
+	if *update {
+		table.Write(t)
+	}
+	table.Check(t)
 }
 
 func TestTimeIsBounded(t *testing.T) {

@@ -1,57 +1,65 @@
 package conformance_test
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
+	"flag"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"ticketing"
-	"ticketing/plugins/abi"
+	"ticketing/internal/doctable"
 	"ticketing/plugins/conformance"
 	"ticketing/plugins/host"
 	"ticketing/plugins/host/hosttest"
 	"ticketing/plugins/memstate"
 )
 
-// guest returns a language's module. The one in Go is built here: it is too big to be committed, and Go is there.
-func guest(t *testing.T, lang string) []byte {
-	t.Helper()
-	path := filepath.Join(lang, "guest.wasm")
-	if lang == "go" {
-		path = filepath.Join(t.TempDir(), "guest.wasm")
-		c := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", path, "./go")
-		c.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	}
-	module, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest, err := abi.ReadManifest(os.DirFS(lang))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if module, err = abi.AppendManifest(module, manifest); err != nil {
-		t.Fatal(err)
-	}
-	return module
+var update = flag.Bool("update", false, "rewrite the table of the documentation")
+
+// A guest is a language's guest under test, and what it was seen to do, by what is checked.
+type guest struct {
+	module []byte
+	host   *host.Host
+	saw    map[string]string
 }
 
+func newGuest(t *testing.T, lang string) guest {
+	t.Helper()
+	module := conformance.Module(t, lang)
+	slow := ticketing.RuleLimits{WallMicros: 30_000_000} // the machine may be
+	h := host.New(hosttest.NewSource(module), host.Options{Usual: slow, Most: slow})
+	t.Cleanup(h.Close)
+	return guest{module, h, map[string]string{}}
+}
+
+// note notes what was seen; a thing that several cases show is as they say, or as the first one says that differs from yes.
+func (g guest) note(shows, cell string) {
+	if old := g.saw[shows]; old == "" || old == "yes" {
+		g.saw[shows] = cell
+	}
+}
+
+// yes notes whether something is as it should be.
+func (g guest) yes(shows string, ok bool) {
+	cell := "yes"
+	if !ok {
+		cell = "no"
+	}
+	g.note(shows, cell)
+}
+
+// A run is an instance of a guest with a memory.
 type run struct {
 	judge ticketing.Judge
 	state *memstate.State
 }
 
-func start(t *testing.T, h *host.Host, module []byte) run {
+func (g guest) start(t *testing.T) run {
 	t.Helper()
-	j, err := h.Open(t.Context(), ticketing.RuleSet{Rules: []ticketing.Rule{{
-		Name: "conformance", Version: "v1", Active: ticketing.DigestOf(module), Config: []byte(conformance.Config),
+	j, err := g.host.Open(t.Context(), ticketing.RuleSet{Rules: []ticketing.Rule{{
+		Name: "conformance", Version: "v1", Active: ticketing.DigestOf(g.module), Config: []byte(conformance.Config),
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -74,24 +82,33 @@ func (r run) order(title, text string, edit bool) ticketing.RuleOutcome {
 	return o
 }
 
-// TestGuests: every language's guest answers every case as the table says, and takes the same fuel on every fresh instance.
+// What is checked beside the cases.
+const (
+	showsFuel   = "the same fuel on two instances"
+	showsHashes = "hash, SimHash and rand answer every language alike"
+	showsLong   = "texts longer than the frame"
+	showsConfig = "a configuration that it refuses"
+)
+
+// TestGuests: every language's guest answers every case as the table says, and takes the same fuel on every fresh instance. What was seen is the table
+// in docs/PLUGINS.md.
 func TestGuests(t *testing.T) {
+	langs, all := conformance.Guests(), []guest{}
 	answers := map[string][]uint32{}
-	for _, lang := range conformance.Guests() {
+	for _, lang := range langs {
 		t.Run(lang, func(t *testing.T) {
-			module := guest(t, lang)
-			h := host.New(hosttest.NewSource(module), host.Options{Usual: ticketing.RuleLimits{WallMicros: 500_000}})
-			t.Cleanup(h.Close)
-			if _, err := h.Check(module); err != nil {
+			g := newGuest(t, lang)
+			all = append(all, g)
+			if _, err := g.host.Check(g.module); err != nil {
 				t.Fatal(err)
 			}
-			first, second := start(t, h, module), start(t, h, module)
-			var failed bool
+			first, second := g.start(t), g.start(t)
 			for _, c := range conformance.Cases() {
 				o, again := first.order(c.Title, c.Text, c.Edit), second.order(c.Title, c.Text, c.Edit)
-				compare(t, c, o)
+				g.compare(t, c, o)
+				g.yes(showsFuel, o.Fuel == again.Fuel)
 				// An instance that failed is replaced; from then on the fuel of both is that of a new one.
-				if failed = failed || c.Failure != ""; o.Fuel != again.Fuel {
+				if o.Fuel != again.Fuel {
 					t.Errorf("%s %q: %d units of fuel, and %d on another instance", c.Title, c.Text, o.Fuel, again.Fuel)
 				}
 				// A function that traps may not have settled its account yet; one that answers has.
@@ -102,25 +119,59 @@ func TestGuests(t *testing.T) {
 			for _, title := range conformance.Equal() {
 				answers[title] = append(answers[title], first.order(title, "The quick brown fox jumps over the lazy dog", false).Code)
 			}
+			g.readsLongTexts(t)
+			g.refusesConfigurations(t)
 		})
 	}
 	for title, codes := range answers {
-		for _, n := range codes {
+		for i, n := range codes {
+			all[i].yes(showsHashes, n == codes[0] && n != 0)
 			if n != codes[0] || n == 0 {
 				t.Errorf("%s: %v", title, codes)
 			}
 		}
 	}
+	hold(t, langs, all)
 }
 
-func compare(t *testing.T, c conformance.Case, o ticketing.RuleOutcome) {
+// hold compares the table of what was seen with the document, or writes it there.
+func hold(t *testing.T, langs []string, all []guest) {
+	t.Helper()
+	var checked []string
+	for _, c := range conformance.Cases() {
+		if !slices.Contains(checked, c.Shows) {
+			checked = append(checked, c.Shows)
+		}
+	}
+	names := map[string]string{"c": "C (clang)", "go": "Go (stock, wasip1)"}
+	table := doctable.Table{Path: "../../docs/PLUGINS.md", Name: "conformance", Head: []string{"what is checked"}}
+	for _, lang := range langs {
+		table.Head = append(table.Head, names[lang])
+	}
+	for _, shows := range append(checked, showsLong, showsConfig, showsHashes, showsFuel) {
+		row := []string{shows}
+		for _, g := range all {
+			row = append(row, g.saw[shows])
+		}
+		table.Add(row...)
+	}
+	if *update {
+		table.Write(t)
+	}
+	table.Check(t)
+}
+
+// compare compares an outcome with what the case wants, and notes what was seen: of a failure its cause.
+func (g guest) compare(t *testing.T, c conformance.Case, o ticketing.RuleOutcome) {
 	t.Helper()
 	if c.Failure != "" && !(c.Cut && o.Failure == "") {
 		for cause := range strings.SplitSeq(c.Failure, "|") {
 			if strings.HasPrefix(o.Failure, cause) && o.Action == ticketing.ActionHold {
+				g.note(c.Shows, "fails: "+o.Failure)
 				return
 			}
 		}
+		g.yes(c.Shows, false)
 		t.Errorf("%s: failure %q, action %v; want %s and hold", c.Title, o.Failure, o.Action, c.Failure)
 		return
 	}
@@ -128,35 +179,35 @@ func compare(t *testing.T, c conformance.Case, o ticketing.RuleOutcome) {
 	if len(got.Labels) == 0 {
 		got.Labels = nil
 	}
-	if !reflect.DeepEqual(got, c.Want) {
+	ok := reflect.DeepEqual(got, c.Want)
+	if ok && c.Cut {
+		g.note(c.Shows, "is cut to fit")
+		return
+	}
+	if g.yes(c.Shows, ok); !ok {
 		t.Errorf("%s %q: %+v, want %+v", c.Title, c.Text, got, c.Want)
 	}
 }
 
-// TestLongTexts: a text that the frame cuts is read whole.
-func TestLongTexts(t *testing.T) {
+// readsLongTexts: a text that the frame cuts is read whole.
+func (g guest) readsLongTexts(t *testing.T) {
+	t.Helper()
 	long := strings.Repeat("é", 34_000)
-	for _, lang := range conformance.Guests() {
-		module := guest(t, lang)
-		h := host.New(hosttest.NewSource(module), host.Options{Usual: ticketing.RuleLimits{WallMicros: 500_000}})
-		t.Cleanup(h.Close)
-		if o := start(t, h, module).order("whole", long, false); o.Failure != "" || o.Code != uint32(len(long)) {
-			t.Errorf("%s: %+v", lang, o)
-		}
+	o := g.start(t).order("whole", long, false)
+	ok := o.Failure == "" && o.Code == uint32(len(long))
+	if g.yes(showsLong, ok); !ok {
+		t.Errorf("a long text: %+v", o)
 	}
 }
 
-// TestRefusedConfigurations: a guest that does not like its configuration is not started.
-func TestRefusedConfigurations(t *testing.T) {
-	for _, lang := range conformance.Guests() {
-		module := guest(t, lang)
-		h := host.New(hosttest.NewSource(module), host.Options{})
-		t.Cleanup(h.Close)
-		_, err := h.Open(t.Context(), ticketing.RuleSet{Rules: []ticketing.Rule{
-			{Name: "conformance", Active: ticketing.DigestOf(module), Config: []byte(`{"accept": 2}`)},
-		}})
-		if ticketing.KindOf(err) != ticketing.Invalid {
-			t.Errorf("%s: %v", lang, err)
-		}
+// refusesConfigurations: a guest that does not like its configuration is not started.
+func (g guest) refusesConfigurations(t *testing.T) {
+	t.Helper()
+	_, err := g.host.Open(t.Context(), ticketing.RuleSet{Rules: []ticketing.Rule{
+		{Name: "conformance", Active: ticketing.DigestOf(g.module), Config: []byte(`{"accept": 2}`)},
+	}})
+	ok := ticketing.KindOf(err) == ticketing.Invalid
+	if g.yes(showsConfig, ok); !ok {
+		t.Errorf("a configuration: %v", err)
 	}
 }

@@ -101,6 +101,7 @@ func TestCheckAccepts(t *testing.T) {
 
 func TestCheckRefuses(t *testing.T) {
 	h := newHost(t)
+	table := hostileTable("contract", "the fault", "the operator reads")
 	for _, tc := range []struct {
 		name   string
 		module []byte
@@ -109,7 +110,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"empty", nil, "not WebAssembly"},
 		{"text", []byte("(module)"), "not WebAssembly"},
 		{"component", []byte("\x00asm\x0d\x00\x01\x00"), "components are not supported"},
-		{"size", make([]byte, ticketing.MaxModule+1), "at most 4194304 are allowed"},
+		{"size", make([]byte, ticketing.MaxModule+1), "at most 16777216 are allowed"},
 		{"nothing in it", []byte("\x00asm\x01\x00\x00\x00"), "no memory"},
 		{"cut off", small().module()[:40], "have no code"},
 		{"order", with(func(b *build) { b.extra = append([]byte{1}, sized(smallTypes)...) }), "out of order"},
@@ -158,8 +159,12 @@ func TestCheckRefuses(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := h.Check(tc.module)
 			refused(t, err, tc.says)
+			if reads := told(err); !strings.HasPrefix(reads, "The module is refused: ") { // those are the meter's, which has a table
+				table.Add(tc.name, reads)
+			}
 		})
 	}
+	hold(t, table)
 }
 
 // What only the compiler sees is found when the module is compiled.

@@ -78,8 +78,8 @@ func initTime(l *ticketing.RuleLimits) time.Duration {
 	return time.Duration(l.InitMicros) * time.Microsecond
 }
 
-// admission returns the bounds of modules. They are the same for every server of a version, so that all nodes of a cluster take
-// the same modules.
+// admission returns the bounds of modules. They are the same for every server of a version, so that all nodes of a cluster use the same
+// modules, also where one of them takes only smaller ones as uploads.
 func admission() meter.Limits {
 	l := meter.DefaultLimits()
 	l.ModuleBytes, l.CallDepth = ticketing.MaxModule, callDepth

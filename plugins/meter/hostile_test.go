@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -19,8 +20,11 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"ticketing/internal/doctable"
 	"ticketing/plugins/meter"
 )
+
+var update = flag.Bool("update", false, "rewrite the tables of the documentation")
 
 // A bomb is a module that wants to run for ever, or to take everything.
 type bomb struct {
@@ -173,6 +177,7 @@ func TestRefused(t *testing.T) {
 		return module(run, section(2, vec(slices.Concat(sized([]byte("m")), sized([]byte("n")), rest))))
 	}
 	many := func(n int, thing []byte) []byte { return append(u32(n), bytes.Repeat(thing, n)...) }
+	table := doctable.Table{Path: "../../docs/HOSTILE.md", Name: "admission", Head: []string{"what it is, has or uses", "the operator reads"}}
 	for _, tc := range []struct {
 		name string
 		wasm []byte
@@ -240,11 +245,16 @@ func TestRefused(t *testing.T) {
 			if !errors.As(err, &f) || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("got %v, want %q", err, tc.want)
 			}
+			table.Add(tc.name, f.Error())
 			if _, _, again := meter.Rewrite(tc.wasm, meter.Limits{}); again == nil || again.Error() != err.Error() {
 				t.Errorf("Rewrite says %v", again)
 			}
 		})
 	}
+	if *update {
+		table.Write(t)
+	}
+	table.Check(t)
 }
 
 // TestCutOff: a module that ends early is refused wherever it ends, and never as another one.

@@ -71,9 +71,15 @@ const (
 func GoGuest(t testing.TB) []byte {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
+	return BuildGo(t, filepath.Join(filepath.Dir(here), "testdata", "goguest"))
+}
+
+// BuildGo builds the rule in a directory with the stock Go toolchain.
+func BuildGo(t testing.TB, dir string) []byte {
+	t.Helper()
 	out := filepath.Join(t.TempDir(), "guest.wasm")
 	build := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-trimpath", "-o", out, "main.go")
-	build.Dir = filepath.Join(filepath.Dir(here), "testdata", "goguest")
+	build.Dir = dir
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=")
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
