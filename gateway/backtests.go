@@ -153,7 +153,7 @@ func (in *backtestInput) labels() (l ticketing.Labels, err error) {
 
 func (in *backtestInput) check() error {
 	switch {
-	case !validName(in.Rule):
+	case !ticketing.ValidPluginName(in.Rule):
 		return ticketing.InvalidField("rule", "Name the plugin.")
 	case in.Digest.IsZero():
 		return ticketing.InvalidField("digest", "Name the version by its digest.")
