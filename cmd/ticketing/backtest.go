@@ -68,7 +68,7 @@ func (a *app) pluginBacktest() *cobra.Command {
 		"are in a column label, class or spam: 1, true, yes, spam or bad, and 0, false, no, ham or good; a row without one counts for nothing. At most 50000\n" +
 		"labels go with a backtest. The first Ctrl-C cancels the backtest on the server; a second one only leaves; the exit code is 130 then. With --detach the\n" +
 		"command returns at once, and the backtest goes on. See plugin backtests, which cancels one, too."
-	c.Flags().StringVar(&f.config, "config", "", "JSON file with the config to try; default: the rule's present one")
+	c.Flags().StringVar(&f.config, "config", "", "JSON file with the config to try; default: the rule's present one, or else what a built-in rule comes with")
 	c.Flags().StringVar(&f.from, "from", "", "only decisions from this time on, as 2026-01-31 or 2026-01-31T12:00:00Z")
 	c.Flags().StringVar(&f.to, "to", "", "only decisions before this time; default: now")
 	c.Flags().StringSliceVar(&f.kinds, "kinds", nil, "only these kinds: post, comment; default: those of the rule")
@@ -241,6 +241,12 @@ func (a *app) printBacktest(b client.Backtest, html string, asJSON bool) error {
 		return a.json(b)
 	}
 	fmt.Fprintf(a.out, "%s  %s %s is %s, %d of %d decisions\n", b.ID, b.Rule, b.Version, b.State, b.Done, b.Total)
+	if from := b.ConfigFrom.Words(); from != "" {
+		if len(b.Config) > 0 {
+			from += ": " + printable(excerpt(b.Config))
+		}
+		fmt.Fprintln(a.out, "config: "+from)
+	}
 	r := b.Report
 	if r == nil {
 		return nil
