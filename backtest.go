@@ -22,6 +22,32 @@ func (s BacktestState) Ended() bool {
 	return s == BacktestDone || s == BacktestFailed || s == BacktestCancelled
 }
 
+// ConfigSource is where the configuration of a backtest comes from.
+type ConfigSource string
+
+// The sources of a configuration, in the order in which they are looked at.
+const (
+	ConfigGiven   ConfigSource = "given" // whoever asked for the backtest named one
+	ConfigOfRule  ConfigSource = "rule"
+	ConfigBuiltin ConfigSource = "builtin"
+	ConfigNone    ConfigSource = "none"
+)
+
+// Words says for people which configuration it is; nothing of a backtest from before that was kept.
+func (s ConfigSource) Words() string {
+	switch s {
+	case ConfigGiven:
+		return "the one that was given"
+	case ConfigOfRule:
+		return "the rule's present one"
+	case ConfigBuiltin:
+		return "the one that the built-in rule comes with"
+	case ConfigNone:
+		return "none: the rule has none yet, and none was given"
+	}
+	return ""
+}
+
 // Backtest is a candidate judged over what the server has stored. Nothing that it answers has an effect.
 type Backtest struct {
 	ID       ID              `cbor:"1,keyasint" json:"id"`
@@ -43,6 +69,8 @@ type Backtest struct {
 	Report   *BacktestReport `cbor:"17,keyasint,omitempty" json:"report,omitzero"` // so far, while it runs
 	Progress []byte          `cbor:"18,keyasint,omitempty" json:"-"`               // where to go on after a restart
 	Labels   int             `cbor:"19,keyasint,omitempty" json:"labels"`          // how many it was given
+
+	ConfigFrom ConfigSource `cbor:"20,keyasint,omitempty" json:"configFrom,omitzero"`
 }
 
 // BacktestReport compares a candidate's answers with what was decided. An item is caught by an answer of hold or reject.
@@ -133,6 +161,8 @@ type StartBacktest struct {
 	To     time.Time  `cbor:"8,keyasint,omitzero"`
 	CPU    float64    `cbor:"9,keyasint,omitempty"` // 0.01 to 1; 0: 0.25
 	Labels Labels     `cbor:"10,keyasint,omitzero"` // kept with the backtest, and compared with besides what was decided
+	// ConfigFrom is the service's: whoever asks leaves it out.
+	ConfigFrom ConfigSource `cbor:"11,keyasint,omitempty"`
 }
 
 // BacktestService runs candidates over what is stored.

@@ -21,6 +21,14 @@ var pluginName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 // ValidPluginName reports whether a plugin, and the rule that judges by it, may have a name.
 func ValidPluginName(name string) bool { return pluginName.MatchString(name) }
 
+// CheckPluginName says what a name is, as Invalid, if a plugin may not have this one.
+func CheckPluginName(name string) error {
+	if !ValidPluginName(name) {
+		return InvalidField("name", "A plugin's name has 1 to 40 of a-z, 0-9 and -, and begins with a letter.")
+	}
+	return nil
+}
+
 // A Digest is the sha256 of an uploaded module's bytes and names the plugin version.
 type Digest [sha256.Size]byte
 

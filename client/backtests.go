@@ -31,6 +31,8 @@ type Backtest struct {
 	EndedAt time.Time               `json:"endedAt,omitzero"`
 	Config  json.RawMessage         `json:"config,omitempty"` // where it stands alone, as Report
 	Report  *BacktestReport         `json:"report,omitempty"`
+
+	ConfigFrom ticketing.ConfigSource `json:"configFrom,omitempty"`
 }
 
 // BacktestReport compares a version's answers with what was decided. An item is caught by an answer of hold or reject.
@@ -79,7 +81,8 @@ type Confusion struct {
 	F1        float64 `json:"f1"`
 }
 
-// NewBacktest asks for a backtest. What is not given is the server's default: the rule's present config and kinds, all times, a quarter of a core.
+// NewBacktest asks for a backtest. What is not given is the server's default: the rule's present config, or else the one that a
+// built-in rule comes with, the rule's kinds, all times, a quarter of a core.
 type NewBacktest struct {
 	Rule   string          `json:"rule"`
 	Digest string          `json:"digest"`

@@ -169,9 +169,15 @@ func (c *Client) RuleLogs(ctx context.Context, name string, limit int) ([]ticket
 	return l.Items, err
 }
 
+// VersionChange is one step in a version's life, with the name of who took it.
+type VersionChange struct {
+	ticketing.VersionChange
+	ByName string `json:"byName,omitempty"` // empty: the server itself, or somebody of whom no name can be had
+}
+
 // PluginHistory returns the newest steps in the lives of a plugin's versions, newest first.
-func (c *Client) PluginHistory(ctx context.Context, name string, limit int) ([]ticketing.VersionChange, error) {
-	l, err := list[ticketing.VersionChange](ctx, c, "/api/plugins/"+url.PathEscape(name)+"/history", url.Values{"limit": {strconv.Itoa(limit)}}, Page{})
+func (c *Client) PluginHistory(ctx context.Context, name string, limit int) ([]VersionChange, error) {
+	l, err := list[VersionChange](ctx, c, "/api/plugins/"+url.PathEscape(name)+"/history", url.Values{"limit": {strconv.Itoa(limit)}}, Page{})
 	return l.Items, err
 }
 

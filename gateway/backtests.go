@@ -29,6 +29,7 @@ type backtestView struct {
 	At      time.Time               `json:"at"`
 	EndedAt time.Time               `json:"endedAt,omitzero"`
 	Config  jsontext.Value          `json:"config,omitzero"`
+	Source  ticketing.ConfigSource  `json:"configFrom,omitempty"`
 	Report  *reportView             `json:"report,omitzero"`
 }
 
@@ -75,7 +76,7 @@ type confusionView struct {
 
 func viewBacktest(b *ticketing.Backtest) backtestView {
 	v := backtestView{ID: b.ID, Rule: b.Rule, Version: b.Version, Digest: b.Digest, State: b.State, Kinds: orEmpty(b.Kinds), From: b.From, To: b.To,
-		CPU: b.CPU, Labels: b.Labels, Done: b.Done, Total: b.Total, Why: b.Why, By: b.By, At: b.At, EndedAt: b.EndedAt}
+		CPU: b.CPU, Labels: b.Labels, Done: b.Done, Total: b.Total, Why: b.Why, By: b.By, At: b.At, EndedAt: b.EndedAt, Source: b.ConfigFrom}
 	if len(b.Config) > 0 {
 		v.Config = b.Config
 	}
@@ -110,7 +111,7 @@ func (c confusionView) Total() uint64 {
 	return c.TruePositive + c.FalsePositive + c.TrueNegative + c.FalseNegative
 }
 
-// backtestInput is the body of POST /api/backtests. Without a config the candidate has the rule's present one.
+// backtestInput is the body of POST /api/backtests. Without a config the candidate has the rule's present one, or else the one that a built-in rule comes with.
 type backtestInput struct {
 	Rule   string               `json:"rule"`
 	Digest ticketing.Digest     `json:"digest"`
@@ -153,7 +154,7 @@ func (in *backtestInput) labels() (l ticketing.Labels, err error) {
 
 func (in *backtestInput) check() error {
 	switch {
-	case !validName(in.Rule):
+	case !ticketing.ValidPluginName(in.Rule):
 		return ticketing.InvalidField("rule", "Name the plugin.")
 	case in.Digest.IsZero():
 		return ticketing.InvalidField("digest", "Name the version by its digest.")

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -110,26 +111,17 @@ func (c *call) id(param string) (ticketing.ID, error) {
 
 // name reads a path parameter that names a plugin or a rule.
 func (c *call) name() (string, error) {
-	s, _ := c.UserValue("name").(string)
-	if !validName(s) {
+	s, err := c.newName()
+	if err != nil {
 		return "", notFound()
 	}
-	return string(append([]byte(nil), s...)), nil // s dies with the request
+	return s, nil
 }
 
-// validName accepts 1 to 63 lower-case letters, digits, dashes, dots and underscores, beginning with a letter or digit.
-func validName(s string) bool {
-	if s == "" || len(s) > 63 {
-		return false
-	}
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		alnum := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
-		if !alnum && (i == 0 || c != '-' && c != '_' && c != '.') {
-			return false
-		}
-	}
-	return true
+// newName returns the path's name of a plugin that there may not be yet; Invalid if there never can be.
+func (c *call) newName() (string, error) {
+	s, _ := c.UserValue("name").(string)
+	return strings.Clone(s), ticketing.CheckPluginName(s) // s dies with the request
 }
 
 // query returns a parameter of the query string, which may be given once; "" if it is not.

@@ -343,6 +343,10 @@ func (w *world) useRules(p *goProgram) {
 	if v, err = p.Resume(p.ctx, "lives", v.Digest, "It is fine."); err != nil || v.State != ticketing.VersionStandby {
 		p.t.Errorf("%+v, %v", v, err)
 	}
+	lived, err := p.PluginHistory(p.ctx, "lives", 1)
+	if p.ok(err); len(lived) != 1 || lived[0].ByName != w.m.users[w.op.user].Name {
+		p.t.Errorf("%+v", lived)
+	}
 	var e *goclient.Error
 	if _, err = p.Resume(p.ctx, "lives", v.Digest, ""); !errors.As(err, &e) || e.Status != 409 {
 		p.t.Errorf("a version that is not in quarantine: %v", err)

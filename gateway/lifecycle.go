@@ -22,11 +22,31 @@ func (g *Gateway) pluginHistory(c *call) error {
 	if err != nil {
 		return err
 	}
-	steps, err := g.s.Plugins.History(c.context(), name, limit)
+	steps, err := g.versionSteps(c, name, limit)
 	if err != nil {
 		return ticketing.Wrap("gateway.pluginHistory", err)
 	}
-	return c.reply(200, list[ticketing.VersionChange]{Items: orEmpty(steps)})
+	return c.reply(200, list[versionStep]{Items: steps})
+}
+
+// versionStep is a step in a version's life, with the name of who took it.
+type versionStep struct {
+	ticketing.VersionChange
+	ByName string `json:"byName,omitempty"` // empty: the server itself, or somebody of whom no name can be had
+}
+
+// versionSteps returns the newest steps in the lives of a plugin's versions, newest first.
+func (g *Gateway) versionSteps(c *call, name string, limit int) ([]versionStep, error) {
+	all, err := g.s.Plugins.History(c.context(), name, limit)
+	steps, names := make([]versionStep, len(all)), map[ticketing.ID]string{}
+	for i := range all {
+		names[all[i].By] = ""
+	}
+	g.fillNames(c, names)
+	for i := range all {
+		steps[i] = versionStep{all[i], names[all[i].By]}
+	}
+	return steps, err
 }
 
 // signVersion attaches a signature that somebody made elsewhere.

@@ -19,6 +19,9 @@ func (b *memoryBacktests) StartBacktest(_ context.Context, c ticketing.StartBack
 			if v.Name == c.Rule && v.Digest == c.Digest {
 				t := ticketing.Backtest{ID: ticketing.NewID(0, c.At, uint64(len(b.all))+1), Rule: c.Rule, Digest: c.Digest, Version: v.Version, Kinds: c.Kinds, From: c.From,
 					To: c.To, CPU: c.CPU, State: ticketing.BacktestQueued, By: c.By.ID, At: c.At, Config: c.Config, Labels: c.Labels.Len()}
+				if t.ConfigFrom = ticketing.ConfigGiven; t.Config == nil {
+					t.ConfigFrom = ticketing.ConfigNone
+				}
 				if t.CPU == 0 {
 					t.CPU = 0.25
 				}

@@ -109,12 +109,14 @@ func TestPluginsAndRules(t *testing.T) {
 	}
 	op.do("POST", "/api/plugins/links/versions", "", "Content-Type", "application/wasm").want(400)
 	op.do("POST", "/api/plugins/links/versions", wasm).want(415)
-	for _, name := range []string{"Links", "a%20b", "a%0d%0a", "%E2%82%AC", strings.Repeat("a", 64), "-a"} {
-		if a := upload(name, wasm); a.Status != 404 && a.Status != 400 {
-			t.Errorf("%s: %d", name, a.Status)
+	for _, name := range []string{"Links", "a%20b", "%E2%82%AC", strings.Repeat("a", 41), "-a", "1a", "a_b", "a.b"} {
+		if a := upload(name, wasm).want(400); !strings.Contains(string(a.Body), `"field":"name"`) || !strings.Contains(string(a.Body), "begins with a letter") {
+			t.Errorf("%s: %s", name, a.Body)
 		}
+		op.do("GET", "/api/plugins/"+name+"/versions", "").want(404)
 	}
 	upload("links", wasm+strings.Repeat("x", ticketing.UsualModule-len(wasm))).want(201)
+	upload("a%0d%0a", wasm).want(400)
 	if n := len(op.do("GET", "/api/plugins/links/versions", "").want(200).items()); n != 2 {
 		t.Errorf("%d versions", n)
 	}

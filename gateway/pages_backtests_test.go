@@ -19,7 +19,7 @@ func TestBacktestPages(t *testing.T) {
 	b := w.op.do("POST", "/api/backtests", `{"rule":"links","digest":"`+w.m.plugins[0].Digest.String()+`","config":{"max":1}}`).want(201)
 	path := "/plugins/backtests/" + b.str("id")
 	page := string(w.op.do("GET", path, "").want(200).Body)
-	for _, part := range []string{`data-backtest="/api/backtests/` + b.str("id") + `/events"`, "queued", "Cancel", "&#34;max&#34;"} {
+	for _, part := range []string{`data-backtest="/api/backtests/` + b.str("id") + `/events"`, "queued", "Cancel", "Config: the one that was given", "&#34;max&#34;"} {
 		if !strings.Contains(page, part) {
 			t.Errorf("no %s in %s", part, page)
 		}

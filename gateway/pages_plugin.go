@@ -65,7 +65,7 @@ type pluginView struct {
 	Unkept    bool // the form came with a file, which browsers forget
 	Seats     []ruleSeat
 	Nodes     []nodeRules
-	History   []ticketing.VersionChange // newest first
+	History   []versionStep // newest first
 	Stats     []statsView
 }
 
@@ -75,7 +75,7 @@ const historyLength = 30
 // lives reads what became of a plugin's versions, what they answered, and which nodes have them.
 func (g *Gateway) lives(c *call, out *pluginView) (err error) {
 	const op = "gateway.lives"
-	if out.History, err = g.s.Plugins.History(c.context(), out.Name, historyLength); err != nil && ticketing.KindOf(err) != ticketing.NotFound {
+	if out.History, err = g.versionSteps(c, out.Name, historyLength); err != nil && ticketing.KindOf(err) != ticketing.NotFound {
 		return ticketing.Wrap(op, err)
 	}
 	if out.Rule == nil {

@@ -183,7 +183,7 @@ func TestResumePage(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 	c.says(c.send("POST", path, encoded(csrfField, token, "digest", v.Digest.String())).want(409), "is not in quarantine")
-	c.page("/plugins/links", "Repaired.")
+	c.page("/plugins/links", "Repaired.", ` by <span dir="auto">`+c.w.m.users[c.w.op.user].Name+"</span>")
 }
 
 // The matrix counts by what becomes of an item, its cells lead to the samples, and these have both sides' reasons.

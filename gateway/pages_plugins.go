@@ -198,10 +198,10 @@ func inField(name string, err error) error {
 
 // takeModule registers a module that a form has sent.
 func (g *Gateway) takeModule(c *call, name string, module []byte) (existed bool, err error) {
-	switch {
-	case !validName(name):
-		return false, ticketing.InvalidField("name", "A name has 1 to 63 lower-case letters, digits, dashes, dots and underscores.")
-	case len(module) == 0:
+	if err := ticketing.CheckPluginName(name); err != nil {
+		return false, err
+	}
+	if len(module) == 0 {
 		return false, ticketing.InvalidField("file", "Choose a Wasm module.")
 	}
 	_, existed, err = g.upload(c, name, module)

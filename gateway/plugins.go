@@ -46,7 +46,7 @@ func (g *Gateway) listVersions(c *call) error {
 
 // uploadPlugin answers 201, or 200 for bytes that are registered already.
 func (g *Gateway) uploadPlugin(c *call) error {
-	name, err := c.name()
+	name, err := c.newName()
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,23 @@ func viewIdentity(id *identity) userView {
 	return userView{id.user, id.email, id.name, id.roles.Names(), id.user.Time(), id.verified}
 }
 
+// nameWait is how long an answer waits for names that it can do without.
+const nameWait = time.Second
+
+// fillNames gives users the names that they have now. Who is removed, or cannot be read in time, stays without.
+func (g *Gateway) fillNames(c *call, names map[ticketing.ID]string) {
+	ctx, cancel := context.WithTimeout(c.context(), nameWait)
+	defer cancel()
+	for id := range names {
+		if id.IsZero() {
+			continue
+		}
+		if u, err := g.s.Users.User(ctx, id); err == nil {
+			names[id] = u.Name
+		}
+	}
+}
+
 type credentials struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`

@@ -149,7 +149,7 @@ func (s *service) startBacktest(tx *shard.Tx, c *ticketing.StartBacktest) (ticke
 		began = after.Add(time.Millisecond)
 	}
 	b := ticketing.Backtest{ID: ticketing.NewID(0, began, ticketing.Hash64(c.ID[:])), Rule: c.Rule, Digest: c.Digest, Version: v.Version,
-		Kinds: c.Kinds, From: c.From, To: c.To, CPU: c.CPU, State: ticketing.BacktestQueued, By: c.By.ID, At: tx.At(), Labels: c.Labels.Len()}
+		Kinds: c.Kinds, From: c.From, To: c.To, CPU: c.CPU, State: ticketing.BacktestQueued, By: c.By.ID, At: tx.At(), Labels: c.Labels.Len(), ConfigFrom: c.ConfigFrom}
 	if b.CPU == 0 {
 		b.CPU = defaultCPU
 	}

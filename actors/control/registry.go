@@ -57,8 +57,8 @@ func (s *service) register(tx *shard.Tx, c *register) (registered, error) {
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
 		return registered{}, ticketing.Errorf(ticketing.Forbidden, "Only an operator may upload a plugin.")
 	}
-	if !ticketing.ValidPluginName(c.Name) {
-		return registered{}, ticketing.InvalidField("name", "A plugin's name has 1 to 40 of a-z, 0-9 and -, and begins with a letter.")
+	if err := ticketing.CheckPluginName(c.Name); err != nil {
+		return registered{}, err
 	}
 	if err := platform(tx); err != nil {
 		return registered{}, err

@@ -34,14 +34,18 @@ func (a *app) pluginBacktest() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		b, err := api.StartBacktest(ctx, n)
+		interrupts := make(chan os.Signal, 1)
+		signal.Notify(interrupts, os.Interrupt) // before it is there: one that is not followed yet is cancelled, too
+		defer signal.Stop(interrupts)
+		b, err := startBacktest(ctx, api, n)
 		if err != nil {
 			return err
 		}
 		if f.detach {
 			return a.printBacktest(b, f.html, asJSON)
 		}
-		if err := a.followBacktest(ctx, api, b.ID); err != nil {
+		interrupted, err := a.followBacktest(ctx, api, b.ID, interrupts)
+		if err != nil {
 			return err
 		}
 		if b, err = api.Backtest(ctx, b.ID); err != nil {
@@ -50,18 +54,21 @@ func (a *app) pluginBacktest() *cobra.Command {
 		if err := a.printBacktest(b, f.html, asJSON); err != nil {
 			return err
 		}
-		if b.State != ticketing.BacktestDone {
-			return fmt.Errorf("the backtest is %s: %s", b.State, b.Why)
+		switch {
+		case b.State == ticketing.BacktestDone:
+			return nil
+		case interrupted && b.State == ticketing.BacktestCancelled:
+			return errInterrupted(fmt.Sprintf("the backtest %s is cancelled; ticketing plugin backtests %[1]s shows what it found until then", b.ID))
 		}
-		return nil
+		return fmt.Errorf("the backtest is %s: %s", b.State, b.Why)
 	})
 	c.Long = "Try a version on what the server has decided so far, without any effect, and compare its answers with what rules and people\n" +
 		"decided, and with --labels with what is known of the items from elsewhere. A file of labels is CSV with a header. The items are named by their\n" +
 		"ids in a column id, item or subject, or by the keys of their import in a column key; in the files of import youtube COMMENT_ID is found. Labels\n" +
 		"are in a column label, class or spam: 1, true, yes, spam or bad, and 0, false, no, ham or good; a row without one counts for nothing. At most 50000\n" +
-		"labels go with a backtest. The first Ctrl-C cancels the backtest on the server; a second one only leaves. With --detach the command returns at once, and\n" +
-		"the backtest goes on; see plugin backtests."
-	c.Flags().StringVar(&f.config, "config", "", "JSON file with the config to try; default: the rule's present one")
+		"labels go with a backtest. The first Ctrl-C cancels the backtest on the server; a second one only leaves; the exit code is 130 then. With --detach the\n" +
+		"command returns at once, and the backtest goes on. See plugin backtests, which cancels one, too."
+	c.Flags().StringVar(&f.config, "config", "", "JSON file with the config to try; default: the rule's present one, or else what a built-in rule comes with")
 	c.Flags().StringVar(&f.from, "from", "", "only decisions from this time on, as 2026-01-31 or 2026-01-31T12:00:00Z")
 	c.Flags().StringVar(&f.to, "to", "", "only decisions before this time; default: now")
 	c.Flags().StringSliceVar(&f.kinds, "kinds", nil, "only these kinds: post, comment; default: those of the rule")
@@ -115,25 +122,33 @@ func parseTime(flag, s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%s: %q is no time; write 2026-01-31 or 2026-01-31T12:00:00Z", flag, s)
 }
 
+// startBacktest asks for a backtest until an interrupt.
+func startBacktest(ctx context.Context, api *client.Client, n client.NewBacktest) (client.Backtest, error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
+	b, err := api.StartBacktest(ctx, n)
+	if err != nil && ctx.Err() != nil {
+		err = errInterrupted("the server had not answered yet; see ticketing plugin backtests for whether it has the backtest")
+	}
+	return b, err
+}
+
 // followBacktest shows how far a backtest is, until it has ended. The first interrupt cancels it, and waits until it has ended; the next one
 // leaves it alone.
-func (a *app) followBacktest(ctx context.Context, api *client.Client, id ticketing.ID) error {
-	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt)
-	defer signal.Stop(interrupts)
-	ctx, leave := context.WithCancel(context.WithoutCancel(ctx)) // the program's own reaction to an interrupt would leave at once
+func (a *app) followBacktest(ctx context.Context, api *client.Client, id ticketing.ID, interrupts <-chan os.Signal) (interrupted bool, err error) {
+	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	over := make(chan struct{})
-	defer close(over)
+	cancelled, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		select {
 		case <-interrupts:
 		case <-over:
 			return
 		}
+		close(cancelled)
 		fmt.Fprintln(a.err, "\nThe backtest is being cancelled. Ctrl-C once more leaves it as it is.")
 		go func() {
-			if _, err := api.CancelBacktest(ctx, id); err != nil {
+			if _, err := api.CancelBacktest(ctx, id); err != nil && ctx.Err() == nil {
 				fmt.Fprintln(a.err, "It could not be cancelled:", err)
 			}
 		}()
@@ -144,7 +159,7 @@ func (a *app) followBacktest(ctx context.Context, api *client.Client, id ticketi
 		}
 	}()
 	var bar progress
-	err := api.FollowBacktest(ctx, id, func(p client.BacktestProgress) error {
+	err = api.FollowBacktest(ctx, id, func(p client.BacktestProgress) error {
 		if p.Total > 0 && bar.bar == nil {
 			bar = a.progress(int64(p.Total), "judging", "decisions")
 		}
@@ -156,20 +171,36 @@ func (a *app) followBacktest(ctx context.Context, api *client.Client, id ticketi
 	if bar.bar != nil {
 		bar.done()
 	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("the backtest %s may still run on the server; see ticketing plugin backtests", id)
+	left := ctx.Err() != nil
+	close(over)
+	select {
+	case <-cancelled:
+		interrupted = true
+	default:
 	}
-	return err
+	if left {
+		err = errInterrupted(fmt.Sprintf("the backtest %s may go on in the server; ticketing plugin backtests %[1]s shows it, and with --cancel it is ended", id))
+	}
+	return interrupted, err
 }
 
 func (a *app) pluginBacktests() *cobra.Command {
 	var limit int
 	var html string
+	var cancel bool
 	c := a.pluginCommand("backtests [ID]", "List backtests, or show one with its report", between(0, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
+		if cancel && len(args) == 0 {
+			return errors.New("--cancel needs the id of the backtest")
+		}
 		if len(args) == 1 {
 			id, err := ticketing.ParseID(args[0])
 			if err != nil {
 				return err
+			}
+			if cancel {
+				if _, err := api.CancelBacktest(ctx, id); err != nil {
+					return err
+				}
 			}
 			b, err := api.Backtest(ctx, id)
 			if err != nil {
@@ -195,6 +226,7 @@ func (a *app) pluginBacktests() *cobra.Command {
 	})
 	c.Flags().IntVar(&limit, "limit", ticketing.DefaultLimit, "how many, at most 100")
 	c.Flags().StringVar(&html, "html", "", "write the report of one as a page into this file, too")
+	c.Flags().BoolVar(&cancel, "cancel", false, "end it first, unless it has ended")
 	return c
 }
 
@@ -209,6 +241,12 @@ func (a *app) printBacktest(b client.Backtest, html string, asJSON bool) error {
 		return a.json(b)
 	}
 	fmt.Fprintf(a.out, "%s  %s %s is %s, %d of %d decisions\n", b.ID, b.Rule, b.Version, b.State, b.Done, b.Total)
+	if from := b.ConfigFrom.Words(); from != "" {
+		if len(b.Config) > 0 {
+			from += ": " + printable(excerpt(b.Config))
+		}
+		fmt.Fprintln(a.out, "config: "+from)
+	}
 	r := b.Report
 	if r == nil {
 		return nil

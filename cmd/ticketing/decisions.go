@@ -28,10 +28,10 @@ func (a *app) pluginDecisions() *cobra.Command {
 		}
 		var rows [][]string
 		for _, d := range found {
-			rows = append(rows, []string{short(d.At), d.Kind.String(), d.Subject.String(), strconv.FormatUint(uint64(d.Rev), 10),
+			rows = append(rows, []string{d.ID.String(), short(d.At), d.Kind.String(), d.Subject.String(), strconv.FormatUint(uint64(d.Rev), 10),
 				d.Status.String(), strconv.FormatUint(d.Generation, 10), decider(d), d.Reason})
 		}
-		return a.table([]string{"TIME", "KIND", "SUBJECT", "REV", "STATUS", "GENERATION", "BY", "REASON"}, rows)
+		return a.table([]string{"ID", "TIME", "KIND", "SUBJECT", "REV", "STATUS", "GENERATION", "BY", "REASON"}, rows)
 	})
 	c.Flags().StringVar(&subject, "subject", "", "the post or comment; default: the newest of all")
 	c.Flags().IntVar(&limit, "limit", ticketing.DefaultLimit, "how many, at most 100")

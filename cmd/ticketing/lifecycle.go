@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,7 +193,7 @@ func (a *app) pluginHistory() *cobra.Command {
 		for _, s := range steps {
 			by, generation := "the server", ""
 			if !s.By.IsZero() {
-				by = s.By.String()
+				by = cmp.Or(s.ByName, s.By.String())
 			}
 			if s.Generation > 0 {
 				generation = strconv.FormatUint(s.Generation, 10)

@@ -31,6 +31,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if !errors.Is(err, errReported) {
 		fmt.Fprintln(stderr, "ticketing: "+oneLine(err))
 	}
+	if errors.As(err, new(errInterrupted)) {
+		return exitInterrupted
+	}
 	return 1
 }
 
@@ -42,6 +45,14 @@ type app struct {
 
 // errReported ends a command with exit code 1 whose faults were printed already.
 var errReported = errors.New("reported")
+
+// errInterrupted ends a command that a Ctrl-C has ended, with what became of its work.
+type errInterrupted string
+
+func (e errInterrupted) Error() string { return string(e) }
+
+// exitInterrupted is the exit code by which shells tell that: 128 and the number of the signal.
+const exitInterrupted = 130
 
 func (a *app) root() *cobra.Command {
 	root := group("ticketing", "A discussion backend whose moderation rules are WebAssembly plugins",

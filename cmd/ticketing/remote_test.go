@@ -74,7 +74,7 @@ func TestImportYouTube(t *testing.T) {
 		t.Errorf("%d decisions", len(recent))
 	}
 	one := succeed(t, "", "plugin", "decisions", "--subject", recent[0].Subject.String(), "--limit", "1")
-	if !strings.Contains(one, recent[0].Subject.String()) || strings.Count(one, "\n") != 2 {
+	if !strings.Contains(one, recent[0].ID.String()) || !strings.Contains(one, recent[0].Subject.String()) || strings.Count(one, "\n") != 2 {
 		t.Errorf("%s", one)
 	}
 }
@@ -183,9 +183,9 @@ func TestPlugins(t *testing.T) {
 	succeed(t, "", "plugin", "retire", "blocklist", "--why", "not needed")
 	succeed(t, "", "plugin", "rollback", "blocklist")
 	history := succeed(t, "", "plugin", "history", "blocklist")
-	for _, why := range []string{"not needed", "rolled back"} {
-		if !strings.Contains(history, why) {
-			t.Errorf("no %q in %s", why, history)
+	for _, want := range []string{"not needed", "rolled back", "Local operator"} {
+		if !strings.Contains(history, want) {
+			t.Errorf("no %q in %s", want, history)
 		}
 	}
 	t.Setenv("TICKETING_TOKEN", "forged")

@@ -40,7 +40,7 @@ func (a *app) decisionReplay() *cobra.Command {
 	c.Long = "Recompute a decision of rules by what they saw then, the same modules and the same configuration, and say whether every outcome is the\n" +
 		"same. It fails if one is not. A failure by a deadline, a quarantine or the server does not follow from the item: it is explained, and the rule says\n" +
 		"what it says now. Decisions of people, and those whose item was deleted, cannot be recomputed, which it says, too.\n" +
-		"ticketing plugin decisions --json has the ids."
+		"ticketing plugin decisions has the ids."
 	return c
 }
 

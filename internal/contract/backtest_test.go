@@ -138,18 +138,18 @@ func TestBacktestCommand(t *testing.T) {
 	}
 	page := filepath.Join(t.TempDir(), "report.html")
 	out, err := s.operate("plugin", "backtest", "strict", "v1", "--cpu", "1", "--html", page)
-	if err != nil || !strings.Contains(out, "4 judged") || !strings.Contains(out, "4 newly caught") || !strings.Contains(out, "a quiet thought") {
+	if err != nil || !strings.Contains(out, "4 judged") || !strings.Contains(out, "4 newly caught") || !strings.Contains(out, "a quiet thought") || !strings.Contains(out, "\nconfig: none: ") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if b, err := os.ReadFile(page); err != nil || !strings.Contains(string(b), "Newly caught: 4") || !strings.Contains(string(b), "a quiet thought") {
+	if b, err := os.ReadFile(page); err != nil || !strings.Contains(string(b), "Newly caught: 4") || !strings.Contains(string(b), "a quiet thought") || !strings.Contains(string(b), "Config: none: ") {
 		t.Errorf("%v\n%s", err, b)
 	}
 	out, err = s.operate("plugin", "backtest", "strict", "v1", "--cpu", "1", "--json", "--kinds", "post")
 	var b struct {
-		State  string
-		Report struct{ Judged, NewlyCaughtCount int }
+		State, ConfigFrom string
+		Report            struct{ Judged, NewlyCaughtCount int }
 	}
-	if err != nil || json.Unmarshal([]byte(out), &b) != nil || b.State != "done" || b.Report.Judged != 1 || b.Report.NewlyCaughtCount != 1 {
+	if err != nil || json.Unmarshal([]byte(out), &b) != nil || b.State != "done" || b.ConfigFrom != "none" || b.Report.Judged != 1 || b.Report.NewlyCaughtCount != 1 {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if out, err := s.operate("plugin", "backtests"); err != nil || strings.Count(out, "strict") != 2 || !strings.Contains(out, "done") {

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"ticketing"
 	"ticketing/actors/control"
 	"ticketing/actors/moderation"
+	"ticketing/plugins/rules"
 )
 
 const (
@@ -42,8 +44,8 @@ func newBacktests(n *Node) *backtests {
 		now: n.opts.Now, pause: n.opts.rest, name: n.name + " " + rand.Text(), asked: make(chan struct{}, 1)}
 }
 
-// StartBacktest implements ticketing.BacktestService. Without a configuration the candidate has the rule's present one, and without kinds
-// the rule's.
+// StartBacktest implements ticketing.BacktestService. Without a configuration the candidate has the rule's present one, or else the one that
+// a built-in rule comes with, and without kinds the rule's.
 func (b *backtests) StartBacktest(ctx context.Context, c ticketing.StartBacktest) (ticketing.Backtest, error) {
 	const op = "node.StartBacktest"
 	if !c.By.Roles.Has(ticketing.RoleOperator) {
@@ -56,16 +58,11 @@ func (b *backtests) StartBacktest(ctx context.Context, c ticketing.StartBacktest
 	if err != nil {
 		return ticketing.Backtest{}, ticketing.Wrap(op, err)
 	}
-	for i := range set.Rules {
-		if r := &set.Rules[i]; r.Name == c.Rule {
-			if c.Config == nil {
-				c.Config = r.Config
-			}
-			if c.Kinds == nil {
-				c.Kinds = r.Scope
-			}
-		}
+	var rule ticketing.Rule
+	if i := slices.IndexFunc(set.Rules, func(r ticketing.Rule) bool { return r.Name == c.Rule }); i >= 0 {
+		rule = set.Rules[i]
 	}
+	complete(&c, rule)
 	j, err := b.open(ctx, &ticketing.Backtest{Rule: c.Rule, Digest: c.Digest, Config: c.Config})
 	if err != nil {
 		return ticketing.Backtest{}, ticketing.Wrap(op, err)
@@ -77,6 +74,24 @@ func (b *backtests) StartBacktest(ctx context.Context, c ticketing.StartBacktest
 	}
 	b.look()
 	return t, nil
+}
+
+// complete gives a backtest the configuration and the kinds that nobody named, and says where the configuration comes from. The rule may not be
+// there yet.
+func complete(c *ticketing.StartBacktest, r ticketing.Rule) {
+	switch own := rules.ConfigOf(c.Digest); {
+	case c.Config != nil:
+		c.ConfigFrom = ticketing.ConfigGiven
+	case !r.Active.IsZero() || len(r.Config) > 0:
+		c.Config, c.ConfigFrom = r.Config, ticketing.ConfigOfRule
+	case own != nil:
+		c.Config, c.ConfigFrom = own, ticketing.ConfigBuiltin
+	default:
+		c.ConfigFrom = ticketing.ConfigNone
+	}
+	if c.Kinds == nil {
+		c.Kinds = r.Scope
+	}
 }
 
 // Backtests implements ticketing.BacktestService.

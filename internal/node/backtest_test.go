@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -97,6 +98,21 @@ func TestBacktest(t *testing.T) {
 	}
 	if b := start(spamTest(`{}`)); b.Report.NewFree != 20 || len(b.Report.Released) != 20 || b.Report.NewCaught != 0 {
 		t.Errorf("milder: %+v", b.Report)
+	}
+	links := spamTest("")
+	for _, b := range rules.Builtin() {
+		if links.Config = nil; b.Name == "links" {
+			links.Rule, links.Digest = b.Name, ticketing.DigestOf(b.Module)
+		}
+	}
+	for from, c := range map[ticketing.ConfigSource]ticketing.StartBacktest{ticketing.ConfigOfRule: same, ticketing.ConfigGiven: spamTest(`{}`), ticketing.ConfigBuiltin: links} {
+		want := c.Config
+		if want == nil {
+			want = rules.ConfigOf(c.Digest) // the rule that judges has it, too
+		}
+		if b := start(c); b.ConfigFrom != from || !bytes.Equal(b.Config, want) {
+			t.Errorf("%s of %s: %q, %s", from, c.Rule, b.ConfigFrom, b.Config)
+		}
 	}
 	strict := spamTest(`{"match": [{"signal": "plea", "points": 100, "words": ["a thought"]}]}`)
 	strict.Kinds = []ticketing.ItemKind{ticketing.KindComment}
