@@ -310,8 +310,8 @@ func TestHostileUploads69(t *testing.T) {
 	s := newSite(t)
 	op, ann := s.signedIn("op", ticketing.RoleOperator), s.signedIn("ann", 0)
 	const wasm = "\x00asm\x01\x00\x00\x00"
-	for name, want := range map[string]int{"..%2f..%2fx": 400, "a%0d%0ab": 400, "A": 404, "%00": 400, strings.Repeat("a", 64): 404, "-x": 404} {
-		op.do("POST", "/api/plugins/"+name+"/versions", wasm, "Content-Type", "application/wasm").want(want)
+	for _, name := range []string{"..%2f..%2fx", "a%0d%0ab", "A", "%00", strings.Repeat("a", 64), "-x"} {
+		op.do("POST", "/api/plugins/"+name+"/versions", wasm, "Content-Type", "application/wasm").want(400)
 	}
 	op.do("POST", "/api/plugins/x/versions", wasm, "Content-Type", "application/wasm", "Content-Encoding", "gzip").want(415)
 	op.do("POST", "/api/plugins/x/versions", wasm, "Content-Type", "text/html").want(415)
