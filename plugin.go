@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"regexp"
 	"time"
 )
@@ -79,6 +80,12 @@ type PluginVersion struct {
 	Gaps []LimitGap `cbor:"-" json:"limitGaps,omitzero"`
 }
 
+// A Preset is a configuration that a version takes for which nobody has given one.
+type Preset struct {
+	Config json.RawMessage
+	From   string // which one it is, for people
+}
+
 // UploadPlugin asks to register a module under a name, which is the operator's: the manifest's may be another, and signatures are over this one.
 type UploadPlugin struct {
 	Meta    `cbor:"1,keyasint"`
@@ -145,6 +152,9 @@ type PluginService interface {
 	Stats(ctx context.Context, rule string) ([]VersionStats, error)
 	Usage(ctx context.Context) ([]RuleUsage, error)
 	Logs(ctx context.Context, rule string, limit int) ([]RuleLog, error)
+	// Preset returns a configuration for a version: the first of some that it takes, or else the one that it comes with as a built-in rule, or else the
+	// defaults of its schema. If these do not fit it is Invalid.
+	Preset(v PluginVersion, present ...Preset) (Preset, error)
 	// Effective returns the limits under which a rule runs, and Try judges an item by a rule as it stands, or would with
 	// another version or config, without any effect.
 	Effective(rule Rule, m Manifest) RuleLimits

@@ -103,6 +103,19 @@ func (m *memory) Logs(_ context.Context, rule string, limit int) ([]ticketing.Ru
 	return lines[max(0, len(lines)-limit):], nil
 }
 
+// Preset knows two kinds of versions: built-in rules, and others.
+func (m *memory) Preset(v ticketing.PluginVersion, present ...ticketing.Preset) (ticketing.Preset, error) {
+	for _, p := range present {
+		if len(p.Config) > 0 {
+			return p, nil
+		}
+	}
+	if v.Builtin {
+		return ticketing.Preset{Config: []byte(`{"own":1}`), From: "the built-in one"}, nil
+	}
+	return ticketing.Preset{Config: []byte("{}"), From: "the defaults"}, nil
+}
+
 func (m *memory) Effective(r ticketing.Rule, manifest ticketing.Manifest) ticketing.RuleLimits {
 	return r.Limits.Least(manifest.Limits)
 }

@@ -45,6 +45,49 @@ func (p *pluginCard) Version(d ticketing.Digest) *ticketing.PluginVersion {
 	return findVersion(p.Versions, p.Name, d)
 }
 
+// Named finds the version that an address or a form names by the text of its digest; nil if it has none such.
+func (p *pluginCard) Named(digest string) *ticketing.PluginVersion {
+	var d ticketing.Digest
+	if d.UnmarshalText([]byte(digest)) != nil {
+		return nil
+	}
+	return p.Version(d)
+}
+
+// First is the version with which a form begins: the one that judges, or else the newest that may run; nil if none may.
+func (p *pluginCard) First() *ticketing.PluginVersion {
+	if p.Judges() {
+		return p.Version(p.Rule.Active)
+	}
+	for i := range p.Versions {
+		if p.Versions[i].State.Runnable() {
+			return &p.Versions[i]
+		}
+	}
+	return nil
+}
+
+// preset is the config that a form begins with for a version, and which one that is if the version does not judge with it.
+func (g *Gateway) preset(p *pluginCard, v *ticketing.PluginVersion) (config, from string) {
+	if v == nil || p.Active(v.Digest) {
+		return p.Config, ""
+	}
+	var present []ticketing.Preset
+	if r := p.Rule; r != nil {
+		for _, c := range []*ticketing.Candidate{r.Canary, r.Shadow} {
+			if c != nil && c.Digest == v.Digest {
+				present = append(present, ticketing.Preset{Config: c.Config, From: "the candidate's"})
+			}
+		}
+		present = append(present, ticketing.Preset{Config: r.Config, From: "the rule's present one"})
+	}
+	chosen, err := g.s.Plugins.Preset(*v, present...)
+	if err != nil { // it needs one that only its operator can know
+		return p.Config, ""
+	}
+	return readable(chosen.Config), "For " + v.Version + ": " + chosen.From + "."
+}
+
 // Judges reports whether a version judges, so that candidates may stand beside it.
 func (p *pluginCard) Judges() bool { return p.Rule != nil && !p.Rule.Active.IsZero() }
 
@@ -56,6 +99,7 @@ type pluginView struct {
 	pluginTop
 	Chosen    string // digest of the version in the form
 	Config    string // text in the form
+	From      string // which config that is, if the form begins with one
 	Present   string // the rule's config, if the form holds another one because somebody changed the rule meanwhile
 	OnFailure string
 	Scope     []string // kinds in the form
@@ -109,9 +153,20 @@ func (g *Gateway) showPlugin(c *call, status int, sent *form, f *faults) error {
 	if err != nil {
 		return err
 	}
-	out := pluginView{pluginTop: top, Config: top.Config, OnFailure: "hold", Policies: policies, Kinds: ruleKinds}
+	out := pluginView{pluginTop: top, OnFailure: "hold", Policies: policies, Kinds: ruleKinds}
 	if err := g.lives(c, &out); err != nil {
 		return err
+	}
+	asked, err := c.query("version")
+	if err != nil {
+		return err
+	}
+	v := out.Named(asked)
+	if v == nil {
+		v = out.First()
+	}
+	if out.Config, out.From = g.preset(&out.pluginCard, v); v != nil {
+		out.Chosen = v.Digest.String()
 	}
 	for _, k := range ruleKinds {
 		if out.Applies(k) {
@@ -120,13 +175,10 @@ func (g *Gateway) showPlugin(c *call, status int, sent *form, f *faults) error {
 	}
 	if r := out.Rule; r != nil {
 		out.OnFailure = r.OnFailure.String()
-		if !r.Active.IsZero() {
-			out.Chosen = r.Active.String()
-		}
 	}
 	if sent != nil {
 		out.Chosen, out.Config, out.OnFailure, out.Scope = sent.get("active"), sent.get("config"), sent.get("onFailure"), sent.values["scope"]
-		out.Older, out.Unkept = sent.get("older") != "", sent.fileName != ""
+		out.From, out.Older, out.Unkept = "", sent.get("older") != "", sent.fileName != ""
 		if status == http.StatusPreconditionFailed && strings.TrimSpace(out.Config) != top.Config {
 			out.Present = top.Config
 		}

@@ -225,6 +225,7 @@ type ruleQuestion struct {
 	Refuse string // why there is nothing to ask
 	Digest string // in the form, as are the others
 	Text   string // of the config
+	From   string // which config that is, if the form begins with one
 	Share  string
 	Items  string
 	Wait   string
@@ -278,20 +279,20 @@ func (g *Gateway) askChange(c *call, status int, change ruleChange, sent *form, 
 		}
 	}
 	if sent != nil {
-		q.Digest, q.Text, q.Why, q.Older = sent.get("digest"), sent.get("config"), sent.get("why"), sent.get("older") != ""
+		q.Digest, q.Text, q.From, q.Why, q.Older = sent.get("digest"), sent.get("config"), "", sent.get("why"), sent.get("older") != ""
 		q.Share, q.Items, q.Wait, q.Auto = sent.get("percent"), sent.get("items"), sent.get("minutes"), sent.get("auto") != ""
 	}
 	return g.render(c, status, "plugin_change.html", view{Title: change.Title + ": " + top.Name, Tab: "plugins", Faults: f, Data: &q})
 }
 
 // prefill puts into the form what is likely to be meant: the version that the address names, or else the newest one that does not judge;
-// and the config of a candidate that is there.
+// and the config that it has as a candidate, or else that it may begin with.
 func (q *ruleQuestion) prefill(c *call) error {
 	asked, err := c.query("version")
 	if err != nil {
 		return err
 	}
-	q.Digest, q.Text = asked, q.Config
+	q.Digest = asked
 	for _, v := range q.Shown() {
 		if q.Digest == "" && v.Digest != q.Rule.Active {
 			q.Digest = v.Digest.String()
@@ -301,14 +302,13 @@ func (q *ruleQuestion) prefill(c *call) error {
 	if old == nil {
 		old = q.Rule.Shadow
 	}
-	if old == nil || asked != "" && old.Digest.String() != asked {
-		return nil
+	if old != nil && (asked == "" || old.Digest.String() == asked) {
+		if q.Digest = old.Digest.String(); old.Share > 0 {
+			q.Share, q.Auto = strconv.FormatFloat(float64(old.Share)*100/ticketing.CanaryShares, 'g', -1, 64), old.Auto
+			q.Items, q.Wait = orNothing(old.MinJudged), orNothing(old.MinSeconds/60)
+		}
 	}
-	q.Digest, q.Text = old.Digest.String(), readable(configOf(old.Config))
-	if old.Share > 0 {
-		q.Share, q.Auto = strconv.FormatFloat(float64(old.Share)*100/ticketing.CanaryShares, 'g', -1, 64), old.Auto
-		q.Items, q.Wait = orNothing(old.MinJudged), orNothing(old.MinSeconds/60)
-	}
+	q.Text, q.From = c.g.preset(&q.pluginCard, q.Named(q.Digest))
 	return nil
 }
 

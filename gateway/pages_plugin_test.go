@@ -165,6 +165,46 @@ func TestPluginPageExplainsVersions(t *testing.T) {
 	c.page("/plugins/links", "It waits for &lt;you&gt;.")
 }
 
+// The forms begin with the config that a version has, or else may begin with: a built-in rule's own if nothing of it has judged yet. No script has
+// a part in it, and what somebody sent comes back as it was.
+func TestFormsBeginWithAConfig(t *testing.T) {
+	c := newConsole(t)
+	first, second := &c.w.m.plugins[0], &c.w.m.plugins[1]
+	const own, present = "&#34;own&#34;: 1", "&#34;max&#34;: 3"
+	holds := func(path, part string, not ...string) {
+		t.Helper()
+		page := c.page(path, part)
+		for _, n := range not {
+			if strings.Contains(page, n) {
+				t.Errorf("%s holds %q", path, n)
+			}
+		}
+	}
+	second.Builtin = true
+	rules := c.w.m.set.Rules
+	c.w.m.set.Rules = nil
+	for _, path := range []string{"/plugins/links", "/plugins/links?version=" + second.Digest.String(), "/plugins/links/try"} {
+		holds(path, own)
+		holds(path, "For v2: the built-in one.")
+		holds(path, `value="`+second.Digest.String()+`" selected`)
+	}
+	holds("/plugins/links?version="+first.Digest.String(), "For v1: the defaults.", own)
+	holds("/plugins/links", `#p-rule">Activate<span class="sr"> v2`)
+	token := c.token("/plugins/links")
+	c.says(c.send("POST", "/plugins/links/rule", encoded(csrfField, token, "version", "0", "active", second.Digest.String(), "config", "{mine")).want(400), "{mine</textarea>")
+	c.w.m.set.Rules = rules
+	c.rule().Config = []byte(`{"max":3}`)
+	holds("/plugins/links", present, "For v1:", own)
+	for _, path := range []string{"/plugins/links?version=", "/plugins/links/change/shadow?version=", "/plugins/links/change/canary?version=", "/plugins/links/try?version="} {
+		holds(path+second.Digest.String(), present, own)
+		holds(path+second.Digest.String(), "For v2: the rule&#39;s present one.")
+	}
+	c.rule().Shadow = &ticketing.Candidate{Digest: second.Digest, Version: "v2", Config: []byte(`{"max":9}`)}
+	for _, path := range []string{"/plugins/links?version=" + second.Digest.String(), "/plugins/links/change/canary"} {
+		holds(path, "&#34;max&#34;: 9", present)
+	}
+}
+
 // A version is let out of quarantine by a form, which says why it is there.
 func TestResumePage(t *testing.T) {
 	c := newConsole(t)

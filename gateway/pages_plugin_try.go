@@ -11,6 +11,7 @@ import (
 type playground struct {
 	pluginTop
 	Digest, Kind, Headline, Text, Config string // in the form
+	From                                 string // which config that is, if the form begins with one
 	Author, Days, Locale                 string
 	Approved, Rejected, Held, Reports    string
 	Kinds                                []string
@@ -51,10 +52,15 @@ func (g *Gateway) tryPage(c *call) error {
 	if err != nil {
 		return err
 	}
-	p.Kind, p.Config, p.Digest = "comment", p.pluginCard.Config, asked
-	if p.Digest == "" && p.Rule != nil && !p.Rule.Active.IsZero() {
-		p.Digest = p.Rule.Active.String()
+	v := p.Named(asked)
+	if v == nil {
+		v = p.First()
 	}
+	p.Kind, p.Digest = "comment", asked
+	if v != nil {
+		p.Digest = v.Digest.String()
+	}
+	p.Config, p.From = g.preset(&p.pluginCard, v)
 	return g.showTry(c, http.StatusOK, p, nil)
 }
 

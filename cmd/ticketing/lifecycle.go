@@ -12,7 +12,6 @@ import (
 
 	"ticketing"
 	"ticketing/client"
-	"ticketing/internal/authoring"
 )
 
 // errNotActive is for canaries of rules that do not judge.
@@ -21,10 +20,10 @@ func errNotActive(name string) error {
 }
 
 // candidate is a version that shall be a shadow or a canary of a rule.
-func candidate(ctx context.Context, api *client.Client, args []string, config string, of *client.RuleChange) (*client.Candidate, authoring.Chosen, error) {
+func candidate(ctx context.Context, api *client.Client, args []string, config string, of *client.RuleChange) (*client.Candidate, ticketing.Preset, error) {
 	v, err := versionNamed(ctx, api, args[0], args[1])
 	if err != nil {
-		return nil, authoring.Chosen{}, err
+		return nil, ticketing.Preset{}, err
 	}
 	c := &client.Candidate{Digest: v.Digest.String()}
 	chosen, err := configFor(&v, config, configsOf(of, c.Digest)...)
@@ -47,7 +46,7 @@ func (a *app) pluginShadow() *cobra.Command {
 				return a.printRule(r, err, asJSON)
 			}
 		}
-		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, _ bool) (chosen authoring.Chosen, err error) {
+		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, _ bool) (chosen ticketing.Preset, err error) {
 			change.Why = why
 			if off {
 				change.Shadow = nil
@@ -78,7 +77,7 @@ func (a *app) pluginCanary() *cobra.Command {
 		case wait < 0 || wait > 30*24*time.Hour:
 			return errors.New("--for is a time of up to 30 days, such as 10m")
 		}
-		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, there bool) (chosen authoring.Chosen, err error) {
+		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, there bool) (chosen ticketing.Preset, err error) {
 			change.Why, change.AllowOlder = why, older
 			switch {
 			case !there:

@@ -17,6 +17,7 @@ import (
 	"ticketing"
 	"ticketing/client"
 	"ticketing/internal/authoring"
+	"ticketing/plugins/preset"
 )
 
 func (a *app) plugin() *cobra.Command {
@@ -154,7 +155,7 @@ func (a *app) pluginActivate() *cobra.Command {
 			return err
 		}
 		digest := v.Digest.String()
-		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, _ bool) (authoring.Chosen, error) {
+		return a.changeRule(ctx, api, args[0], asJSON, func(change *client.RuleChange, _ bool) (ticketing.Preset, error) {
 			chosen, err := configFor(&v, config, configsOf(change, digest)...)
 			if err != nil {
 				return chosen, err
@@ -186,7 +187,7 @@ func (a *app) pluginActivate() *cobra.Command {
 }
 
 // changeRule changes what is given of a rule, and leaves the rest as it is. Which config was taken where none was given is said when it is done. The change is refused if somebody else changes the rule meanwhile.
-func (a *app) changeRule(ctx context.Context, api *client.Client, name string, asJSON bool, change func(c *client.RuleChange, there bool) (authoring.Chosen, error)) error {
+func (a *app) changeRule(ctx context.Context, api *client.Client, name string, asJSON bool, change func(c *client.RuleChange, there bool) (ticketing.Preset, error)) error {
 	rules, err := api.Rules(ctx)
 	if err != nil {
 		return err
@@ -211,26 +212,26 @@ func (a *app) changeRule(ctx context.Context, api *client.Client, name string, a
 const configUsage = "the config: a JSON file, or an object like {}; default: the rule's present one if the version takes it, else what a built-in rule comes with, or the defaults of the version's schema"
 
 // configsOf are the configs that a version may be meant to go on with: the one that it has as a candidate, then the rule's.
-func configsOf(r *client.RuleChange, digest string) (all []authoring.Chosen) {
+func configsOf(r *client.RuleChange, digest string) (all []ticketing.Preset) {
 	if c := r.Canary; c != nil && c.Digest == digest {
-		all = append(all, authoring.Chosen{Config: c.Config, From: "the canary's"})
+		all = append(all, ticketing.Preset{Config: c.Config, From: "the canary's"})
 	}
 	if c := r.Shadow; c != nil && c.Digest == digest {
-		all = append(all, authoring.Chosen{Config: c.Config, From: "the shadow's"})
+		all = append(all, ticketing.Preset{Config: c.Config, From: "the shadow's"})
 	}
 	if r.Active != "" {
-		all = append(all, authoring.Chosen{Config: r.Config, From: "the rule's present one"})
+		all = append(all, ticketing.Preset{Config: r.Config, From: "the rule's present one"})
 	}
 	return all
 }
 
 // configFor is the config that somebody gave, or else the one that fits.
-func configFor(v *ticketing.PluginVersion, given string, present ...authoring.Chosen) (authoring.Chosen, error) {
+func configFor(v *ticketing.PluginVersion, given string, present ...ticketing.Preset) (ticketing.Preset, error) {
 	if given != "" {
 		config, err := readConfig(given)
-		return authoring.Chosen{Config: config}, err
+		return ticketing.Preset{Config: config}, err
 	}
-	return authoring.Choose(v, present...)
+	return preset.Choose(v, present...)
 }
 
 // excerpt is the beginning of a config, on one line.

@@ -2,14 +2,18 @@ package contract
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 
+	"ticketing"
 	"ticketing/plugins/host/hosttest"
+	"ticketing/plugins/rules"
 )
 
 // An operator uploads a module in the browser, activates it, sees what is wrong with a config or with labels beside it, starts a
@@ -81,6 +85,19 @@ func TestPluginsInBrowser(t *testing.T) {
 		b.goes("a[href$='/rollback']", "/plugins/"+name+"/change/rollback")
 		b.goes("main form button", "/plugins/"+name)
 		b.shows("h1", "active: v1")
+		b.visit("/plugins/links") // a built-in rule of which nothing has judged yet
+		b.goes("a[href$='#p-rule']", "/plugins/links?*")
+		b.shows("#h-config", "the one that the built-in rule comes with")
+		if !scripts { // it is of use as it comes
+			b.goes("form[action$='/rule'] button", "/plugins/links")
+			b.shows("h1", "active: v1")
+			r := s.operator().must(t, 200, "GET", "/api/rules/links", nil)
+			var active ticketing.Digest
+			var own any
+			if active.UnmarshalText([]byte(r.str("active"))) != nil || json.Unmarshal(rules.ConfigOf(active), &own) != nil || !reflect.DeepEqual(r.body["config"], own) {
+				t.Errorf("it judges with %s", r.raw)
+			}
+		}
 		b.calm()
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"ticketing"
 	"ticketing/actors/control"
+	"ticketing/plugins/preset"
 )
 
 // setAttempts bounds how often a change is prepared again because others changed other rules meanwhile.
@@ -158,6 +159,11 @@ func (m *ruleManager) Logs(ctx context.Context, rule string, limit int) ([]ticke
 	all := m.logs(ctx, rule, limit)
 	slices.SortStableFunc(all, func(a, b ticketing.RuleLog) int { return a.At.Compare(b.At) })
 	return all[max(0, len(all)-limit):], nil
+}
+
+// Preset implements ticketing.PluginService.
+func (m *ruleManager) Preset(v ticketing.PluginVersion, present ...ticketing.Preset) (ticketing.Preset, error) {
+	return preset.Choose(&v, present...)
 }
 
 // Effective implements ticketing.PluginService.

@@ -1,4 +1,4 @@
-package authoring
+package preset
 
 import (
 	"encoding/json"
@@ -12,21 +12,23 @@ import (
 func TestChooseConfig(t *testing.T) {
 	const limit = `{"type": "object", "additionalProperties": false, "properties": {
 		"limit": {"type": "integer", "default": 3}, "words": {"type": "array"}, "deep": {"type": "object", "properties": {"on": {"default": false}}}}}`
-	now := func(config string) Chosen { return Chosen{json.RawMessage(config), "present"} }
+	now := func(config string) ticketing.Preset {
+		return ticketing.Preset{Config: json.RawMessage(config), From: "present"}
+	}
 	for _, tc := range []struct {
 		name, schema string
-		present      []Chosen
+		present      []ticketing.Preset
 		config, from string // or, without a config, what the fault says
 	}{
-		{"the present one fits", limit, []Chosen{now(`{"limit": 7}`)}, `{"limit": 7}`, "present"},
-		{"the first that fits", limit, []Chosen{now(`{"other": 7}`), now(`{}`)}, `{}`, "present"},
-		{"it does not fit", limit, []Chosen{now(`{"limit": "many"}`)}, `{"deep":{"on":false},"limit":3}`, "the defaults of the schema of v2"},
+		{"the present one fits", limit, []ticketing.Preset{now(`{"limit": 7}`)}, `{"limit": 7}`, "present"},
+		{"the first that fits", limit, []ticketing.Preset{now(`{"other": 7}`), now(`{}`)}, `{}`, "present"},
+		{"it does not fit", limit, []ticketing.Preset{now(`{"limit": "many"}`)}, `{"deep":{"on":false},"limit":3}`, "the defaults of the schema of v2"},
 		{"there is none", limit, nil, `{"deep":{"on":false},"limit":3}`, "the defaults of the schema of v2"},
 		{"a default of the whole", `{"default": {"a": 1}, "properties": {"b": {"default": 2}}}`, nil, `{"a":1}`, "the defaults"},
-		{"no schema", "", []Chosen{now(`{"anything": 1}`)}, `{"anything": 1}`, "present"},
+		{"no schema", "", []ticketing.Preset{now(`{"anything": 1}`)}, `{"anything": 1}`, "present"},
 		{"nothing at all", "", nil, `{}`, "the defaults"},
 		{"a schema without defaults", `{"type": "object"}`, nil, `{}`, "the defaults"},
-		{"a member that has no default", `{"required": ["words"]}`, []Chosen{now(`{}`)}, "", "v2 of r needs a configuration: with the defaults of its schema its configuration is wrong"},
+		{"a member that has no default", `{"required": ["words"]}`, []ticketing.Preset{now(`{}`)}, "", "v2 of r needs a configuration: with the defaults of its schema its configuration is wrong"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			v := &ticketing.PluginVersion{Name: "r", Version: "v2", Manifest: ticketing.Manifest{Config: json.RawMessage(tc.schema)}}
@@ -51,7 +53,7 @@ func TestConfigOfBuiltinRule(t *testing.T) {
 		if got, err := Choose(v); err != nil || string(got.Config) != string(b.Config) || !strings.Contains(got.From, "built-in") {
 			t.Errorf("%s: %s from %q, %v", b.Name, got.Config, got.From, err)
 		}
-		if got, err := Choose(v, Chosen{json.RawMessage(`{"a": 1}`), "present"}); err != nil || got.From != "present" {
+		if got, err := Choose(v, ticketing.Preset{Config: json.RawMessage(`{"a": 1}`), From: "present"}); err != nil || got.From != "present" {
 			t.Errorf("%s: %s from %q, %v", b.Name, got.Config, got.From, err)
 		}
 	}
