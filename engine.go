@@ -28,6 +28,8 @@ type RuleEngine interface {
 
 // RuleConsole is what an operator sees of the engine of one node.
 type RuleConsole interface {
+	// Limits returns the limits of a rule for which nobody sets any, and the most that its operator may set.
+	Limits() (usual, most RuleLimits)
 	// Effective returns the limits under which a rule runs: the least of the server's, the rule's and the manifest's.
 	Effective(rule Rule, m Manifest) RuleLimits
 	// Usage returns what each version has cost on this node since it was opened.

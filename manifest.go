@@ -1,6 +1,10 @@
 package ticketing
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"math"
+	"strings"
+)
 
 // Bounds of a manifest.
 const (
@@ -49,6 +53,65 @@ func (l RuleLimits) Least(o RuleLimits) RuleLimits {
 	}
 }
 
+// LimitNames returns the names of the limits, as RuleLimits has them in JSON.
+func LimitNames() []string {
+	return []string{"fuel", "memoryPages", "wallMicroseconds", "hostCalls", "callDepth", "keyValueBytes", "initFuel", "initMicroseconds", "logBytes", "outputBytes"}
+}
+
+// at finds a limit by its name: one of the two, none if there is no such limit.
+func (l *RuleLimits) at(name string) (long *uint64, short *uint32) {
+	switch name {
+	case "fuel":
+		return &l.Fuel, nil
+	case "memoryPages":
+		return nil, &l.MemoryPages
+	case "wallMicroseconds":
+		return nil, &l.WallMicros
+	case "hostCalls":
+		return nil, &l.HostCalls
+	case "callDepth":
+		return nil, &l.CallDepth
+	case "keyValueBytes":
+		return nil, &l.KVBytes
+	case "initFuel":
+		return &l.InitFuel, nil
+	case "initMicroseconds":
+		return nil, &l.InitMicros
+	case "logBytes":
+		return nil, &l.LogBytes
+	case "outputBytes":
+		return nil, &l.OutputBytes
+	}
+	return nil, nil
+}
+
+// Get returns a limit by its name; 0 if there is none.
+func (l RuleLimits) Get(name string) uint64 {
+	long, short := l.at(name)
+	switch {
+	case long != nil:
+		return *long
+	case short != nil:
+		return uint64(*short)
+	}
+	return 0
+}
+
+// Set changes a limit by its name. A name of none is Invalid. What is too large for any server becomes the largest number that there is, which
+// is too large as well.
+func (l *RuleLimits) Set(name string, n uint64) error {
+	long, short := l.at(name)
+	switch {
+	case long != nil:
+		*long = n
+	case short != nil:
+		*short = uint32(min(n, math.MaxUint32))
+	default:
+		return Errorf(Invalid, "There is no limit %q; the limits are %s.", name, strings.Join(LimitNames(), ", "))
+	}
+	return nil
+}
+
 // A LimitGap is a limit of which a module asks for more than it is granted.
 type LimitGap struct {
 	Limit   string `json:"limit"` // as RuleLimits has it in JSON
@@ -58,23 +121,21 @@ type LimitGap struct {
 
 // Beyond lists the limits that are higher than those granted.
 func (l RuleLimits) Beyond(granted RuleLimits) (gaps []LimitGap) {
-	for _, g := range []LimitGap{
-		{"fuel", l.Fuel, granted.Fuel},
-		{"memoryPages", uint64(l.MemoryPages), uint64(granted.MemoryPages)},
-		{"wallMicroseconds", uint64(l.WallMicros), uint64(granted.WallMicros)},
-		{"hostCalls", uint64(l.HostCalls), uint64(granted.HostCalls)},
-		{"callDepth", uint64(l.CallDepth), uint64(granted.CallDepth)},
-		{"keyValueBytes", uint64(l.KVBytes), uint64(granted.KVBytes)},
-		{"initFuel", l.InitFuel, granted.InitFuel},
-		{"initMicroseconds", uint64(l.InitMicros), uint64(granted.InitMicros)},
-		{"logBytes", uint64(l.LogBytes), uint64(granted.LogBytes)},
-		{"outputBytes", uint64(l.OutputBytes), uint64(granted.OutputBytes)},
-	} {
-		if g.Asked > g.Granted {
+	for _, name := range LimitNames() {
+		if g := (LimitGap{name, l.Get(name), granted.Get(name)}); g.Asked > g.Granted {
 			gaps = append(gaps, g)
 		}
 	}
 	return gaps
+}
+
+// Within says which limits are beyond the most that a server allows, as Invalid.
+func (l RuleLimits) Within(most RuleLimits) error {
+	var f Fields
+	for _, g := range l.Beyond(most) {
+		f.Add("limits."+g.Limit, "The limit %s is a number from 1 to %d, or 0 for the server's usual one.", g.Limit, g.Granted)
+	}
+	return f.Err()
 }
 
 func least[N uint32 | uint64](a, b N) N {

@@ -136,8 +136,8 @@ type PluginService interface {
 	History(ctx context.Context, name string, limit int) ([]VersionChange, error)
 	// RuleSet returns the present generation.
 	RuleSet(ctx context.Context) (RuleSet, error)
-	// SetRule prepares the rule as asked (a module that cannot be loaded or refuses its config is Invalid and changes
-	// nothing; a version that is not probed, is in quarantine or lacks a signature that the rule asks for is Conflict),
+	// SetRule prepares the rule as asked (a module that cannot be loaded or refuses its config, and new limits beyond the most that there are, are
+	// Invalid and change nothing; a version that is not probed, is in quarantine or lacks a signature that the rule asks for is Conflict),
 	// commits the next generation, and returns it when every moderation shard led here judges by it.
 	SetRule(ctx context.Context, c SetRule) (RuleSet, error)
 	// Resume lets a version out of quarantine, and returns the present generation. A rule that was suspended because of it judges by
@@ -155,6 +155,8 @@ type PluginService interface {
 	// Preset returns a configuration for a version: the first of some that it takes, or else the one that it comes with as a built-in rule, or else the
 	// defaults of its schema. If these do not fit it is Invalid.
 	Preset(v PluginVersion, present ...Preset) (Preset, error)
+	// Limits returns the limits of a rule for which nobody sets any, and the most that its operator may set.
+	Limits() (usual, most RuleLimits)
 	// Effective returns the limits under which a rule runs, and Try judges an item by a rule as it stands, or would with
 	// another version or config, without any effect.
 	Effective(rule Rule, m Manifest) RuleLimits

@@ -87,6 +87,9 @@ type Promotion struct {
 	MinSeconds uint32 `json:"minSeconds,omitempty"`
 	Why        string `json:"why,omitempty"`
 	AllowOlder bool   `json:"allowOlder,omitempty"` // a version that was uploaded before the active one is meant
+
+	Limits *ticketing.RuleLimits `json:"limits,omitempty"` // nil: as they are
+	Match  string                `json:"-"`                // the ETag of the rule that is meant; empty: any
 }
 
 // reason is the body of a change that may say why it is made, and nothing else.
@@ -159,7 +162,7 @@ func (c *Client) Retire(ctx context.Context, name, etag, why string) (Rule, erro
 // Promote makes a rule's shadow its canary, or lets its canary judge.
 func (c *Client) Promote(ctx context.Context, name string, p Promotion) (Rule, error) {
 	var r Rule
-	_, err := c.send(ctx, request{method: http.MethodPost, path: rulePath(name) + "/promote", keyed: true}, p, &r)
+	_, err := c.send(ctx, request{method: http.MethodPost, path: rulePath(name) + "/promote", keyed: true, match: p.Match}, p, &r)
 	return r, err
 }
 

@@ -58,7 +58,7 @@ func (c *call) form() (*form, error) {
 }
 
 // maxParts bounds the fields of an upload.
-const maxParts = 20
+const maxParts = 40
 
 // readParts reads a form with a file. Its body is in memory already, and so bounded.
 func (f *form) readParts(body []byte, contentType string) error {

@@ -116,6 +116,12 @@ func (m *memory) Preset(v ticketing.PluginVersion, present ...ticketing.Preset) 
 	return ticketing.Preset{Config: []byte("{}"), From: "the defaults"}, nil
 }
 
+func (m *memory) Limits() (usual, most ticketing.RuleLimits) {
+	const all = 100_000
+	return ticketing.RuleLimits{Fuel: 10_000_000, MemoryPages: 256},
+		ticketing.RuleLimits{Fuel: 200_000_000, MemoryPages: 1024, WallMicros: all, HostCalls: all, CallDepth: all, KVBytes: all, InitFuel: all, InitMicros: all, LogBytes: all, OutputBytes: all}
+}
+
 func (m *memory) Effective(r ticketing.Rule, manifest ticketing.Manifest) ticketing.RuleLimits {
 	return r.Limits.Least(manifest.Limits)
 }

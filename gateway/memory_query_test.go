@@ -96,6 +96,9 @@ func (m *memory) SetRule(_ context.Context, c ticketing.SetRule) (ticketing.Rule
 		if c.IfMatch != ticketing.AnyMatch && c.IfMatch != r.Changed {
 			return set, ticketing.Errorf(ticketing.Precondition, "The rule has changed since.")
 		}
+		if _, most := m.Limits(); len(c.Limits.Beyond(most)) > 0 {
+			return set, c.Limits.Within(most)
+		}
 		if c.Rollback && r.Canary != nil {
 			r.Canary, r.Changed, m.set = nil, set.Generation, set
 			return set, nil

@@ -105,6 +105,7 @@ type pluginView struct {
 	Scope     []string // kinds in the form
 	Policies  []string
 	Kinds     []string
+	Limits    []ruleBound
 	Older     bool // an older version may judge
 	Unkept    bool // the form came with a file, which browsers forget
 	Seats     []ruleSeat
@@ -168,6 +169,7 @@ func (g *Gateway) showPlugin(c *call, status int, sent *form, f *faults) error {
 	if out.Config, out.From = g.preset(&out.pluginCard, v); v != nil {
 		out.Chosen = v.Digest.String()
 	}
+	_, out.Limits = g.boundsOf(&out.pluginCard)
 	for _, k := range ruleKinds {
 		if out.Applies(k) {
 			out.Scope = append(out.Scope, k)
@@ -177,6 +179,9 @@ func (g *Gateway) showPlugin(c *call, status int, sent *form, f *faults) error {
 		out.OnFailure = r.OnFailure.String()
 	}
 	if sent != nil {
+		if status != http.StatusPreconditionFailed { // else they are shown as they are now
+			resent(out.Limits, sent, f)
+		}
 		out.Chosen, out.Config, out.OnFailure, out.Scope = sent.get("active"), sent.get("config"), sent.get("onFailure"), sent.values["scope"]
 		out.From, out.Older, out.Unkept = "", sent.get("older") != "", sent.fileName != ""
 		if status == http.StatusPreconditionFailed && strings.TrimSpace(out.Config) != top.Config {
@@ -238,6 +243,9 @@ func (g *Gateway) activate(c *call, name string, f *form) error {
 		return err
 	}
 	keepRest(findRule(&set, name), &cmd)
+	if err := formLimits(f, &cmd.Limits); err != nil {
+		return err
+	}
 	return g.sendChange(c, cmd)
 }
 

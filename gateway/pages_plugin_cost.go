@@ -56,7 +56,7 @@ func (g *Gateway) costPage(c *call) error {
 			out.Usage = append(out.Usage, u)
 		}
 	}
-	out.bounds(g)
+	out.Of, out.Bounds = g.boundsOf(&top.pluginCard)
 	return g.render(c, http.StatusOK, "plugin_cost.html", view{Title: "Cost: " + top.Name, Tab: "plugins", Wide: true, Data: &out})
 }
 
@@ -140,45 +140,4 @@ func (c *costChart) draw() {
 		}
 		c.Says += b.Label + ": " + b.Value
 	}
-}
-
-// ruleBound is a limit of a rule, and where it comes from.
-type ruleBound struct {
-	Name, Server, Manifest, Rule, Effective string
-}
-
-// bounds lists the limits of the version that judges, or else of the newest one.
-func (r *ruleCost) bounds(g *Gateway) {
-	rule, version := ticketing.Rule{Name: r.Name}, &r.Versions[0]
-	if r.Rule != nil {
-		rule = *r.Rule
-		if v := r.Version(rule.Active); v != nil {
-			version = v
-		}
-	}
-	r.Of = version.Version
-	server, own := g.s.Plugins.Effective(ticketing.Rule{}, ticketing.Manifest{}), g.s.Plugins.Effective(rule, version.Manifest)
-	add := func(name string, text func(n uint64) string, of func(l *ticketing.RuleLimits) uint64) {
-		say := func(l *ticketing.RuleLimits) string {
-			if n := of(l); n > 0 {
-				return text(n)
-			}
-			return "–"
-		}
-		r.Bounds = append(r.Bounds, ruleBound{Name: name, Server: say(&server), Manifest: say(&version.Manifest.Limits), Rule: say(&rule.Limits), Effective: say(&own)})
-	}
-	micros := func(n uint64) string {
-		if n%1_000_000 == 0 {
-			return number(n/1_000_000) + " s"
-		}
-		return strconv.FormatFloat(float64(n)/1000, 'g', -1, 64) + " ms"
-	}
-	add("Fuel of an item", number, func(l *ticketing.RuleLimits) uint64 { return l.Fuel })
-	add("Memory", func(n uint64) string { return bytesText(n * (64 << 10)) }, func(l *ticketing.RuleLimits) uint64 { return uint64(l.MemoryPages) })
-	add("Deadline of an item", micros, func(l *ticketing.RuleLimits) uint64 { return uint64(l.WallMicros) })
-	add("Host calls of an item", number, func(l *ticketing.RuleLimits) uint64 { return uint64(l.HostCalls) })
-	add("Call depth", number, func(l *ticketing.RuleLimits) uint64 { return uint64(l.CallDepth) })
-	add("Log of an item", bytesText, func(l *ticketing.RuleLimits) uint64 { return uint64(l.LogBytes) })
-	add("Fuel of a start", number, func(l *ticketing.RuleLimits) uint64 { return l.InitFuel })
-	add("Deadline of a start", micros, func(l *ticketing.RuleLimits) uint64 { return uint64(l.InitMicros) })
 }

@@ -205,6 +205,41 @@ func TestFormsBeginWithAConfig(t *testing.T) {
 	}
 }
 
+// The form of a rule has its limits: what is empty is the server's usual one, what the form has no field for stays, and what is wrong is told
+// beside its field.
+func TestLimitsInTheForm(t *testing.T) {
+	c := newConsole(t)
+	c.rule().Limits = ticketing.RuleLimits{Fuel: 5_000_000, HostCalls: 70}
+	save := func(pairs ...string) answer {
+		t.Helper()
+		all := []string{csrfField, c.token("/plugins/links"), "version", fmt.Sprint(c.rule().Changed), "active", c.rule().Active.String(), "config", "{}", "onFailure", "hold", "scope", "post"}
+		return c.send("POST", "/plugins/links/rule", encoded(append(all, pairs...)...))
+	}
+	c.page("/plugins/links", `name="limits.fuel" type="number" min="0" max="200000000" step="1" value="5000000" placeholder="10000000"`, "holds: "+number(1_000)+"; up to "+number(200_000_000),
+		`name="limits.memoryPages" type="number" min="0" max="1024" step="1" value="" placeholder="256"`)
+	save("limits.fuel", "20000000", "limits.memoryPages", " 512 ").want(303)
+	if l := c.rule().Limits; l != (ticketing.RuleLimits{Fuel: 20_000_000, MemoryPages: 512, HostCalls: 70}) {
+		t.Errorf("%+v", l)
+	}
+	save("limits.fuel", "", "limits.memoryPages", "0").want(303)
+	if l := c.rule().Limits; l != (ticketing.RuleLimits{HostCalls: 70}) {
+		t.Errorf("%+v", l)
+	}
+	save().want(303)
+	for _, wrong := range []string{"many", "-1", "1.5", "99999999999999999999", "200000001"} {
+		a := save("limits.fuel", wrong).want(400)
+		c.says(a, `value="`+wrong+`"`, `aria-describedby="e-limits.fuel h-limits.fuel" aria-invalid="true"`, `<details class="limits" open><summary>Limits`, `href="#f-limits.fuel"`)
+	}
+	if l := c.rule().Limits; l != (ticketing.RuleLimits{HostCalls: 70}) {
+		t.Errorf("%+v", l)
+	}
+	old := fmt.Sprint(c.rule().Changed)
+	save("limits.hostCalls", "90").want(303)
+	token := c.token("/plugins/links")
+	a := c.send("POST", "/plugins/links/rule", encoded(csrfField, token, "version", old, "active", c.rule().Active.String(), "config", "{}", "onFailure", "hold", "scope", "post", "limits.hostCalls", "80"))
+	c.says(a.want(412), `name="limits.hostCalls" type="number" min="0" max="100000" step="1" value="90"`)
+}
+
 // A version is let out of quarantine by a form, which says why it is there.
 func TestResumePage(t *testing.T) {
 	c := newConsole(t)

@@ -345,6 +345,8 @@ type promoteInput struct {
 	MinSeconds uint32 `json:"minSeconds"`
 	Why        string `json:"why"`
 	Older      bool   `json:"allowOlder"`
+
+	Limits *ticketing.RuleLimits `json:"limits"` // nil: as they are
 }
 
 // usualShare is the share of the authors of a canary for which nobody names one: a tenth.
@@ -385,7 +387,9 @@ func (g *Gateway) promoteRule(c *call) error {
 // promoted is the change that a promotion is.
 func promoted(r *ticketing.Rule, in *promoteInput) (ticketing.SetRule, error) {
 	cmd := unchanged(r)
-	cmd.Why, cmd.Older = in.Why, in.Older
+	if cmd.Why, cmd.Older = in.Why, in.Older; in.Limits != nil {
+		cmd.Limits = *in.Limits
+	}
 	from := r.Canary
 	if from == nil {
 		from = r.Shadow

@@ -109,11 +109,22 @@ func (a *app) pluginCanary() *cobra.Command {
 func (a *app) pluginPromote() *cobra.Command {
 	var p client.Promotion
 	var percent float64
+	var limits []string
 	c := a.pluginCommand("promote NAME", "Make a rule's shadow its canary, or let its canary judge", between(1, 1), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
 		if percent != 0 && (percent < 0.01 || percent > 100) {
 			return errors.New("--percent is a number from 0.01 to 100")
 		}
 		p.Share = uint32(percent*100 + 0.5)
+		if len(limits) > 0 {
+			was, err := api.Rule(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if err := setLimits(&was.Limits, limits); err != nil {
+				return err
+			}
+			p.Limits, p.Match = &was.Limits, was.ETag
+		}
 		r, err := api.Promote(ctx, args[0], p)
 		return a.printRule(r, err, asJSON)
 	})
@@ -121,6 +132,7 @@ func (a *app) pluginPromote() *cobra.Command {
 	f.StringVar(&p.To, "to", "", "canary or active; default: the next step")
 	f.Float64Var(&percent, "percent", 0, "of the authors, for a shadow that becomes the canary; default 10")
 	f.BoolVar(&p.Auto, "auto", false, "the server promotes the canary, or takes it away, by itself")
+	limitFlag(c, &limits)
 	f.BoolVar(&p.AllowOlder, "older", false, "a version that was uploaded before the active one is meant")
 	f.StringVar(&p.Why, "why", "", "a reason, for the history")
 	return c

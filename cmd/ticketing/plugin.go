@@ -73,10 +73,8 @@ func (a *app) pluginPush() *cobra.Command {
 				return err
 			}
 		}
-		for _, g := range v.Gaps {
-			if _, err = fmt.Fprintf(a.out, "it asks for %d %s and gets %d, unless the rule's limits allow more\n", g.Asked, g.Limit, g.Granted); err != nil {
-				return err
-			}
+		if err := a.printGaps(v.Gaps); err != nil {
+			return err
 		}
 		if v.State == ticketing.VersionRejected {
 			return fmt.Errorf("%s %s was rejected: %s", v.Name, v.Version, v.Reason)
@@ -148,6 +146,7 @@ func ruleNamed(rules []client.Rule, name string) *client.Rule {
 func (a *app) pluginActivate() *cobra.Command {
 	var config, onFailure, why string
 	var older, signed bool
+	var limits []string
 	var c *cobra.Command
 	c = a.pluginCommand("activate NAME DIGEST|VERSION", "Let a version judge from now on", between(2, 2), func(ctx context.Context, api *client.Client, args []string, asJSON bool) error {
 		v, err := versionNamed(ctx, api, args[0], args[1])
@@ -159,6 +158,16 @@ func (a *app) pluginActivate() *cobra.Command {
 			chosen, err := configFor(&v, config, configsOf(change, digest)...)
 			if err != nil {
 				return chosen, err
+			}
+			if len(limits) > 0 {
+				next := ticketing.RuleLimits{}
+				if change.Limits != nil {
+					next = *change.Limits
+				}
+				if err := setLimits(&next, limits); err != nil {
+					return chosen, err
+				}
+				change.Limits = &next
 			}
 			change.Config = chosen.Config
 			change.Active, change.Why, change.AllowOlder = digest, why, older
@@ -181,6 +190,7 @@ func (a *app) pluginActivate() *cobra.Command {
 	c.Flags().StringVar(&config, "config", "", configUsage)
 	c.Flags().StringVar(&onFailure, "on-failure", "", "what becomes of an item when the rule fails: hold, allow or reject; default: as it is, or hold")
 	c.Flags().BoolVar(&older, "older", false, "a version that was uploaded before the active one is meant")
+	limitFlag(c, &limits)
 	c.Flags().BoolVar(&signed, "signed", false, "only signed versions may judge; default: as it is")
 	c.Flags().StringVar(&why, "why", "", "a reason, for the history")
 	return c
@@ -328,6 +338,9 @@ func (a *app) printRule(r client.Rule, err error, asJSON bool) error {
 	}
 	if _, err = fmt.Fprintf(a.out, "%s %s; generation %d\n", r.Name, state, r.Generation); err != nil {
 		return err
+	}
+	if r.Limits != (ticketing.RuleLimits{}) && r.Active != "" {
+		fmt.Fprintf(a.out, "limits: %s\n", limitsText(r.Effective))
 	}
 	if r.Shadow != nil {
 		fmt.Fprintf(a.out, "shadow: %s\n", r.Shadow.Version)

@@ -256,10 +256,12 @@ func (a *app) printInspection(in *authoring.Inspection) error {
 	}
 	rows = append(rows, []string{"needs", strings.Join(in.Needs, " ")}, []string{"imports", imports(in.Imports)}, []string{"exports", strings.Join(in.Exports, " ")})
 	if l := in.Limits; l != nil {
-		rows = append(rows, []string{"limits", fmt.Sprintf("fuel %d, memory %d pages, %v, %d host calls, call depth %d", l.Fuel, l.MemoryPages,
-			time.Duration(l.WallMicros)*time.Microsecond, l.HostCalls, l.CallDepth)})
+		rows = append(rows, []string{"limits", limitsText(*l)})
 	}
-	if err := a.table(nil, rows); err != nil || len(in.Golden) == 0 {
+	if err := a.table(nil, rows); err != nil {
+		return err
+	}
+	if err := a.printGaps(in.Gaps); err != nil || len(in.Golden) == 0 {
 		return err
 	}
 	fmt.Fprintln(a.out)

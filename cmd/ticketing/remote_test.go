@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ticketing"
+	"ticketing/client"
 	"ticketing/plugins/rules"
 )
 
@@ -191,6 +192,55 @@ func TestPlugins(t *testing.T) {
 	t.Setenv("TICKETING_TOKEN", "forged")
 	if line := fail(t, "", "plugin", "list"); !strings.Contains(line, "(401)") {
 		t.Errorf("%q", line)
+	}
+}
+
+// Limits are named as the API names them, what is not named stays, and what the server does not allow is refused with its bounds.
+func TestLimitsOfARule(t *testing.T) {
+	server(t)
+	module := filepath.Join("..", "..", "plugins", "rules", "velocity", "velocity.wasm")
+	succeed(t, "", "plugin", "push", "counts", module)
+	limits := func(args ...string) ticketing.RuleLimits {
+		t.Helper()
+		r := decode[client.Rule](t, succeed(t, "", append([]string{"plugin"}, append(args, "--json")...)...))
+		if r.Effective.CallDepth != 512 || r.Limits.Fuel > 0 && r.Effective.Fuel != r.Limits.Fuel {
+			t.Errorf("%v: %+v", args, r.Effective)
+		}
+		return r.Limits
+	}
+	for _, tc := range []struct {
+		args string
+		want ticketing.RuleLimits
+	}{
+		{"activate counts v1 --limit fuel=20000000", ticketing.RuleLimits{Fuel: 20_000_000}},
+		{"activate counts v1 --limit wallMicroseconds=50000", ticketing.RuleLimits{Fuel: 20_000_000, WallMicros: 50_000}},
+		{"shadow counts v1 --config {}", ticketing.RuleLimits{Fuel: 20_000_000, WallMicros: 50_000}},
+		{"promote counts --to active --limit fuel=0 --limit hostCalls=10000", ticketing.RuleLimits{WallMicros: 50_000, HostCalls: 10_000}},
+		{"rollback counts", ticketing.RuleLimits{WallMicros: 50_000, HostCalls: 10_000}},
+	} {
+		if got := limits(strings.Fields(tc.args)...); got != tc.want {
+			t.Errorf("%s: %+v", tc.args, got)
+		}
+	}
+	if out := succeed(t, "", "plugin", "activate", "counts", "v1"); !strings.Contains(out, "\nlimits: fuel=10000000 ") || !strings.Contains(out, " wallMicroseconds=50000 ") {
+		t.Errorf("%s", out)
+	}
+	succeed(t, "", "plugin", "shadow", "counts", "v1", "--config", "{}")
+	for change, want := range map[string]string{
+		"fuel=200000001":       "The limit fuel is a number from 1 to 200000000, or 0 for the server's usual one.",
+		"callDepth=4294967296": "The limit callDepth is a number from 1 to 4096",
+		"fuel":                 "--limit fuel: write a name and a whole number, such as fuel=20000000",
+		"fuel=-1":              "--limit fuel=-1: write",
+		"speed=1":              `There is no limit "speed"; the limits are fuel, memoryPages, wallMicroseconds,`,
+	} {
+		for _, command := range []string{"activate counts v1", "promote counts --to active"} {
+			if line := fail(t, "", append(append([]string{"plugin"}, strings.Fields(command)...), "--limit", change)...); !strings.Contains(line, want) {
+				t.Errorf("%s: %s", change, line)
+			}
+		}
+	}
+	if out := succeed(t, "", "plugin", "inspect", module); !strings.Contains(out, " fuel=10000000 memoryPages=") || !strings.Contains(out, " outputBytes=65536\n") {
+		t.Errorf("%s", out)
 	}
 }
 

@@ -20,9 +20,10 @@ type Inspection struct {
 	Imports   []Import              `json:"imports"`
 	Exports   []string              `json:"exports"`
 	Functions int                   `json:"functions"`
-	Memory    uint32                `json:"memoryPages"` // least, of 64 KiB
-	Needs     []string              `json:"needs"`       // capabilities that its imports need
-	Limits    *ticketing.RuleLimits `json:"limits,omitzero"`
+	Memory    uint32                `json:"memoryPages"`        // least, of 64 KiB
+	Needs     []string              `json:"needs"`              // capabilities that its imports need
+	Limits    *ticketing.RuleLimits `json:"limits,omitzero"`    // under which it runs if its operator sets none
+	Gaps      []ticketing.LimitGap  `json:"limitGaps,omitzero"` // of which it asks for more
 	Golden    []Case                `json:"golden,omitzero"`
 	Failed    int                   `json:"failed"`
 	Meter     int                   `json:"meter"` // the meter's version by which fuel is counted
@@ -55,7 +56,7 @@ func Inspect(ctx context.Context, path string) (Inspection, error) {
 	server := host.New(source(module), host.Options{}) // without the patience of tests
 	defer server.Close()
 	limits := server.Effective(ticketing.Rule{}, b.manifest)
-	in.Admitted, in.Manifest, in.Limits = true, &b.manifest, &limits
+	in.Admitted, in.Manifest, in.Limits, in.Gaps = true, &b.manifest, &limits, b.manifest.Limits.Beyond(limits)
 	if in.Golden, err = b.run(ctx); ticketing.KindOf(err) == ticketing.Invalid {
 		in.Admitted, in.Refusal = false, message(err)
 	} else if err != nil {

@@ -62,8 +62,17 @@ func TestPluginsInBrowser(t *testing.T) {
 			t.Error("the config was not kept")
 		}
 		b.fill("config", "{}")
+		b.fill("limits.fuel", "20000000")
 		b.goes("form[action$='/rule'] button", "/plugins/"+name)
 		b.shows("h1", "active: v1")
+		b.shows("[id='h-limits.fuel']", "holds: 20\u202f000\u202f000; up to 200\u202f000\u202f000")
+		if scripts {
+			for _, width := range []int64{1280, 360} {
+				b.dress(width, "light")
+				b.inspect(fmt.Sprintf("limits (%d px)", width))
+				b.picture(fmt.Sprintf("limits-light-%d", width))
+			}
+		}
 		b.choose("#f-labels", noLabels)
 		b.goes("form button[formaction$='/backtest']", "/plugins/"+name+"/backtest")
 		b.shows("#e-labels", "there is no column label")

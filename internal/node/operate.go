@@ -79,6 +79,9 @@ func (m *ruleManager) trySet(ctx context.Context, c ticketing.SetRule) (next tic
 	if err != nil {
 		return set, false, err
 	}
+	if err := m.checkLimits(&set, &c); err != nil {
+		return set, false, err
+	}
 	if err := m.engine.Prepare(ctx, next); err != nil {
 		return set, false, err
 	}
@@ -86,6 +89,15 @@ func (m *ruleManager) trySet(ctx context.Context, c ticketing.SetRule) (next tic
 	c.Prepared = set.Generation
 	next, err = m.control.SetRule(ctx, c)
 	return next, ticketing.KindOf(err) == ticketing.Conflict, err // what else is Conflict was found above
+}
+
+// checkLimits refuses limits that the engine would cut. Those that a rule has from before stay with it.
+func (m *ruleManager) checkLimits(set *ticketing.RuleSet, c *ticketing.SetRule) error {
+	if slices.ContainsFunc(set.Rules, func(r ticketing.Rule) bool { return r.Name == c.Name && r.Limits == c.Limits }) {
+		return nil
+	}
+	_, most := m.console.Limits()
+	return c.Limits.Within(most)
 }
 
 // Resume implements ticketing.PluginService.
@@ -165,6 +177,9 @@ func (m *ruleManager) Logs(ctx context.Context, rule string, limit int) ([]ticke
 func (m *ruleManager) Preset(v ticketing.PluginVersion, present ...ticketing.Preset) (ticketing.Preset, error) {
 	return preset.Choose(&v, present...)
 }
+
+// Limits implements ticketing.PluginService.
+func (m *ruleManager) Limits() (usual, most ticketing.RuleLimits) { return m.console.Limits() }
 
 // Effective implements ticketing.PluginService.
 func (m *ruleManager) Effective(rule ticketing.Rule, manifest ticketing.Manifest) ticketing.RuleLimits {

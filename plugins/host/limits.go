@@ -49,6 +49,9 @@ func fill[N uint32 | uint64](n *N, with N) {
 	}
 }
 
+// Limits implements ticketing.RuleConsole.
+func (h *Host) Limits() (usual, most ticketing.RuleLimits) { return h.opts.Usual, h.opts.Most }
+
 // Effective implements ticketing.RuleConsole. It is the least of what the rule allows, which for what its operator does not name is the
 // server's usual limit, what the manifest names, and the server's most. A manifest alone gets more than usual of nothing but memory,
 // without which the runtimes of some languages do not start.
