@@ -38,6 +38,10 @@ func TestRequestsOfOperators(t *testing.T) {
 			_, err := c.Promote(t.Context(), "r", Promotion{To: "canary", Share: 100, Auto: true})
 			return err
 		}, `POST /api/rules/r/promote {"to":"canary","share":100,"auto":true}`, "", key},
+		{"a promotion with limits", func(c *Client) error {
+			_, err := c.Promote(t.Context(), "r", Promotion{Limits: &ticketing.RuleLimits{Fuel: 9}, Match: `"7"`})
+			return err
+		}, `POST /api/rules/r/promote {"limits":{"fuel":9}}`, `"7"`, key},
 		{"a retirement", func(c *Client) error { _, err := c.Retire(t.Context(), "r", "*", ""); return err }, `DELETE /api/rules/r {}`, "*", key},
 		{"a rollback", func(c *Client) error { _, err := c.Rollback(t.Context(), "r", "w"); return err }, `POST /api/rules/r/rollback {"why":"w"}`, "", key},
 		{"logs", func(c *Client) error { _, err := c.RuleLogs(t.Context(), "r", 5); return err }, `GET /api/rules/r/logs?limit=5 `, "", keyless},

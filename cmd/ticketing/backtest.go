@@ -220,9 +220,9 @@ func (a *app) pluginBacktests() *cobra.Command {
 		}
 		var rows [][]string
 		for _, b := range all {
-			rows = append(rows, []string{b.ID.String(), short(b.At), b.Rule, b.Version, string(b.State), fmt.Sprintf("%d/%d", b.Done, b.Total), b.Why})
+			rows = append(rows, []string{b.ID.String(), short(b.At), b.Rule, b.Version, string(b.ConfigFrom), string(b.State), fmt.Sprintf("%d/%d", b.Done, b.Total), b.Why})
 		}
-		return a.table([]string{"ID", "TIME", "NAME", "VERSION", "STATE", "DONE", ""}, rows)
+		return a.table([]string{"ID", "TIME", "NAME", "VERSION", "CONFIG", "STATE", "DONE", ""}, rows)
 	})
 	c.Flags().IntVar(&limit, "limit", ticketing.DefaultLimit, "how many, at most 100")
 	c.Flags().StringVar(&html, "html", "", "write the report of one as a page into this file, too")
