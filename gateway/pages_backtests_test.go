@@ -120,9 +120,13 @@ func multipartForm(t testing.TB, fileName, file string, pairs ...string) (body, 
 }
 
 // backtest sends the form of a rule with a file of labels, as a browser does whose button starts a backtest.
-func (c *console) backtest(fileName, file string) answer {
+func (c *console) backtest(fileName, file string, more ...string) answer {
 	c.t.Helper()
-	body, contentType := multipartForm(c.w.t, fileName, file, csrfField, c.token("/plugins/links"), "active", c.second.Digest.String(), "config", `{"max": 7}`, "onFailure", "allow", "scope", "post", "older", "1")
+	fields := []string{csrfField, c.token("/plugins/links"), keyField, formKey(), "version", "1", "active", c.second.Digest.String(), "config", `{"max": 7}`, "onFailure", "allow", "scope", "post", "older", "1"}
+	for _, name := range ticketing.LimitNames() {
+		fields = append(fields, limitField+name, "")
+	}
+	body, contentType := multipartForm(c.w.t, fileName, file, append(fields, more...)...)
 	return c.send("POST", "/plugins/links/backtest", body, "Content-Type", contentType)
 }
 
@@ -140,7 +144,7 @@ func TestBacktestFormTakesLabels(t *testing.T) {
 			Good: []ticketing.ID{ticketing.ImportedAs("youtube:z2")}, Bad: []ticketing.ID{ticketing.ImportedAs("youtube:z1")}}},
 		{"", "", ticketing.Labels{}},
 	} {
-		a := c.backtest(tc.name, tc.file).want(http.StatusSeeOther)
+		a := c.backtest(tc.name, tc.file, "scope", "comment").want(http.StatusSeeOther) // all fields that there are
 		asked := c.w.m.backtests.asked
 		got := asked[len(asked)-1]
 		if !strings.HasPrefix(a.Header.Get("Location"), "/plugins/backtests/") || got.Digest != c.second.Digest || string(got.Config) != `{"max": 7}` || !reflect.DeepEqual(got.Labels, tc.want) {
