@@ -56,7 +56,7 @@ test: deps check rules build
 	$(GO) test -count=1 -run '^TestFirstRuleAsDocumented$$' ./cmd/ticketing # compiles a rule in Go, as a user does
 	$(GO) -C bench/peers test ./... # no benchmarks: that all engines say the same
 	$(GO) test -run '^TestChaosShards$$' ./internal/cluster # ten times the seeds that the race detector has time for
-	$(GO) test -run '^TestSpecification$$' ./plugins/meter # one goroutine, for which the race detector would take ten times as long
+	$(GO) test -run '^(TestSpecification|TestTheMeterChangesNothing|TestHostile)$$' ./plugins/meter ./plugins/host # one goroutine, for which the race detector would take ten times as long
 
 ## screenshots: pictures of every page, light and dark, narrow and wide, in docs/images, of which git keeps those that the docs show
 screenshots: deps build

@@ -99,7 +99,7 @@ type Gateway struct {
 	now       func() time.Time
 	server    *fasthttp.Server
 	router    fasthttp.RequestHandler
-	raised    []raisedLimit
+	bounds    []bodyBound
 	targets   []string // patterns of the pages that a sign-in may lead to
 	hosts     atomic.Pointer[map[string]bool]
 	address   atomic.Pointer[string] // of the listener

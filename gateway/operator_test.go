@@ -191,25 +191,63 @@ func TestUploadLimitIsForOperators(t *testing.T) {
 
 // A server takes modules as large as it is set to, and says so of a larger one before it is sent.
 func TestModuleSize(t *testing.T) {
-	s := newSite(t, func(c *Config) { c.ModuleSize = ticketing.MaxModule })
-	op := s.signedIn("op", ticketing.RoleOperator)
-	path := "/api/plugins/links/versions"
-	op.do("POST", path, wasm+strings.Repeat("x", ticketing.MaxModule-len(wasm)), "Content-Type", "application/wasm").want(201)
-	for _, expects := range []string{"", "Expect: 100-continue\r\n"} {
-		nc, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer nc.Close()
-		fmt.Fprintf(nc, "POST %s HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\n%sContent-Length: %d\r\n\r\n", path, s.addr, op.cookie, expects, ticketing.MaxModule+moduleExcess+1)
-		r, err := http.ReadResponse(bufio.NewReader(nc), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if text, _ := io.ReadAll(r.Body); r.StatusCode != 413 || !strings.Contains(string(text), "The body has at most 16777280 bytes here.") {
-			t.Errorf("%q: %d %s", expects, r.StatusCode, text)
+	for _, size := range []int{64 << 10, ticketing.MaxModule} {
+		s := newSite(t, func(c *Config) { c.ModuleSize = size })
+		op := s.signedIn("op", ticketing.RoleOperator)
+		path := "/api/plugins/links/versions"
+		op.do("POST", path, wasm+strings.Repeat("x", size-len(wasm)), "Content-Type", "application/wasm").want(201)
+		for _, expects := range []string{"", "Expect: 100-continue\r\n"} {
+			status, text := s.announce(t, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\n%sContent-Length: %d\r\n\r\n", path, s.addr, op.cookie, expects, 20<<20))
+			if want := fmt.Sprintf("The body has at most %d bytes here.", size+moduleExcess); status != 413 || !strings.Contains(text, want) {
+				t.Errorf("%q: %d %s, want %s", expects, status, text, want)
+			}
 		}
 	}
+}
+
+// How large a module may be says nothing about the other forms of plugins.
+func TestModuleSizeBoundsNoOtherForm(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.ModuleSize = 64 << 10 })
+	op := s.signedIn("op", ticketing.RoleOperator)
+	for _, tc := range []struct {
+		path   string
+		length int
+		want   int
+	}{
+		{"/plugins", 64<<10 + moduleExcess + formOverhead, 100},
+		{"/plugins", 64<<10 + moduleExcess + formOverhead + 1, 413},
+		{"/plugins/links/rule", ruleLimit, 100},
+		{"/plugins/links/backtest", 2 * maxLabelsFile, 100},
+		{"/plugins/links/backtest", 2*maxLabelsFile + 1, 413},
+	} {
+		status, text := s.announce(t, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", tc.path, s.addr, op.cookie, tc.length))
+		if status != tc.want {
+			t.Errorf("%s with %d bytes: %d %s", tc.path, tc.length, status, text)
+		}
+	}
+}
+
+// announce sends the head of a request alone, and returns the answer.
+func (s *site) announce(t *testing.T, head string) (status int, text string) {
+	t.Helper()
+	nc, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := io.WriteString(nc, head); err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.ReadResponse(bufio.NewReader(nc), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(body)
 }
 
 func TestDecisions(t *testing.T) {

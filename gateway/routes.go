@@ -158,9 +158,9 @@ func (g *Gateway) route() {
 		if rt.timeout == 0 {
 			rt.timeout = g.config.RequestTimeout
 		}
-		if rt.limit > bodyLimit {
-			prefix, suffix, _ := strings.Cut(rt.pattern, "{name}")
-			g.raised = append(g.raised, raisedLimit{[]byte(rt.method), []byte(prefix), []byte(suffix), rt.limit})
+		if rt.limit > bodyLimit || rt.class == uploads {
+			prefix, suffix, named := strings.Cut(rt.pattern, "{name}")
+			g.bounds = append(g.bounds, bodyBound{[]byte(rt.method), []byte(prefix), []byte(suffix), named, rt.limit})
 		}
 		if isTarget(&rt) {
 			g.targets = append(g.targets, rt.pattern)

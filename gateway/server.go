@@ -20,7 +20,7 @@ import (
 const (
 	bodyLimit   = 1 << 20          // of a request whose route asks for no more
 	headerLimit = 16 << 10         // of a request's headers
-	slowRead    = 60 * time.Second // for bodies of a raised limit
+	slowRead    = 60 * time.Second // for bodies that have a bound of their own
 )
 
 func (g *Gateway) newServer() *fasthttp.Server {
@@ -162,21 +162,29 @@ func (g *Gateway) refuseUnread(ctx *fasthttp.RequestCtx, err error) {
 	g.metrics.refused.Inc()
 }
 
-// headerReceived raises the body's limit for the few routes that need it, and there only for operators: everybody
-// else's request is refused before its body is read. It cannot refuse by itself; the route does, afterwards.
+// headerReceived bounds the body of the few routes that need more than usual, or may be set to take less, and there only for operators:
+// everybody else's request is refused before its body is read. It cannot refuse by itself; the route does, afterwards.
 func (g *Gateway) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	for i := range g.raised {
-		if r := &g.raised[i]; r.match(h) && g.presentsOperator(h) {
-			return fasthttp.RequestConfig{ReadTimeout: slowRead, MaxRequestBodySize: r.limit}
-		}
+	if b := g.boundOf(h); b != nil {
+		return fasthttp.RequestConfig{ReadTimeout: slowRead, MaxRequestBodySize: b.limit}
 	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: bodyLimit}
 }
 
-// tooLarge says how large a body may be where that is more than usual; else nothing, as the route may take less.
+// boundOf finds the bound of its own that a request's body has; nil: it has none, or is not an operator's.
+func (g *Gateway) boundOf(h *fasthttp.RequestHeader) *bodyBound {
+	for i := range g.bounds {
+		if b := &g.bounds[i]; b.match(h) && g.presentsOperator(h) {
+			return b
+		}
+	}
+	return nil
+}
+
+// tooLarge says how large a body may be that has a bound of its own; else nothing, as its route may take less than is usual.
 func (g *Gateway) tooLarge(h *fasthttp.RequestHeader) string {
-	if most := g.headerReceived(h).MaxRequestBodySize; most > bodyLimit {
-		return fmt.Sprintf("The body has at most %d bytes here.", most)
+	if b := g.boundOf(h); b != nil {
+		return fmt.Sprintf("The body has at most %d bytes here.", b.limit)
 	}
 	return ""
 }
@@ -197,19 +205,25 @@ func (g *Gateway) expect(ctx *fasthttp.RequestCtx) int {
 	return status
 }
 
-// raisedLimit is a route with a body limit above the usual.
-type raisedLimit struct {
+// bodyBound is a route whose body has a bound of its own.
+type bodyBound struct {
 	method, prefix, suffix []byte
+	named                  bool // there is a name between prefix and suffix
 	limit                  int
 }
 
-func (r *raisedLimit) match(h *fasthttp.RequestHeader) bool {
+func (b *bodyBound) match(h *fasthttp.RequestHeader) bool {
+	if !bytes.Equal(h.Method(), b.method) {
+		return false
+	}
 	path := h.RequestURI()
 	if i := bytes.IndexByte(path, '?'); i >= 0 {
 		path = path[:i]
 	}
-	return bytes.Equal(h.Method(), r.method) && len(path) >= len(r.prefix)+len(r.suffix) &&
-		bytes.HasPrefix(path, r.prefix) && bytes.HasSuffix(path, r.suffix)
+	if !b.named {
+		return bytes.Equal(path, b.prefix)
+	}
+	return len(path) >= len(b.prefix)+len(b.suffix) && bytes.HasPrefix(path, b.prefix) && bytes.HasSuffix(path, b.suffix)
 }
 
 // quiet passes what fasthttp reports to the log, at debug level: all of it is caused by clients.

@@ -168,6 +168,7 @@ func BenchmarkCompileGo(b *testing.B) {
 	d := ticketing.DigestOf(module)
 	source := hosttest.NewSource(module)
 	b.Run("child", func(b *testing.B) {
+		own, child := hosttest.CPU(), hosttest.ChildCPU()
 		for b.Loop() {
 			h := host.New(source, host.Options{Compiler: compiler(b, b.TempDir())})
 			if err := h.Compile(context.Background(), d); err != nil {
@@ -175,6 +176,8 @@ func BenchmarkCompileGo(b *testing.B) {
 			}
 			h.Close()
 		}
+		hosttest.ReportCPU(b, own)
+		b.ReportMetric(float64(hosttest.ChildCPU()-child)/float64(b.N), "child-cpu-ns/op")
 	})
 	b.Run("cache", func(b *testing.B) {
 		h := host.New(source, host.Options{Compiler: compiler(b, b.TempDir())})
@@ -182,10 +185,12 @@ func BenchmarkCompileGo(b *testing.B) {
 		if err := h.Compile(context.Background(), d); err != nil {
 			b.Fatal(err)
 		}
+		own := hosttest.CPU()
 		for b.Loop() {
 			if err := h.Compile(context.Background(), d); err != nil {
 				b.Fatal(err)
 			}
 		}
+		hosttest.ReportCPU(b, own)
 	})
 }

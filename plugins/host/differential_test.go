@@ -1,3 +1,5 @@
+//go:build !race
+
 package host_test
 
 import (

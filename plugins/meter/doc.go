@@ -13,8 +13,8 @@
 // [Rewrite] puts there is code as well. Locals and values on the stack are added up over these branches.
 //
 // No function is too dear then, but a module has many. So what all of them cost together is estimated as well: the sum of what each kind of instruction
-// costs at its worst, of the blocks of each function and of their pairs, and of what lives across them (effort.go). A module may take a second, and one
-// more for each MiB of it, of one core. A guest of the Go toolchain is estimated at 1.1 s for each MiB, of which it takes a third; the
+// costs at its worst, of the blocks of each function and of their pairs, and of what lives across them (effort.go). A module may take a second, and 1.25
+// more for each MiB of it, of one core. A guest of the Go toolchain is estimated at 1.2 to 1.3 s for each MiB, of which it takes a third; the
 // worst code that is known takes as long as its estimate.
 //
 // # The rewritten module

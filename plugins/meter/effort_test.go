@@ -100,6 +100,10 @@ func TestEffort(t *testing.T) {
 	if err != nil || m.Compile > 2500*time.Millisecond {
 		t.Errorf("a guest in Go: about %v to compile; %v", m.Compile, err)
 	}
+	large := builtGuest(t, "./testdata/largeguest")
+	if _, err := meter.Inspect(large, meter.Limits{ModuleBytes: 16 << 20}); err != nil {
+		t.Errorf("a large guest in Go, of %d bytes: %v", len(large), err)
+	}
 	code := hard()["across ifs"]
 	one, err := meter.Inspect(module(code[:1]), meter.Limits{})
 	if err != nil {

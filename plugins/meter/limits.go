@@ -36,7 +36,7 @@ func DefaultLimits() Limits {
 		Branches:            4_096,
 		LocalsTimesBranches: 200_000,
 		Compile:             time.Second,
-		CompileMiB:          time.Second,
+		CompileMiB:          1_250 * time.Millisecond,
 		Nesting:             1_000,
 		Functions:           20_000,
 		Types:               2_000,

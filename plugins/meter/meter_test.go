@@ -219,10 +219,12 @@ func TestCustom(t *testing.T) {
 }
 
 // goGuest builds a guest with the stock Go toolchain.
-func goGuest(t testing.TB) []byte {
+func goGuest(t testing.TB) []byte { return builtGuest(t, "./testdata/goguest") }
+
+func builtGuest(t testing.TB, dir string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "guest.wasm")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out, "./testdata/goguest")
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out, dir)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)

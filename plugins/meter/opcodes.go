@@ -93,7 +93,7 @@ var refusedFeatures = map[operand]string{
 	exceptions:  "exceptions",
 	typedRefs:   "typed function references",
 	threads:     "threads",
-	collections: "garbage collection",
+	collections: "instructions of garbage collection",
 }
 
 // An instruction is what the meter knows of an opcode.
