@@ -151,8 +151,9 @@ func (a *app) runServer(ctx context.Context, cfg config.Config) error {
 	return errors.Join(err, n.Close(deadline))
 }
 
-// fatal ends the process: after a storage error nothing may run that could acknowledge or flush.
+// fatal ends the process: after a storage error nothing may run that could acknowledge or flush. The first error says why; others follow from it.
 func (a *app) fatal(err error) {
+	a.ending.Lock()
 	fmt.Fprintln(a.err, "ticketing: "+oneLine(err))
 	os.Exit(1)
 }

@@ -28,6 +28,7 @@ func TestOperations(t *testing.T) {
 		{"lost disk", lostDisk},
 		{"fourth node", fourthNode},
 		{"rules", swappedRules},
+		{"a rule from its first version to a bad one", ruleLife},
 		{"minority", minority},
 		{"golden tests that fail on a node", failedGoldenTests},
 	})

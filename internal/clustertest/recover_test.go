@@ -99,29 +99,7 @@ func (c *Cluster) waitLevel(n *Node) {
 // lost, and the entry after which they are.
 func (c *Cluster) recoverAlone(t *testing.T, n *Node) {
 	t.Helper()
-	type shard struct {
-		Service    string
-		Shard      int
-		Others     []string
-		Last, Term uint64
-	}
-	var before, done struct {
-		Shards []shard
-		Loss   []string
-		Done   bool
-	}
-	for _, step := range []struct {
-		into any
-		args []string
-	}{{&before, nil}, {&done, []string{"--unsafe"}}} {
-		out, err := exec.Command(Binary(t), append([]string{"cluster", "recover", "--json", "--config", n.config}, step.args...)...).CombinedOutput()
-		if err == nil {
-			err = json.Unmarshal(out, step.into)
-		}
-		if err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
+	before, done := n.survey(t), n.survey(t, "--unsafe")
 	if before.Done || !done.Done || !slices.Equal(before.Loss, done.Loss) {
 		t.Errorf("before: %+v\nafter: %+v", before, done)
 	}
@@ -131,6 +109,38 @@ func (c *Cluster) recoverAlone(t *testing.T, n *Node) {
 			t.Errorf("%s/%d: %q, with %+v", s.Service, s.Shard, before.Loss[i], s)
 		}
 	}
+}
+
+// survey is what is said of a stopped node that is to go on alone, or does.
+type survey struct {
+	Shards []struct {
+		Service    string
+		Shard      int
+		Here       bool
+		Others     []string
+		Last, Term uint64
+	}
+	Loss []string // of each of the shards
+	Done bool
+}
+
+// survey runs cluster recover on a stopped node, which must succeed.
+func (n *Node) survey(t *testing.T, flags ...string) (s survey) {
+	t.Helper()
+	out, err := n.recover(append(flags, "--json")...)
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &s)
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return s
+}
+
+// recover runs cluster recover on a stopped node, and returns what it prints.
+func (n *Node) recover(flags ...string) (string, error) {
+	out, err := exec.Command(Binary(n.tb), append([]string{"cluster", "recover", "--config", n.config}, flags...)...).CombinedOutput()
+	return string(out), err
 }
 
 // left counts what was acknowledged of a load and a node has.
@@ -144,4 +154,61 @@ func (l *Load) left(t *testing.T, n *Node) (count int) {
 		}
 	}
 	return count
+}
+
+// recoverPart loses every node of a stopped cluster but one, which has a replica of only some shards. It goes on alone only if it is told that what it
+// lacks begins empty, and says what that costs. What it has is there, what it had not is gone, and every shard takes writes.
+func recoverPart(t *testing.T, c *Cluster, l *Load) {
+	survivor, has := c.leastOf(t, "comments")
+	for _, n := range c.Nodes() {
+		if n != survivor {
+			c.forget(n)
+		}
+	}
+	if out, err := survivor.recover("--unsafe"); err == nil || !strings.Contains(out, "this node has no replica of") {
+		t.Fatalf("without being told: %v: %s", err, out)
+	}
+	done := survivor.survey(t, "--unsafe", "--empty-missing")
+	missing := 0
+	for i, s := range done.Shards {
+		if lost := strings.HasSuffix(done.Loss[i], "this node has no replica of it: everything in it is lost"); lost == s.Here {
+			t.Errorf("%q, with %+v", done.Loss[i], s)
+		} else if lost {
+			missing++
+		}
+	}
+	survivor.Start()
+	survivor.WaitReady()
+	c.WaitSettled()
+	want := 0
+	for _, m := range l.acked {
+		if has[c.shardOf(m.post)] {
+			want++
+		}
+	}
+	if got := l.left(t, survivor); got != want || got == 0 || missing == 0 {
+		t.Errorf("%s lacked %d shards, and has %d comments of %d, want %d", survivor.Name, missing, got, l.Acked(), want)
+	}
+	after := c.NewLoad("after")
+	after.during(t, 4, c.anyLive, func() { c.until("every shard takes writes", func() bool { return after.everyShard(time.Time{}) }) })
+	after.Finish(t)
+	after.allDecided(t)
+	t.Logf("%s lacked %d of %d shards, and went on with %d of %d acknowledged writes", survivor.Name, missing, len(done.Shards), want, l.Acked())
+}
+
+// leastOf returns the stopped node that has the fewest shards of a service, but any, and which.
+func (c *Cluster) leastOf(t *testing.T, service string) (least *Node, shards map[int]bool) {
+	t.Helper()
+	for _, n := range c.Nodes() {
+		has := map[int]bool{}
+		for _, s := range n.survey(t).Shards {
+			if s.Service == service && s.Here {
+				has[s.Shard] = true
+			}
+		}
+		if len(has) > 0 && (least == nil || len(has) < len(shards)) {
+			least, shards = n, has
+		}
+	}
+	return least, shards
 }

@@ -11,7 +11,8 @@ import (
 	"ticketing"
 )
 
-// One cluster of six nodes loses some of them; load runs meanwhile, and at the end everything that was ever acknowledged is there.
+// One cluster of six nodes loses some of them; load runs meanwhile, and at the end everything that was ever acknowledged is there. Then it loses all but
+// one, which has only a part.
 func TestSixNodes(t *testing.T) {
 	c := Start(t, Options{Nodes: 6})
 	l := c.NewLoad("six")
@@ -20,6 +21,7 @@ func TestSixNodes(t *testing.T) {
 		{"one is dead", deadNode},
 		{"two of five stop", twoOfFive},
 	})
+	t.Run("one with a part goes on", func(t *testing.T) { recoverPart(t, c, l) })
 }
 
 // Five of the six vote in control. Each takes writes for every shard, and reads what another one wrote.

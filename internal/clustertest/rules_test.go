@@ -169,16 +169,25 @@ func (c *Cluster) controlAndJudge() (control, judge *Node) {
 // judgeBy uploads a rule and activates it, through a node, and returns the new generation.
 func (c *Cluster) judgeBy(t *testing.T, n *Node, name string, module []byte, flags ...string) uint64 {
 	t.Helper()
+	c.push(t, n, name, module)
+	args := append([]string{"plugin", "activate", name, "v1"}, flags...)
+	if out, err := c.command(n, args...); err != nil {
+		t.Fatalf("%q: %v: %s", args, err, out)
+	}
+	return c.ruleSet(t, n).Generation
+}
+
+// push uploads a version of a rule through a node, and returns its digest.
+func (c *Cluster) push(t *testing.T, n *Node, name string, module []byte) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), name+".wasm")
 	if err := os.WriteFile(file, module, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"plugin", "push", name, file}, append([]string{"plugin", "activate", name, "v1"}, flags...)} {
-		if out, err := c.command(n, args...); err != nil {
-			t.Fatalf("%q: %v: %s", args, err, out)
-		}
+	if out, err := c.command(n, "plugin", "push", name, file); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
-	return c.ruleSet(t, n).Generation
+	return ticketing.DigestOf(module).String()
 }
 
 // saysUnprepared waits until a node has said why it cannot prepare a generation, and others judge. An operator who asks hears it, too.
@@ -252,22 +261,22 @@ func unprepared(node string, g uint64, why string) func(ticketing.ClusterStatus)
 func (c *Cluster) refuses(t *testing.T, l *Load, n *Node) {
 	t.Helper()
 	for i := range l.posts {
-		c.until("a comment is rejected", func() bool { return l.decided(t, n, i) == "rejected" })
+		c.until("a comment is rejected", func() bool { return l.decided(t, n, i).Str("status") == "rejected" })
 	}
 }
 
-// decided writes a comment in a thread, through a node, and returns what was decided about it.
-func (l *Load) decided(t *testing.T, n *Node, thread int) (status string) {
+// decided writes a comment in a thread, through a node, and returns it when it is decided.
+func (l *Load) decided(t *testing.T, n *Node, thread int) (comment Reply) {
 	t.Helper()
 	key, post := l.begin(thread)
 	path := "/api/posts/" + post + "/comments"
 	r := l.user.must(t, n, http.StatusCreated, http.MethodPost, path, map[string]string{"text": "A remark with the number " + key + "."}, "Idempotency-Key", key)
 	l.answered(key, post, time.Now(), r)
 	l.c.until("a comment is decided", func() bool {
-		status = l.user.must(t, n, http.StatusOK, http.MethodGet, path+"/"+r.Str("id"), nil).Str("status")
-		return status != "pending"
+		comment = l.user.must(t, n, http.StatusOK, http.MethodGet, path+"/"+r.Str("id"), nil)
+		return comment.Str("status") != "pending"
 	})
-	return status
+	return comment
 }
 
 // allDecided waits until there is a decision about everything that was acknowledged.

@@ -15,10 +15,11 @@ import (
 	"ticketing"
 )
 
-// A follower that is cut off until the others have dropped the log that it needs gets a snapshot; killed in the middle of receiving it, it gets
-// another one, and ends the same bytes as the others.
-func TestKilledWhileReceivingSnapshot(t *testing.T) {
-	c := Start(t, Options{Shards: 1})
+// A follower that is cut off until the others have dropped the log that it needs gets a snapshot. Its disk is full in the middle of receiving it: it ends
+// with one line that says so, and its next start removes the part. Killed in the middle of another one, it gets a third, and ends the same bytes as the
+// others.
+func TestInterruptedSnapshots(t *testing.T) {
+	c := Start(t, Options{Shards: 1, Disks: true})
 	l := c.NewLoad("snapshot")
 	leader := c.Leader("posts", 0)
 	victim := c.anyBut(leader)
@@ -35,16 +36,28 @@ func TestKilledWhileReceivingSnapshot(t *testing.T) {
 	})
 	leader = c.Node(Group(s, "posts", 0).Leader)
 	victim.Kill() // what it holds now is all it has
-	before := c.Net.Sent(leader.Name, victim.Name)
-	c.Net.Heal()
-	for _, name := range c.Names(victim.Name) {
-		c.Net.Delay(name, victim.Name, 2*time.Millisecond) // so that the middle is long enough to be met
+	spool := filepath.Join(victim.Dir, "spool")
+	receive := func() { // about half of a snapshot
+		before := c.Net.Sent(leader.Name, victim.Name)
+		c.Net.Heal()
+		for _, name := range c.Names(victim.Name) {
+			c.Net.Delay(name, victim.Name, 2*time.Millisecond) // so that the middle is long enough to be met
+		}
+		c.until("a snapshot is half received", func() bool {
+			return c.Net.Sent(leader.Name, victim.Name)-before > 8<<20 && spooled(spool) > 4<<20
+		})
 	}
 	victim.Start()
-	spool := filepath.Join(victim.Dir, "spool")
-	c.until("a snapshot is half received", func() bool {
-		return c.Net.Sent(leader.Name, victim.Name)-before > 8<<20 && spooled(spool) > 4<<20
-	})
+	receive()
+	takeRoom(t, victim.Dir, 0)
+	c.endedFull(victim)
+	full := spooled(spool)
+	c.Net.Split(Cut, []string{victim.Name}, c.Names(victim.Name))
+	giveRoom(t, victim.Dir)
+	victim.Start()
+	c.until("the part is removed", func() bool { return spooled(spool) == 0 })
+
+	receive()
 	victim.Kill()
 	half := spooled(spool)
 	c.Net.Heal()
@@ -60,7 +73,8 @@ func TestKilledWhileReceivingSnapshot(t *testing.T) {
 		return ""
 	})
 	a := c.Audit()
-	t.Logf("%s was killed with %d MiB of the snapshot; %d pairs of replicas are the same bytes", victim.Name, half>>20, a.Replicas)
+	t.Logf("%s had no room for more than %d MiB of a snapshot, and was killed with %d MiB of the next; %d pairs of replicas are the same bytes", victim.Name,
+		full>>20, half>>20, a.Replicas)
 	if left := spooled(spool); left != 0 {
 		t.Errorf("%d bytes of snapshots are left in %s", left, spool)
 	}

@@ -1,9 +1,9 @@
 package contract
 
 import (
-	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -94,30 +94,48 @@ func measure(t *testing.T, admin string) (f footprint) {
 	t.Helper()
 	want := map[string]*float64{"go_memstats_heap_alloc_bytes": &f.heap, "process_resident_memory_bytes": &f.resident,
 		"ticketing_rules_versions": &f.versions, "ticketing_rules_instances": &f.instances}
-	for _, path := range []string{"/debug/pprof/heap?gc=1", "/metrics"} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+admin+path, nil)
-		if err != nil {
-			t.Fatal(err)
+	asked(t, "http://"+admin+"/debug/pprof/heap?gc=1")
+	metrics := scrape(t, admin)
+	for name, to := range want {
+		value, ok := metrics[name]
+		if !ok {
+			t.Fatalf("the metrics lack %s", name)
 		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for lines := bufio.NewScanner(resp.Body); strings.HasPrefix(path, "/metrics") && lines.Scan(); {
-			name, value, _ := strings.Cut(lines.Text(), " ")
-			if to := want[name]; to != nil {
-				if *to, err = strconv.ParseFloat(value, 64); err != nil {
-					t.Fatal(err)
-				}
-				delete(want, name)
-			}
-		}
-		resp.Body.Close()
-	}
-	if len(want) > 0 {
-		t.Fatalf("the metrics lack %v", want)
+		*to = value
 	}
 	return f
+}
+
+// scrape reads the metrics at the admin address, by their names with labels.
+func scrape(t *testing.T, admin string) map[string]float64 {
+	t.Helper()
+	metrics := map[string]float64{}
+	for line := range strings.Lines(asked(t, "http://"+admin+"/metrics")) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if v, err := strconv.ParseFloat(value, 64); err == nil {
+			metrics[name] = v
+		}
+	}
+	return metrics
+}
+
+// asked returns what is at a URL.
+func asked(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %d, %v", url, resp.StatusCode, err)
+	}
+	return string(body)
 }
 
 // check fails the test unless a server after many swaps holds what it held before them. A shard keeps the judges of two generations; of

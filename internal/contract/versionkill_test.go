@@ -81,9 +81,19 @@ func livesOf(t *testing.T, op *client) (l lives) {
 	return l
 }
 
+// at returns the state in which a version was at a moment, "" if it was not there yet.
+func (l *lives) at(v *ticketing.PluginVersion, moment time.Time) (s ticketing.VersionState) {
+	for _, c := range l.steps[v.Name] {
+		if c.Version == v.Version && !c.At.After(moment) {
+			s = c.To
+		}
+	}
+	return s
+}
+
 // legal fails the test unless every version's history is a way that there is and ends in its state, and the states are what the rules use
 // the versions for.
-func legal(t *testing.T, op *client) {
+func legal(t *testing.T, op *client) lives {
 	t.Helper()
 	l := livesOf(t, op)
 	for _, v := range l.versions {
@@ -107,26 +117,41 @@ func legal(t *testing.T, op *client) {
 			t.Errorf("%s %s is %s, while its rule has it as %q", v.Name, v.Version, v.State, want)
 		}
 	}
+	return l
 }
 
 // mortal is a server that is killed and comes back, again and again.
 type mortal struct {
-	t    *testing.T
-	s    *server
-	op   *client
-	user *client
-	post string
-	rng  *rand.Rand
-	sent int
+	t     *testing.T
+	s     *server
+	admin string // its address for metrics
+	op    *client
+	user  *client
+	post  string
+	rng   *rand.Rand
+	sent  int
+	met   map[ticketing.VersionState]int // how many versions that were uploaded a kill has met in a state
+}
+
+// serve starts the server on a directory.
+func (m *mortal) serve(dir string) {
+	m.s = serveWith(m.t, dir, append(operatorEnv(), "TICKETING_ADMIN="+m.admin))
 }
 
 // restart kills the server, and checks what comes back: legal states, versions that are on their way to their end, and a server that decides.
+// The kill has met a version in the state that was the last one in its history then: what is seen from outside may be over at the kill.
 func (m *mortal) restart() {
 	m.t.Helper()
 	m.s.kill()
-	m.s = serve(m.t, m.s.dir)
+	dead := time.Now()
+	m.serve(m.s.dir)
 	m.op.url, m.user.url = m.s.url, m.s.url
-	legal(m.t, m.op)
+	l := legal(m.t, m.op)
+	for i := range l.versions {
+		if v := &l.versions[i]; !v.Builtin {
+			m.met[l.at(v, dead)]++
+		}
+	}
 	m.sent++
 	decided(m.t, m.user, m.post, fmt.Sprintf("A remark after restart %d.", m.sent))
 	wait(m.t, "no version stays on its way", func() bool {
@@ -155,13 +180,46 @@ func (m *mortal) expect(d ticketing.Digest, want ticketing.VersionState) {
 	}
 }
 
+// logged returns how many bytes control has written to its log since the server was started.
+func (m *mortal) logged() float64 {
+	m.t.Helper()
+	return scrape(m.t, m.admin)[`ticketing_replica_log_bytes_total{service="control"}`]
+}
+
+// latest returns the state of the nth version of a plugin, if it is the newest one. It is quick to ask.
+func (m *mortal) latest(name string, n int) ticketing.VersionState {
+	m.t.Helper()
+	r, err := m.op.do(m.t.Context(), "GET", "/api/plugins/"+name+"/history?limit=1", nil)
+	var newest struct{ Items []ticketing.VersionChange }
+	if err != nil || r.status == 404 {
+		return ""
+	}
+	if json.Unmarshal([]byte(r.raw), &newest) != nil || len(newest.Items) == 0 {
+		m.t.Fatalf("%s", r.raw)
+	}
+	if c := newest.Items[0]; c.Version == fmt.Sprint("v", n) {
+		return c.To
+	}
+	return ""
+}
+
+// watch waits for a condition that may be over soon.
+func (m *mortal) watch(what string, cond func() bool) {
+	m.t.Helper()
+	for end := time.Now().Add(time.Minute); !cond(); {
+		if time.Now().After(end) {
+			m.t.Fatalf("never: %s", what)
+		}
+	}
+}
+
 // upload sends a module in the background; done is closed when it has been answered, or broken off.
-func (m *mortal) upload(module []byte) (done chan struct{}) {
+func (m *mortal) upload(name string, module []byte) (done chan struct{}) {
 	done = make(chan struct{})
 	op := *m.op
 	go func() {
 		defer close(done)
-		_, _ = op.do(m.t.Context(), "POST", "/api/plugins/mortal/versions", module)
+		_, _ = op.do(m.t.Context(), "POST", "/api/plugins/"+name+"/versions", module)
 	}()
 	return done
 }
@@ -190,54 +248,71 @@ func slowGolden(t *testing.T, module []byte) []byte {
 // after the restart, what was under way goes on to its end or can be asked for again, and the server decides about items at once.
 func TestVersionsSurviveKills(t *testing.T) {
 	t.Parallel()
-	s := serve(t, t.TempDir())
-	m := &mortal{t: t, s: s, op: s.operator(), rng: rand.New(rand.NewPCG(7, 0))}
-	m.user, m.post = thread(t, s, "ada")
+	m := &mortal{t: t, admin: "127.0.0.1:" + freePort(t), rng: rand.New(rand.NewPCG(7, 0)), met: map[ticketing.VersionState]int{}}
+	m.serve(t.TempDir())
+	m.op = m.s.operator()
+	m.user, m.post = thread(t, m.s, "ada")
 	m.killUploads()
 	m.killRoles()
+	m.killDraining()
 	m.killQuarantine()
 	m.killBacktest()
+	for _, state := range []ticketing.VersionState{"", ticketing.VersionUploaded, ticketing.VersionAdmitted, ticketing.VersionCompiled, ticketing.VersionProbed,
+		ticketing.VersionShadow, ticketing.VersionCanary, ticketing.VersionActive, ticketing.VersionDraining, ticketing.VersionStandby, ticketing.VersionRetired,
+		ticketing.VersionRejected, ticketing.VersionQuarantined} {
+		if m.met[state] == 0 {
+			t.Errorf("no kill met a version that was %q", state)
+		}
+	}
+	t.Logf("kills met versions in these states: %v", m.met)
 }
 
-// killUploads kills while a large module is stored in parts, and when a version is seen in each state of its way.
+// killTries bounds how often a kill is aimed at a state that is over before anybody who looks from outside can be sure of it.
+const killTries = 20
+
+// killUploads kills while a large module is stored in parts, and in each state of its way, until it has met a version there.
 func (m *mortal) killUploads() {
-	tried := map[ticketing.VersionState]bool{}
 	way := []ticketing.VersionState{"", ticketing.VersionUploaded, ticketing.VersionAdmitted, ticketing.VersionCompiled, ticketing.VersionProbed}
-	for n, until := range append([]ticketing.VersionState{""}, way...) {
-		module := slowGolden(m.t, padded(hosttest.Empty, 3<<20, uint64(n)))
-		d := ticketing.DigestOf(module)
-		done := m.upload(module)
-		if until == "" {
-			timer := time.NewTimer(time.Duration(20+m.rng.IntN(80)) * time.Millisecond) // somewhere among the parts
-			<-timer.C
-		}
-		seen := m.state(d)
-		for slices.Index(way, seen) < slices.Index(way, until) {
-			seen = m.state(d)
-		}
-		m.restart()
-		<-done
-		tried[seen] = true
-		after := m.state(d)
-		if after != ticketing.VersionProbed && (seen != "" || after != "") {
-			m.t.Errorf("killed while it was %q, it is %q", seen, after)
-		}
-		want := 200
-		if after == "" {
-			want = 201
-		}
-		r := m.op.must(m.t, want, "POST", "/api/plugins/mortal/versions", module)
-		if r.str("state") != "probed" || r.str("version") != fmt.Sprint("v", n+1) {
-			m.t.Errorf("the same upload again: %s", r.raw)
+	for i, state := range way {
+		for n := 1; m.met[state] == 0 && n <= killTries; n++ {
+			m.killUpload(fmt.Sprint("mortal-", i), n, way[i:])
 		}
 	}
 	bad := slowGolden(m.t, hosttest.RejectAll)
 	m.op.must(m.t, 201, "POST", "/api/plugins/mortal/versions", bad)
 	m.restart()
 	m.expect(ticketing.DigestOf(bad), ticketing.VersionRejected)
-	m.t.Logf("killed while the version was %v", tried)
-	if len(tried) < 3 {
-		m.t.Errorf("only %d states were met", len(tried))
+}
+
+// killUpload uploads the nth version of a plugin, and kills when it is in the first of some states, or past it.
+func (m *mortal) killUpload(name string, n int, states []ticketing.VersionState) {
+	m.t.Helper()
+	module := slowGolden(m.t, padded(hosttest.Empty, 3<<20, m.rng.Uint64()))
+	d := ticketing.DigestOf(module)
+	before := m.logged()
+	done := m.upload(name, module)
+	var seen ticketing.VersionState
+	m.watch(fmt.Sprintf("the version is %q", states[0]), func() bool {
+		if states[0] == "" {
+			return m.logged() > before+1<<18 // a part of it is stored
+		}
+		seen = m.latest(name, n)
+		return slices.Contains(states, seen)
+	})
+	m.restart()
+	<-done
+	after := m.state(d)
+	if after != ticketing.VersionProbed && (seen != "" || after != "") {
+		m.t.Errorf("killed while it was %q, it is %q", seen, after)
+	}
+	want := 200
+	if after == "" {
+		m.met[""]++
+		want = 201
+	}
+	r := m.op.must(m.t, want, "POST", "/api/plugins/"+name+"/versions", module)
+	if r.str("state") != "probed" || r.str("version") != fmt.Sprint("v", n) {
+		m.t.Errorf("the same upload again: %s", r.raw)
 	}
 }
 
@@ -313,6 +388,19 @@ func (m *mortal) killChange(c *change) {
 	}
 	for d, want := range c.want {
 		m.expect(d, want)
+	}
+}
+
+// killDraining kills when a version has been replaced, until a kill has met one before every shard was known to judge without it.
+func (m *mortal) killDraining() {
+	next, last := padded(hosttest.ApproveAll, 8, 5), padded(hosttest.ApproveAll, 8, 6)
+	push(m.t, m.op, "drains", last, nil)
+	for try := 0; m.met[ticketing.VersionDraining] == 0 && try < killTries; try++ {
+		push(m.t, m.op, "drains", next, map[string]any{"allowOlder": true})
+		m.restart()
+		m.expect(ticketing.DigestOf(next), ticketing.VersionActive)
+		m.expect(ticketing.DigestOf(last), ticketing.VersionStandby)
+		next, last = last, next
 	}
 }
 

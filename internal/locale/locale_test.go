@@ -32,3 +32,18 @@ func TestPreferred(t *testing.T) {
 		}
 	}
 }
+
+// What is taken from a header, or from a caller, is a tag that is taken as it is from then on.
+func FuzzTags(f *testing.F) {
+	for _, s := range []string{"de-CH,de;q=0.9", "zh-Hant-TW", "sl-rozaj-biske", "en-u-ca-buddhist", "x-private", "i-klingon", "art-lojban", "de;q=1.1", "*;q=0"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		parsed, _ := Parse(s)
+		for _, tag := range []string{parsed, Preferred(s)} {
+			if again, err := Parse(tag); again != tag || err != nil || len(tag) > maxLength {
+				t.Errorf("%q became %q, and then %q, %v", s, tag, again, err)
+			}
+		}
+	})
+}

@@ -81,7 +81,7 @@ func (n *Node) bygoneBy(ctx context.Context, address string) error {
 func (n *Node) watchBygone(running context.Context) {
 	for running.Err() == nil {
 		if err := n.bygone(running); err != nil && running.Err() == nil {
-			n.fatal(err)
+			n.opts.Fatal(err)
 			return
 		}
 		n.pause(running, bygoneEvery)

@@ -231,7 +231,7 @@ func (n *Node) announce(running context.Context) {
 			}
 		case kind == ticketing.Forbidden || kind == ticketing.Conflict || kind == ticketing.Invalid:
 			if running.Err() == nil {
-				n.fatal(fmt.Errorf("the cluster does not accept this node: %w", err))
+				n.opts.Fatal(fmt.Errorf("the cluster does not accept this node: %w", err))
 			}
 			return
 		default:

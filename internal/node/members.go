@@ -153,7 +153,7 @@ func (n *Node) readMap() {
 	}
 	n.members.set(m)
 	if err := n.writeMap(m); err != nil {
-		n.fatal(fmt.Errorf("writing the map of the cluster: %w", err))
+		n.opts.Fatal(fmt.Errorf("writing the map of the cluster: %w", err))
 		return
 	}
 	n.useMap(&m)
@@ -162,7 +162,7 @@ func (n *Node) readMap() {
 // useMap tells whoever depends on it that there is a new map.
 func (n *Node) useMap(m *ticketing.ClusterMap) {
 	if err := errors.Join(understood(m), n.belongs(m)); err != nil {
-		n.fatal(err)
+		n.opts.Fatal(err)
 		return
 	}
 	all := make([]system.Member, 0, len(m.Members))

@@ -47,7 +47,7 @@ func (o *outcast) look(ctx context.Context, n *Node) {
 		return
 	}
 	if o.rounds++; o.rounds >= outcastAfter {
-		n.fatal(fmt.Errorf("the cluster does not know this node any more: %w", last))
+		n.opts.Fatal(fmt.Errorf("the cluster does not know this node any more: %w", last))
 	}
 }
 

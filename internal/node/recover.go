@@ -292,12 +292,12 @@ func (r *recoveryRun) apply(ctx context.Context, s *recoveredShard, id string) e
 	if err := replica.Isolate(r.n.store, s.service.name, s.id, id, r.record.Node); err != nil {
 		return err
 	}
-	m, err := shard.NewMachine(s.id, r.n.store.State(s.service.name), r.n.fatal)
+	m, err := shard.NewMachine(s.id, r.n.store.State(s.service.name), r.n.opts.Fatal)
 	if err != nil {
 		return err
 	}
 	g, err := replica.Open(replica.Config{ID: id, Node: r.record.Node, Shard: s.id, Name: name, Store: r.n.store, Service: s.service.name, Machine: m,
-		Single: true, Fatal: r.n.fatal, Logger: r.n.log})
+		Single: true, Fatal: r.n.opts.Fatal, Logger: r.n.log})
 	if err != nil {
 		return err
 	}

@@ -57,12 +57,12 @@ const (
 func (n *Node) open(running context.Context, s serviceSpec, index int, id string, begin how) (*group, error) {
 	g := &group{key: shardKey{s.name, index}, id: id, name: system.Name(s.name, index), shard: n.sys.Shard(s.name, index)}
 	shardID := store.NewShardID(s.number, index)
-	machine, err := shard.NewMachine(shardID, n.store.State(s.name), n.fatal)
+	machine, err := shard.NewMachine(shardID, n.store.State(s.name), n.opts.Fatal)
 	if err != nil {
 		return nil, err
 	}
 	c := replica.Config{ID: id, Node: n.name, Shard: shardID, Name: g.name, Store: n.store, Service: s.name, Machine: machine,
-		Bootstrap: begin == create, Join: begin == enter, Single: true, Heartbeat: heartbeat, Fatal: n.fatal, Logger: n.log, Pace: n.pace}
+		Bootstrap: begin == create, Join: begin == enter, Single: true, Heartbeat: heartbeat, Fatal: n.opts.Fatal, Logger: n.log, Pace: n.pace}
 	if n.network != nil {
 		c.Network = n.network
 	}
@@ -71,7 +71,7 @@ func (n *Node) open(running context.Context, s serviceSpec, index int, id string
 	}
 	g.actor = shard.NewActor(shard.Config{Shard: shardID, Index: index, Shards: s.shards, Log: g.replica, Machine: machine, Spec: s.spec,
 		Source: n.newSource(), Consumers: n.consumers(s.name), Retention: n.cfg.Retention, MaxQueue: n.cfg.Queue, Now: n.opts.Now,
-		Fatal: n.fatal, Logger: n.log, Leader: func(node string) { g.shard.SetLeader(node); n.tell() }, Committed: n.opts.Trace.Commits(s.name), Format: n.members.format})
+		Fatal: n.opts.Fatal, Logger: n.log, Leader: func(node string) { g.shard.SetLeader(node); n.tell() }, Committed: n.opts.Trace.Commits(s.name), Format: n.members.format})
 	ref, err := g.shard.Spawn(g.actor)
 	if err != nil {
 		return nil, errors.Join(err, g.replica.Close())
@@ -197,7 +197,7 @@ func (n *Node) matchReplica(running context.Context, s serviceSpec, index int, m
 	}
 	if have != nil {
 		if err := n.close(have); err != nil {
-			n.fatal(err) // what takes its place would work on data that it still writes
+			n.opts.Fatal(err) // what takes its place would work on data that it still writes
 			return err
 		}
 	}
@@ -228,7 +228,7 @@ func (n *Node) matchReplica(running context.Context, s serviceSpec, index int, m
 		n.log.Info("a replica is added here", "shard", system.Name(s.name, index), "replica", want.ID)
 		_, err = n.open(running, s, index, want.ID, enter)
 	case n.current.Load():
-		n.fatal(fmt.Errorf("the data of %s, replica %s, are gone: a part of the data directory was lost. Start with an empty one: "+
+		n.opts.Fatal(fmt.Errorf("the data of %s, replica %s, are gone: a part of the data directory was lost. Start with an empty one: "+
 			"the node then comes back as a new one", system.Name(s.name, index), want.ID))
 	}
 	return err

@@ -226,7 +226,7 @@ func (n *Node) runReports(running context.Context) {
 				sh.SetLeader(r.Leader)
 			}
 			if r.Unknown {
-				n.fatal(fmt.Errorf("the node %s was removed from the cluster, or has begun anew with another data directory; this one is of no use any more", n.name))
+				n.opts.Fatal(fmt.Errorf("the node %s was removed from the cluster, or has begun anew with another data directory; this one is of no use any more", n.name))
 				return
 			}
 			n.hear(r.Leaders)

@@ -42,11 +42,6 @@ func (n *Node) services() []serviceSpec {
 	}
 }
 
-func (n *Node) fatal(err error) {
-	n.log.Error("the node stops", "error", err)
-	n.opts.Fatal(err)
-}
-
 // consumers returns the services that subscribe to a producer: its events are kept until all their shards have them.
 func (n *Node) consumers(producer string) (names []string) {
 	for _, s := range n.services() {
