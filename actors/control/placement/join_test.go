@@ -93,6 +93,7 @@ func TestJoinMovesFewLeaders(t *testing.T) {
 			}
 		}
 		c := scene(t, lines...)
+		c.limits.Moves = DefaultLimits().Moves
 		transfers, next := 0, 0
 		for round := 0; ; round++ {
 			plan := Plan(c.m, c.reports, c.limits)
@@ -109,12 +110,12 @@ func TestJoinMovesFewLeaders(t *testing.T) {
 				t.Errorf("seed %d: %s has %d replicas and leads %d", seed, n.Node, n.Replicas, n.Leaders)
 			}
 		}
-		if transfers > 8 || next != 15 {
+		if transfers > 7 || next > 16 {
 			t.Errorf("seed %d: %d leaderships and %d replicas moved", seed, transfers, next)
 		}
 		all += transfers
 	}
-	if all > 50*6 {
+	if all > 51*5 {
 		t.Errorf("%d leaderships moved in 50 joins", all)
 	}
 }

@@ -28,7 +28,7 @@ type Limits struct {
 }
 
 // DefaultLimits suit nodes of a few cores. Most of the time of a move passes between its steps, when no data are sent.
-func DefaultLimits() Limits { return Limits{Moves: 2, Transfers: 2, Evacuate: 8, Lag: 64} }
+func DefaultLimits() Limits { return Limits{Moves: 4, Transfers: 2, Evacuate: 8, Lag: 64} }
 
 // Step is what an action does.
 type Step uint8

@@ -80,8 +80,8 @@ func (pl *planner) kept(s *shardState) (n int) {
 	return n
 }
 
-// pick chooses which replica goes if there is one too many: a voter, rather not of a node that drains, of the node that has most, rather
-// not the leader; of equal ones the oldest.
+// pick chooses which replica goes if there is one too many: a voter, rather not of a node that drains, rather not the leader unless its node
+// has clearly most, of the node that has most; of equal ones the oldest.
 func (pl *planner) pick(s *shardState) (victim *ticketing.ReplicaPlace) {
 	for i := range s.p.Replicas {
 		r := &s.p.Replicas[i]
@@ -100,13 +100,15 @@ func (pl *planner) rather(s *shardState, a, b *ticketing.ReplicaPlace) int {
 	case pl.up(a.Node) != pl.up(b.Node):
 		return -1
 	}
-	if c := pl.load.compare(s.p.Service, a.Node, b.Node); c != 0 {
-		return c
+	leads := func(r *ticketing.ReplicaPlace) bool { return s.leader != nil && r.ID == s.leader.ID }
+	g := pl.load.gap(s.p.Service, a.Node, b.Node)
+	if leads(a) != leads(b) && max(g[0], -g[0]) <= 1 {
+		if leads(b) {
+			return 1
+		}
+		return -1
 	}
-	if s.leader != nil && b.ID == s.leader.ID {
-		return 1
-	}
-	return 0
+	return pl.load.compare(s.p.Service, a.Node, b.Node)
 }
 
 // candidate is the node that should get the shard's next replica; empty if none can.
