@@ -135,7 +135,7 @@ type mortal struct {
 
 // serve starts the server on a directory.
 func (m *mortal) serve(dir string) {
-	m.s = serveWith(m.t, dir, append(operatorEnv(), "TICKETING_ADMIN="+m.admin))
+	m.s = serveWith(m.t, dir, append(operatorEnv(), "TICKETING_ADMIN="+m.admin, fmt.Sprint("TICKETING_RULES_MODULE_SIZE=", ticketing.MaxModule>>10)))
 }
 
 // restart kills the server, and checks what comes back: legal states, versions that are on their way to their end, and a server that decides.
@@ -287,7 +287,11 @@ func (m *mortal) killUploads() {
 // killUpload uploads the nth version of a plugin, and kills when it is in the first of some states, or past it.
 func (m *mortal) killUpload(name string, n int, states []ticketing.VersionState) {
 	m.t.Helper()
-	module := slowGolden(m.t, padded(hosttest.Empty, 3<<20, m.rng.Uint64()))
+	size := 3 << 20
+	if states[0] == "" {
+		size = 15 << 20 // sixty parts take longer than it takes to see the first of them
+	}
+	module := slowGolden(m.t, padded(hosttest.Empty, size, m.rng.Uint64()))
 	d := ticketing.DigestOf(module)
 	before := m.logged()
 	done := m.upload(name, module)
