@@ -67,6 +67,15 @@ func (p *pluginCard) First() *ticketing.PluginVersion {
 	return nil
 }
 
+// asked is the version that the address names, or else the one with which a form begins; nil if there is none.
+func (p *pluginCard) asked(c *call) (*ticketing.PluginVersion, error) {
+	digest, err := c.query("version")
+	if v := p.Named(digest); v != nil || err != nil {
+		return v, err
+	}
+	return p.First(), nil
+}
+
 // preset is the config that a form begins with for a version, and which one that is if the version does not judge with it.
 func (g *Gateway) preset(p *pluginCard, v *ticketing.PluginVersion) (config, from string) {
 	if v == nil || p.Active(v.Digest) {
@@ -158,13 +167,9 @@ func (g *Gateway) showPlugin(c *call, status int, sent *form, f *faults) error {
 	if err := g.lives(c, &out); err != nil {
 		return err
 	}
-	asked, err := c.query("version")
+	v, err := out.asked(c)
 	if err != nil {
 		return err
-	}
-	v := out.Named(asked)
-	if v == nil {
-		v = out.First()
 	}
 	if out.Config, out.From = g.preset(&out.pluginCard, v); v != nil {
 		out.Chosen = v.Digest.String()

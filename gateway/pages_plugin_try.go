@@ -48,16 +48,11 @@ func (g *Gateway) tryPage(c *call) error {
 	if err != nil {
 		return err
 	}
-	asked, err := c.query("version")
+	v, err := p.asked(c)
 	if err != nil {
 		return err
 	}
-	v := p.Named(asked)
-	if v == nil {
-		v = p.First()
-	}
-	p.Kind, p.Digest = "comment", asked
-	if v != nil {
+	if p.Kind = "comment"; v != nil {
 		p.Digest = v.Digest.String()
 	}
 	p.Config, p.From = g.preset(&p.pluginCard, v)

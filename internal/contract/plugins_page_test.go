@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -39,6 +40,17 @@ func TestPluginsInBrowser(t *testing.T) {
 			b.without()
 		}
 		b.signIn(operatorEmail, operatorPassword)
+		look := func(what string) {
+			t.Helper()
+			if !scripts {
+				return
+			}
+			for _, width := range []int64{1280, 360} {
+				b.dress(width, "light")
+				b.inspect(fmt.Sprintf("%s (%d px)", what, width))
+				b.picture(fmt.Sprintf("%s-light-%d", strings.ReplaceAll(what, " ", "-"), width))
+			}
+		}
 		upload := func(file string) {
 			t.Helper()
 			b.visit("/plugins")
@@ -66,23 +78,11 @@ func TestPluginsInBrowser(t *testing.T) {
 		b.goes("form[action$='/rule'] button", "/plugins/"+name)
 		b.shows("h1", "active: v1")
 		b.shows("[id='h-limits.fuel']", "holds: 20\u202f000\u202f000; up to 200\u202f000\u202f000")
-		if scripts {
-			for _, width := range []int64{1280, 360} {
-				b.dress(width, "light")
-				b.inspect(fmt.Sprintf("limits (%d px)", width))
-				b.picture(fmt.Sprintf("limits-light-%d", width))
-			}
-		}
+		look("limits")
 		b.choose("#f-labels", noLabels)
 		b.goes("form button[formaction$='/backtest']", "/plugins/"+name+"/backtest")
 		b.shows("#e-labels", "there is no column label")
-		if scripts {
-			for _, width := range []int64{1280, 360} {
-				b.dress(width, "light")
-				b.inspect(fmt.Sprintf("wrong labels (%d px)", width))
-				b.picture(fmt.Sprintf("wrong-labels-light-%d", width))
-			}
-		}
+		look("wrong labels")
 		b.choose("#f-labels", labels)
 		b.goes("form button[formaction$='/backtest']", "/plugins/backtests/*")
 		b.shows("main", "It was given 1 label.")
