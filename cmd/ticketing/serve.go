@@ -19,8 +19,8 @@ import (
 	"ticketing/internal/node"
 )
 
-// stopTimeout bounds a clean stop.
-const stopTimeout = 15 * time.Second
+// stopTimeout bounds a clean stop. It is longer than a reply may take to a client that reads nothing (gateway.Config.WriteTimeout).
+const stopTimeout = 25 * time.Second
 
 func (a *app) serve() *cobra.Command {
 	var file string
