@@ -3,6 +3,7 @@ package clustertest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -84,7 +85,7 @@ func TestInterruptedSnapshots(t *testing.T) {
 func spooled(dir string) (size int64) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), ".snapshot") {
+		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), ".sst") {
 			size += info.Size()
 		}
 	}
@@ -95,7 +96,7 @@ func spooled(dir string) (size int64) {
 func (c *Cluster) bulk(t *testing.T, user *Client, not *Node, size int64) int64 {
 	t.Helper()
 	const length = 20_000
-	body := strings.Repeat("語のない言葉", length/6)
+	body := incompressible(length)
 	var next, done atomic.Int64
 	count := size / int64(len(body))
 	var wg sync.WaitGroup
@@ -121,4 +122,14 @@ func (c *Cluster) bulk(t *testing.T, user *Client, not *Node, size int64) int64 
 	}
 	wg.Wait()
 	return done.Load()
+}
+
+// incompressible is a text of a length that compression makes little shorter, always the same one.
+func incompressible(length int) string {
+	rng := rand.New(rand.NewPCG(1, 2))
+	text := make([]rune, length)
+	for i := range text {
+		text[i] = '\u4e00' + rng.Int32N(20_000)
+	}
+	return string(text)
 }

@@ -20,25 +20,17 @@
 //
 // # Metadata of the newest snapshot
 //
-// 1 (version); then as uvarints raft's version of the metadata, index, term, index of the configuration, size, content; then each with
-// its length (uvarint) in front: ID, pending, configuration in raft's encoding. Pending is the path of a received snapshot that must
-// still be restored; content is the applied index of the state, which may be above the index: a stream is of the sender's newest state.
-//
-// # Stream of a snapshot
-//
-//	"tktsnap" 1 (version) shard(2)
-//	frames: length(4) crc32c of the payload(4) payload
-//	payload 1: pairs, each uvarint length of the key, uvarint length of the value, key without the shard's prefix, value
-//	payload 2, the last: applied index(8) number of pairs(8) crc32c over the checksums of all frames before(4)
-//
-// The pairs are in the order of their keys and lack the applied index, which is restored last. A stream that ends without the last
-// frame, or goes on behind it, is refused.
+// 1 or 2 (version); then as uvarints raft's version of the metadata, index, term, index of the configuration, size, content, and in version 2
+// tables; then each with its length (uvarint) in front: ID, pending, configuration in raft's encoding. Content is the applied index of the
+// state, which may be above the index: a stream is of the sender's newest state. Tables is how many a received snapshot has that must still be
+// restored, and pending what their names in the spool begin with. Version 1 is written without them, and read with the path of a stream as
+// pending: that is how received snapshots were kept before, and such a one is made tables at the start.
 //
 // # Installing a received snapshot
 //
-// The sink writes the stream to spool/<shard>-<ID>.snapshot, checks it, and syncs the file and its folder. One synced batch then stores
-// the metadata with the file as pending and deletes the log up to the snapshot. Restore writes the pairs to sorted tables in the spool
-// (<shard>-<number>.sst), which the database takes in, in one step, for what was in the shard's range; last it writes the applied index and
-// the floor; flushes; clears pending, synced; and removes the file. A replica that is opened with a pending
-// snapshot restores it again before raft starts. Files that no metadata name are removed.
+// A snapshot comes as a stream of package pairs, see [WriteCut]. The sink checks it while it comes, and writes its pairs to sorted tables in the spool (<shard>-<ID>-<number>.sst). Behind the last
+// frame it syncs them and their folder. One synced batch then stores the metadata with the tables as pending and deletes the log up to the
+// snapshot. Restore has the database take in links to the tables, in one step, for what was in the shard's range; last it writes the applied
+// index and the floor; flushes; clears pending, synced; and removes the tables. A replica that is opened with a pending snapshot restores it
+// again before raft starts. Files that no metadata name are removed.
 package replica

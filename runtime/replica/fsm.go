@@ -165,77 +165,47 @@ func (f *fsm) raiseFloor(index, gen uint64) error {
 	return f.r.db.Set(store.FloorKey(f.r.cfg.Shard), binary.BigEndian.AppendUint64(nil, index), pebble.NoSync)
 }
 
-// Restore implements raft.FSM: it replaces the state by a received snapshot, whose metadata are stored already and name the spool. Until
-// the last step, a crash leaves the spool to begin from again.
-func (f *fsm) Restore(rc io.ReadCloser) error {
+// Restore implements raft.FSM: it replaces the state by a received snapshot, whose metadata are stored already and name its tables. Until the
+// last step, a crash leaves the tables to begin from again.
+func (f *fsm) Restore(io.ReadCloser) error {
 	m := f.r.snaps.current()
 	if m == nil || m.pending == "" {
 		return errors.New("there is no received snapshot to restore")
 	}
 	begun := time.Now()
-	content, err := f.replace(rc, m.Index)
+	err := f.replace(m)
 	if err == nil {
 		f.r.cfg.hooks.at("restore before flush")
 		err = f.r.cfg.Store.FlushState(f.r.cfg.Service)
 	}
 	if err == nil {
-		f.r.Traffic.restoring.Add(int64(time.Since(begun)))
 		f.r.cfg.hooks.at("restore after flush")
-		err = f.r.snaps.restored(content)
+		err = f.r.snaps.restored()
 	}
 	if err != nil {
 		f.r.fatal(fmt.Errorf("restoring a snapshot: %w", err))
 		return err
 	}
-	f.applied.Store(content)
+	f.r.Traffic.restoring.Add(int64(time.Since(begun)))
+	f.applied.Store(m.content)
 	f.r.cfg.Machine.Restored()
 	return nil
 }
 
 // replace puts a snapshot's content in the place of the shard's range. The applied index and the floor come last.
-func (f *fsm) replace(src io.Reader, index uint64) (content uint64, err error) {
-	tables, err := f.r.cfg.Store.Replace(f.r.cfg.Service, f.r.cfg.Shard, spoolPrefix(f.r.cfg.Shard))
-	if err != nil {
-		return 0, err
-	}
-	content, err = f.fill(tables, newStreamReader(src, f.r.cfg.Shard))
-	if err != nil {
-		return 0, errors.Join(err, tables.Discard())
-	}
-	if err := tables.Commit(); err != nil {
-		return 0, err
+func (f *fsm) replace(m *meta) error {
+	if err := f.r.cfg.Store.Ingest(f.r.cfg.Service, m.pending, m.tables); err != nil {
+		return err
 	}
 	f.r.cfg.hooks.at("restore ingested")
 	f.floorMu.Lock()
 	defer f.floorMu.Unlock()
 	b := f.r.db.NewBatch()
 	defer b.Close()
-	err = setUint64(b, store.FloorKey(f.r.cfg.Shard), index)
-	if content > 0 {
-		err = errors.Join(err, setUint64(b, f.appliedKey, content))
+	err := setUint64(b, store.FloorKey(f.r.cfg.Shard), m.Index)
+	if m.content > 0 {
+		err = errors.Join(err, setUint64(b, f.appliedKey, m.content))
 	}
-	f.floor = index
-	return content, errors.Join(err, b.Commit(pebble.NoSync))
-}
-
-// fill writes a stream's pairs, and returns the applied index.
-func (f *fsm) fill(tables *store.Replacement, frames *streamReader) (applied uint64, err error) {
-	key, _ := store.ShardRange(f.r.cfg.Shard)
-	prefix := len(key)
-	for {
-		pairs, err := frames.next()
-		if errors.Is(err, io.EOF) {
-			return frames.applied, nil
-		}
-		if err == nil {
-			err = eachPair(pairs, func(k, v []byte) error {
-				key = append(key[:prefix], k...)
-				return tables.Set(key, v)
-			})
-		}
-		if err != nil {
-			return 0, err
-		}
-		f.r.cfg.hooks.at("restore chunk")
-	}
+	f.floor = m.Index
+	return errors.Join(err, b.Commit(pebble.NoSync))
 }

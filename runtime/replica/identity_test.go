@@ -2,6 +2,7 @@ package replica
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -106,8 +107,12 @@ func destroyable(t *testing.T, fs *storetest.Disk) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Write([]byte("half of a snapshot")); err != nil {
+	stream, _ := content(t, 200)
+	if _, err := k.Write(stream[:len(stream)-1]); err != nil {
 		t.Fatal(err)
+	}
+	if err := k.(*sink).end(io.ErrUnexpectedEOF); err == nil { // and not Cancel: it crashes here
+		t.Fatal("a stream without its end is whole")
 	}
 	if err := s.stop(); err != nil {
 		t.Fatal(err)

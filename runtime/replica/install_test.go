@@ -2,7 +2,6 @@ package replica
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
 
+	"ticketing/runtime/store"
 	"ticketing/runtime/store/storetest"
 )
 
@@ -58,7 +58,7 @@ func (s *single) receive(stream []byte, index uint64) (raft.SnapshotSink, error)
 	for len(stream) > 0 {
 		n := min(len(stream), 1000)
 		if _, err := k.Write(stream[:n]); err != nil {
-			return nil, err
+			return nil, errors.Join(err, k.Cancel())
 		}
 		stream = stream[n:]
 	}
@@ -71,12 +71,16 @@ func (s *single) install(stream []byte, index uint64) error {
 	if err != nil {
 		return err
 	}
+	return s.restore(k)
+}
+
+// restore has what was received restored, as raft does.
+func (s *single) restore(k raft.SnapshotSink) error {
 	_, rc, err := s.snaps.Open(k.ID())
 	if err != nil {
 		return err
 	}
-	defer rc.Close()
-	return s.fsm.Restore(rc)
+	return errors.Join(s.fsm.Restore(rc), rc.Close())
 }
 
 // TestInstallByHand: a received snapshot replaces the state and the log below it, and survives.
@@ -114,25 +118,17 @@ func TestInstallByHand(t *testing.T) {
 	s.close()
 }
 
-// TestBadStream: a received snapshot that is not whole is refused and forgotten.
+// TestBadStream: a received snapshot that is not whole is refused and forgotten. Package pairs tests what else may be wrong with a stream.
 func TestBadStream(t *testing.T) {
 	stream, index := content(t, 2000)
+	other := bytes.Clone(stream)
+	other[9]++
 	s := learner(t, storetest.NewDisk(), nil)
 	defer s.close()
 	if err := s.db.Set(countKey(3, 1), u64(1), pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
-	flipped := func(i int) []byte {
-		b := bytes.Clone(stream)
-		b[i] ^= 4
-		return b
-	}
-	frame := streamHeader + frameHeader + int(binary.BigEndian.Uint32(stream[streamHeader:]))
-	for name, bad := range map[string][]byte{
-		"empty": nil, "cut": stream[:len(stream)/2], "no trailer": stream[:len(stream)-trailerLen-frameHeader], "longer": append(bytes.Clone(stream), 0),
-		"header": flipped(0), "other shard": flipped(9), "length": flipped(streamHeader), "pairs": flipped(5000), "trailer": flipped(len(stream) - 1),
-		"missing part": append(bytes.Clone(stream[:streamHeader]), stream[frame:]...),
-	} {
+	for name, bad := range map[string][]byte{"empty": nil, "cut": stream[:len(stream)/2], "longer": append(bytes.Clone(stream), 0), "other shard": other} {
 		if err := s.install(bad, index); err == nil {
 			t.Errorf("%s: the snapshot is accepted", name)
 		}
@@ -148,38 +144,82 @@ func TestBadStream(t *testing.T) {
 	}
 }
 
-// TestPendingOpen: until it is restored, a received snapshot is read from the spool.
-func TestPendingOpen(t *testing.T) {
+// TestPending: a received snapshot survives a crash before it is restored, also if it was received by the version that kept its stream, and
+// the data were moved since.
+func TestPending(t *testing.T) {
 	stream, index := content(t, 100)
+	for name, forge := range map[string]func(*single){
+		"tables": func(*single) {},
+		"stream": func(s *single) { s.forgeStream(t, stream) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := learner(t, storetest.NewDisk(), nil)
+			k, err := s.receive(stream, index)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := k.Close(); err != nil { // a second Close does nothing
+				t.Error(err)
+			}
+			forge(s)
+			s = learner(t, s.crash(), nil)
+			defer s.close()
+			s.expect(100)
+			if s.machine.restores() != 1 || s.Applied() != index {
+				t.Errorf("restored %d times at the start, applied %d", s.machine.restores(), s.Applied())
+			}
+			if names, err := s.fs.List("data/spool"); err != nil || len(names) != 0 {
+				t.Errorf("the spool holds %v (%v)", names, err)
+			}
+		})
+	}
+}
+
+// forgeStream makes of a received snapshot what the first version of the metadata says: the path of its stream.
+func (s *single) forgeStream(t *testing.T, stream []byte) {
+	t.Helper()
+	m := *s.snaps.current()
+	for _, table := range s.snaps.files(&m) {
+		if err := s.fs.Remove(table); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.pending, m.tables, m.content = "data/spool/0003-"+m.ID+".snapshot", 0, 0
+	f, err := s.fs.Create(m.pending, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Write(stream)
+	if err := errors.Join(err, f.Sync(), f.Close(), store.SyncDir(s.fs, "data/spool"), s.snaps.put(&m, false, s.snaps.generation())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCancel: a snapshot that is given up while it comes leaves nothing.
+func TestCancel(t *testing.T) {
+	stream, index := content(t, 2000)
 	s := learner(t, storetest.NewDisk(), nil)
-	k, err := s.receive(stream, index)
+	defer s.close()
+	k, err := s.snaps.Create(1, index, 2, raft.Configuration{}, 1, s.transport)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, rc, err := s.snaps.Open(k.ID())
-	if err != nil {
+	if _, err := k.Write(stream[:len(stream)/2]); err != nil {
 		t.Fatal(err)
 	}
-	got, err := io.ReadAll(rc)
-	if err != nil || !bytes.Equal(got, stream) || m.Size != int64(len(stream)) {
-		t.Errorf("%d bytes of %d, announced %d (%v)", len(got), len(stream), m.Size, err)
-	}
-	if err := errors.Join(rc.Close(), k.Close()); err != nil { // a second Close does nothing
+	if err := errors.Join(k.Cancel(), k.Cancel()); err != nil {
 		t.Error(err)
 	}
-	s = learner(t, s.crash(), nil)
-	s.expect(100)
-	if s.machine.restores() != 1 {
-		t.Errorf("restored %d times at the start", s.machine.restores())
+	if names, err := s.fs.List("data/spool"); err != nil || len(names) != 0 || s.snaps.current() != nil {
+		t.Errorf("the spool holds %v (%v)", names, err)
 	}
-	s.close()
 }
 
 // TestOrphans: files of installs that a crash interrupted are removed, others are kept.
 func TestOrphans(t *testing.T) {
 	fs := storetest.NewDisk()
 	learner(t, fs, nil).close()
-	for _, name := range []string{"0003-1-2-3.snapshot", "0003-0.sst", "0004-1-2-3.snapshot", "notes.txt"} {
+	for _, name := range []string{"0003-1-2-3.snapshot", "0003-1-2-3-0.sst", "0003-1-2-3-in-0.sst", "0004-1-2-3.snapshot", "notes.txt"} {
 		f, err := fs.Create("data/spool/"+name, vfs.WriteCategoryUnspecified)
 		if err != nil || f.Close() != nil {
 			t.Fatal(err)
@@ -216,8 +256,7 @@ func TestRegression(t *testing.T) {
 	if err := pending.Persist(create(index)); !errors.Is(err, errSuperseded) {
 		t.Errorf("one of our own with the index of a pending one: %v", err)
 	}
-	_, rc, err := s.snaps.Open(k.ID())
-	if err != nil || s.fsm.Restore(rc) != nil || rc.Close() != nil {
+	if err := s.restore(k); err != nil {
 		t.Fatal(err)
 	}
 	current, err := s.fsm.Snapshot()
@@ -332,7 +371,7 @@ func forge(t *testing.T, fs *storetest.Disk, n uint64) {
 	}
 }
 
-var installPoints = []string{"install published", "restore chunk", "restore ingested", "restore before flush", "restore after flush"}
+var installPoints = []string{"receive pair", "install published", "restore ingested", "restore before flush", "restore after flush"}
 
 // TestInstallCrash: a follower that crashes anywhere in an install has the same state as the others afterwards. The control does not make
 // the spool durable.
@@ -347,7 +386,7 @@ func TestInstallCrash(t *testing.T) {
 	}
 	t.Run("control", func(t *testing.T) {
 		t.Parallel()
-		err := installCrash(t, "restore chunk", hooks{noSpool: true, noCheck: true})
+		err := installCrash(t, "install published", hooks{noSpool: true, noCheck: true})
 		if err == nil || !strings.Contains(err.Error(), "differs from the others") {
 			t.Errorf("the control lost nothing, and the test proves nothing: %v", err)
 		}

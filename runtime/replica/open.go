@@ -141,15 +141,15 @@ func (r *Replica) share() {
 func (r *Replica) finishInstall() error {
 	m := r.snaps.current()
 	if m != nil && m.pending != "" && r.cfg.hooks.noSpool {
-		_ = r.snaps.restored(0)
+		_ = r.snaps.restored()
 	} else if m != nil && m.pending != "" {
 		r.cfg.Logger.Warn("a received snapshot is restored again", "group", r.cfg.Name, "index", m.Index)
-		_, rc, err := r.snaps.Open(m.ID)
-		if err != nil {
-			return fmt.Errorf("the received snapshot: %w", err)
+		if m.tables == 0 {
+			if err := r.snaps.convert(); err != nil {
+				return fmt.Errorf("the received snapshot: %w", err)
+			}
 		}
-		defer rc.Close()
-		if err := r.fsm.Restore(rc); err != nil {
+		if err := r.fsm.Restore(nil); err != nil {
 			return fmt.Errorf("restoring the received snapshot: %w", err)
 		}
 		r.cfg.hooks.at("install finished at start")

@@ -118,15 +118,16 @@ func (p *Pace) judge(since time.Duration) {
 	}
 }
 
-// pacedWriter writes at a Pace.
+// pacedWriter writes at a Pace, or at some times that.
 type pacedWriter struct {
 	io.Writer
-	pace *Pace
-	stop <-chan struct{}
+	pace  *Pace
+	stop  <-chan struct{}
+	times int
 }
 
 func (w pacedWriter) Write(b []byte) (int, error) {
-	if err := w.pace.Wait(w.stop, len(b)); err != nil {
+	if err := w.pace.Wait(w.stop, len(b)/w.times); err != nil {
 		return 0, err
 	}
 	return w.Writer.Write(b)

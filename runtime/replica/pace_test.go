@@ -26,8 +26,8 @@ func commits(p *Pace, stop <-chan struct{}, took func() time.Duration) {
 // copied returns how many bytes a copy may send within a time.
 func copied(t *testing.T, p *Pace, d time.Duration) (bytes int) {
 	t.Helper()
-	for end := time.Now().Add(d); time.Now().Before(end); bytes += frameTarget {
-		if err := p.Wait(nil, frameTarget); err != nil {
+	for end := time.Now().Add(d); time.Now().Before(end); bytes += 64 << 10 {
+		if err := p.Wait(nil, 64<<10); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,30 +3,30 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ticketing/runtime/store"
 )
 
-// sink takes a snapshot. One of our own is only metadata; a received one is written to the spool, checked, made durable, and then
-// published: raft restores it after Close, and a crash may come first.
+// sink takes a snapshot. One of our own is only metadata; a received one is checked and becomes sorted tables in the spool while it comes. Once
+// it is whole, they are made durable and published: raft restores them after Close, and a crash may come first.
 type sink struct {
 	s      *snapStore
 	meta   meta
 	gen    uint64 // for one of our own: see persister
 	local  bool
 	closed bool
-	file   vfs.File
-	path   string
-	begun  time.Time // of a received one: when its first bytes came
+
+	// Of a received one, from its first bytes on.
+	begun  time.Time
+	in     *io.PipeWriter // to read
+	tables *store.Replacement
+	read   chan error // what became of the stream, once it has ended
 }
 
 // ID implements raft.SnapshotSink.
 func (k *sink) ID() string { return k.meta.ID }
-
-func (k *sink) fs() vfs.FS { return k.s.r.cfg.Store.FS() }
 
 // storage reports a storage error.
 func (k *sink) storage(err error) error {
@@ -38,18 +38,58 @@ func (k *sink) storage(err error) error {
 
 // Write implements raft.SnapshotSink.
 func (k *sink) Write(p []byte) (int, error) {
-	if k.file == nil {
-		name := spoolPrefix(k.s.r.cfg.Shard) + k.meta.ID + ".snapshot"
-		k.path = k.fs().PathJoin(k.s.r.cfg.Store.Spool(), name)
-		f, err := k.fs().Create(k.path, vfs.WriteCategoryUnspecified)
-		if k.storage(err) != nil {
+	if k.in == nil {
+		if err := k.storage(k.begin()); err != nil {
 			return 0, err
 		}
-		k.file, k.begun = f, time.Now()
 	}
-	n, err := k.file.Write(p)
+	n, err := k.in.Write(p)
 	k.meta.Size += int64(n)
-	return n, k.storage(err)
+	return n, err
+}
+
+// begin begins to read a received snapshot.
+func (k *sink) begin() error {
+	r := k.s.r
+	k.meta.pending = spoolPrefix(r.cfg.Shard) + k.meta.ID + "-"
+	lo, hi := store.ShardRange(r.cfg.Shard)
+	tables, err := r.cfg.Store.Replace(r.cfg.Service, lo, hi, k.meta.pending)
+	if err != nil {
+		return err
+	}
+	if _, last := r.log.bounds(); last > 0 {
+		tables.Wipe() // what it holds may still be applied
+	}
+	out, in := io.Pipe()
+	k.begun, k.in, k.tables, k.read = time.Now(), in, tables, make(chan error, 1)
+	go func() {
+		err := k.fill(out)
+		_ = out.CloseWithError(err)
+		k.read <- err
+	}()
+	return nil
+}
+
+// fill writes a stream's pairs to the tables. It alone uses them until it has ended.
+func (k *sink) fill(src io.Reader) (err error) {
+	r := k.s.r
+	key, _ := store.ShardRange(r.cfg.Shard)
+	prefix := len(key)
+	k.meta.content, err = ReadCut(src, r.cfg.Shard, func(name, value []byte) error {
+		key = append(key[:prefix], name...)
+		if err := k.storage(k.tables.Set(key, value)); err != nil {
+			return err
+		}
+		r.cfg.hooks.at("receive pair")
+		return nil
+	})
+	return err
+}
+
+// end ends the reading, with the stream's end or an error.
+func (k *sink) end(cause error) error {
+	_ = k.in.CloseWithError(cause)
+	return <-k.read
 }
 
 // Cancel implements raft.SnapshotSink.
@@ -58,14 +98,11 @@ func (k *sink) Cancel() error {
 		return nil
 	}
 	k.closed = true
-	return k.discard()
-}
-
-func (k *sink) discard() error {
-	if k.file == nil {
+	if k.in == nil {
 		return nil
 	}
-	return errors.Join(k.file.Close(), k.fs().Remove(k.path))
+	_ = k.end(errors.New("the snapshot is given up"))
+	return k.tables.Discard()
 }
 
 // Close implements raft.SnapshotSink. Raft may call it twice.
@@ -77,39 +114,35 @@ func (k *sink) Close() error {
 	if k.local {
 		return k.s.put(&k.meta, false, k.gen)
 	}
-	if k.file == nil {
+	if k.in == nil {
 		return errors.New("the received snapshot is empty")
 	}
-	if err := k.verify(); err != nil {
-		return errors.Join(err, k.discard())
+	if err := k.finish(); err != nil {
+		return err
 	}
-	if k.storage(k.harden()) != nil {
-		return errors.New("the received snapshot cannot be stored")
-	}
-	k.meta.pending = k.path
-	err := k.s.put(&k.meta, true, 0)
-	if err != nil {
-		return errors.Join(err, k.fs().Remove(k.path))
+	if err := k.s.put(&k.meta, true, 0); err != nil {
+		return errors.Join(err, k.tables.Discard())
 	}
 	k.s.r.Traffic.received(k.meta.Size, time.Since(k.begun))
 	k.s.r.cfg.hooks.at("install published")
 	return nil
 }
 
-// verify reads back what was received: a snapshot that is published must be one that can be restored.
-func (k *sink) verify() error {
-	f, err := k.fs().Open(k.path)
-	if k.storage(err) != nil {
-		return err
+// finish ends a received snapshot that is to be whole, and makes it durable.
+func (k *sink) finish() error {
+	if err := k.end(io.EOF); err != nil {
+		return errors.Join(err, k.tables.Discard())
 	}
-	defer f.Close()
-	return verifyStream(f, k.s.r.cfg.Shard)
+	if k.storage(k.harden()) != nil {
+		return errors.New("the received snapshot cannot be stored")
+	}
+	return nil
 }
 
-// harden makes the file and its name durable.
-func (k *sink) harden() error {
-	if k.s.r.cfg.hooks.noSpool {
-		return k.file.Close()
+// harden makes the tables and their names durable.
+func (k *sink) harden() (err error) {
+	if k.meta.tables, err = k.tables.Finish(); err != nil || k.s.r.cfg.hooks.noSpool {
+		return err
 	}
-	return errors.Join(k.file.Sync(), k.file.Close(), store.SyncDir(k.fs(), k.s.r.cfg.Store.Spool()))
+	return store.SyncDir(k.s.r.cfg.Store.FS(), k.s.r.cfg.Store.Spool())
 }

@@ -189,8 +189,8 @@ func (n *Node) dbOptions(name string, cache *pebble.Cache) *pebble.Options {
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // many lookups find nothing
 		o.Levels[i].IndexBlockSize = 256 << 10            // one index per table: a second level costs a block per lookup
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
-	o.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression } // read often, rewritten soon
 	return o
 }
 

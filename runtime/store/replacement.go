@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
@@ -16,17 +18,31 @@ const (
 	replacementTable = 32 << 20
 	// bottomLevel is where a table ends up for which there is nothing above: the tables are compressed for it.
 	bottomLevel = 6
+	// writeBuffer is how many bytes of a table are written at a time. Pebble writes each block, of 4 KiB, by itself.
+	writeBuffer = 256 << 10
+	// linked is added to the prefix of tables' further names, which the database takes away when it has taken them in.
+	linked = "in-"
 )
 
-// Replacement is what a shard's range of a state database is replaced by. Its pairs are written to sorted tables beside the database, which
-// then takes them in as they are: neither memtables nor compactions see them. It is for one goroutine.
+// bufferedFile writes in large pieces.
+type bufferedFile struct {
+	vfs.File
+	buffer *bufio.Writer
+}
+
+func (f *bufferedFile) Write(p []byte) (int, error) { return f.buffer.Write(p) }
+
+func (f *bufferedFile) Sync() error { return errors.Join(f.buffer.Flush(), f.File.Sync()) }
+
+// Replacement is what a range of a state database's keys is replaced by. Its pairs are written to sorted tables beside the database, which
+// then takes them in as they are: neither memtables nor compactions see them. It is for one goroutine at a time.
 type Replacement struct {
-	n      *Node
-	db     *pebble.DB
-	lo, hi []byte
-	prefix string // of the tables' paths
-	opts   sstable.WriterOptions
-	wipe   bool // there is something in the range
+	n       *Node
+	service string
+	lo, hi  []byte
+	prefix  string // of the tables' names
+	opts    sstable.WriterOptions
+	wipe    bool // there is something in the range, or may be
 
 	tables []string // paths, of the one that is being written too
 	w      *sstable.Writer
@@ -34,13 +50,12 @@ type Replacement struct {
 	bytes  int    // of its pairs
 }
 
-// Replace begins to replace a shard's range. Nobody else may write to the range until Commit or Discard. The tables' paths are in the
-// spool, begin with the prefix and end with ".sst"; the caller removes what a crash leaves of them.
-func (n *Node) Replace(service string, shard ShardID, prefix string) (*Replacement, error) {
+// Replace begins to replace the range from lo on and below hi. The tables are in the spool, under names that begin with the prefix and end
+// with ".sst"; the caller removes what a crash leaves of them.
+func (n *Node) Replace(service string, lo, hi []byte, prefix string) (*Replacement, error) {
 	db := n.State(service)
-	r := &Replacement{n: n, db: db, prefix: n.fs.PathJoin(n.Spool(), prefix)}
-	r.lo, r.hi = ShardRange(shard)
-	it, err := db.NewIter(&pebble.IterOptions{LowerBound: r.lo, UpperBound: r.hi})
+	r := &Replacement{n: n, service: service, lo: lo, hi: hi, prefix: prefix}
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
 	if err != nil {
 		return nil, err
 	}
@@ -51,18 +66,22 @@ func (n *Node) Replace(service string, shard ShardID, prefix string) (*Replaceme
 	o := n.dbOptions(service, nil)
 	o.EnsureDefaults()
 	r.opts = o.MakeWriterOptions(bottomLevel, db.TableFormat())
-	return r, r.next(r.lo)
+	return r, nil
 }
+
+// Wipe says that something may be written to the range before the tables are taken in, which they must replace, too. It comes before the
+// first pair.
+func (r *Replacement) Wipe() { r.wipe = true }
 
 // next begins a table whose part of the range begins with a key.
 func (r *Replacement) next(begin []byte) error {
-	path := fmt.Sprintf("%s%d.sst", r.prefix, len(r.tables))
+	path := r.n.TablePath(r.prefix, len(r.tables))
 	f, err := r.n.fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
 	r.tables = append(r.tables, path)
-	r.w = sstable.NewWriter(objstorageprovider.NewFileWritable(f), r.opts)
+	r.w = sstable.NewWriter(objstorageprovider.NewFileWritable(&bufferedFile{f, bufio.NewWriterSize(f, writeBuffer)}), r.opts)
 	r.begin, r.bytes = append(r.begin[:0], begin...), 0
 	return nil
 }
@@ -79,27 +98,34 @@ func (r *Replacement) end(end []byte) error {
 	return errors.Join(err, w.Close())
 }
 
-// Set adds a pair. Keys are in the shard's range, and each is above the one before.
+// Set adds a pair. Keys are in the range, and each is above the one before.
 func (r *Replacement) Set(key, value []byte) error {
-	if r.bytes >= replacementTable {
-		if err := errors.Join(r.end(key), r.next(key)); err != nil {
-			return err
-		}
+	var err error
+	switch {
+	case r.w == nil:
+		err = r.next(r.lo)
+	case r.bytes >= replacementTable:
+		err = errors.Join(r.end(key), r.next(key))
+	}
+	if err != nil {
+		return err
 	}
 	r.bytes += len(key) + len(value)
 	return r.w.Set(key, value)
 }
 
-// Commit puts the pairs in the place of the range, all at once. It is durable only after a flush of the database: what is taken in above
-// an unflushed write is kept in memory's order, and lost with it.
-func (r *Replacement) Commit() error {
-	if err := r.end(r.hi); err != nil {
-		return err
+// Finish ends the last table, makes the contents of all durable, and returns how many there are; their names are durable once the spool's
+// folder is synced. The tables are the caller's from then on, see [Node.TablePath] and [Node.Ingest].
+func (r *Replacement) Finish() (tables int, err error) {
+	if r.w == nil { // without a pair
+		if err := r.next(r.lo); err != nil {
+			return 0, err
+		}
 	}
-	return r.db.Ingest(context.Background(), r.tables)
+	return len(r.tables), r.end(r.hi)
 }
 
-// Discard removes the tables of a replacement that is not committed.
+// Discard removes the tables.
 func (r *Replacement) Discard() error {
 	var err error
 	if r.w != nil {
@@ -110,4 +136,26 @@ func (r *Replacement) Discard() error {
 		err = errors.Join(err, r.n.fs.Remove(path))
 	}
 	return err
+}
+
+// TablePath returns the path of a table of a replacement with a prefix; the first has the number 0.
+func (n *Node) TablePath(prefix string, number int) string {
+	return n.fs.PathJoin(n.Spool(), fmt.Sprintf("%s%d.sst", prefix, number))
+}
+
+// Ingest puts the pairs of a finished replacement, which has a prefix and so many tables, in the place of their range, all at once. The tables
+// stay, and may be taken in again. What was taken in is durable after a flush of the database: above an unflushed write it is kept in memory's
+// order, and lost with it.
+func (n *Node) Ingest(service, prefix string, tables int) error {
+	links := make([]string, tables)
+	for i := range links {
+		links[i] = n.TablePath(prefix+linked, i)
+		if err := n.fs.Remove(links[i]); err != nil && !errors.Is(err, os.ErrNotExist) { // of a time before a crash
+			return err
+		}
+		if err := vfs.LinkOrCopy(n.fs, n.TablePath(prefix, i), links[i]); err != nil {
+			return err
+		}
+	}
+	return n.State(service).Ingest(context.Background(), links) // which removes them
 }

@@ -20,19 +20,21 @@ func TestReplacement(t *testing.T) {
 		set(t, db, key, 1, pebble.NoSync) // not flushed: the tables must come above it
 	}
 	view := db.NewSnapshot()
-	r, err := n.Replace("posts", 3, "0003-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := replace(t, n)
 	for i := range byte(3) { // each value fills a table
 		if err := r.Set(StateKey(3, KindState, []byte{'b' + i}), append(make([]byte, replacementTable), 0, 0, 0, 0, 0, 0, 0, i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(r.tables) != 3 {
-		t.Errorf("%d tables, want 3", len(r.tables))
+	if tables, err := r.Finish(); err != nil || tables != 3 {
+		t.Fatalf("%d tables, want 3 (%v)", tables, err)
 	}
-	if err := r.Commit(); err != nil {
+	for range 2 { // again, as after a crash
+		if err := n.Ingest("posts", "0003-", 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Discard(); err != nil {
 		t.Fatal(err)
 	}
 	if get(t, view, old) != 1 || get(t, view, kept) != 1 {
@@ -75,10 +77,7 @@ func TestReplacementDiscarded(t *testing.T) {
 	defer closeNode(t, n)
 	key := StateKey(3, KindState)
 	set(t, n.State("posts"), key, 1, pebble.NoSync)
-	r, err := n.Replace("posts", 3, "0003-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := replace(t, n)
 	if err := r.Set(key, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -88,4 +87,15 @@ func TestReplacementDiscarded(t *testing.T) {
 	if names, err := n.FS().List(n.Spool()); err != nil || len(names) != 0 || get(t, n.State("posts"), key) != 1 {
 		t.Errorf("the spool holds %v (%v)", names, err)
 	}
+}
+
+// replace begins to replace the shard 3.
+func replace(t *testing.T, n *Node) *Replacement {
+	t.Helper()
+	lo, hi := ShardRange(3)
+	r, err := n.Replace("posts", lo, hi, "0003-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
