@@ -70,7 +70,7 @@ type world struct {
 func newWorld(t testing.TB, seed uint64, services ...ticketing.ServiceShards) *world {
 	c, _ := founded(t, 3, services...)
 	w := &world{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), c: c, machines: map[string]*machine{}, groups: map[shardName]*group{}, ids: map[string]bool{"n1": true, "1": true},
-		limits: placement.Limits{Moves: 1 + int(seed%3), Transfers: 2, Evacuate: 4, Lag: 3}, actions: map[placement.Step]int{}}
+		limits: placement.Limits{Moves: 1 + int(seed%3), Ahead: int(seed % 4), Transfers: 2, Evacuate: 4, Lag: 3}, actions: map[placement.Step]int{}}
 	w.read()
 	w.machines["n1"] = &machine{name: "n1", runs: true, incarnation: 1, copies: map[shardName]*copyOf{}}
 	for _, p := range w.m.Placements {

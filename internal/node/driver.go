@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"ticketing"
@@ -20,13 +20,24 @@ const (
 	placeEvery = 500 * time.Millisecond
 	// actionTimeout bounds one action. What became of it is seen in the next reports.
 	actionTimeout = 10 * time.Second
-	// actionsAtOnce bounds the actions of a plan that are carried out together. Each is about another shard, and most wait for a commit, which
-	// they then share.
+	// actionsAtOnce bounds the actions that are carried out together. Each is about another shard, and most wait for a commit, which they then
+	// share.
 	actionsAtOnce = 8
 )
 
+// driver carries out what placement plans. An action that takes long keeps only those of its own shard waiting.
+type driver struct {
+	n       *Node
+	running sync.WaitGroup
+
+	mu    sync.Mutex
+	begun []placement.Action // and not over
+}
+
 // runPlacement carries out what placement plans, while this node leads control and until running ends.
 func (n *Node) runPlacement(running context.Context) {
+	d := driver{n: n}
+	defer d.running.Wait()
 	silent := map[string]bool{}
 	t := time.NewTicker(placeEvery)
 	defer t.Stop()
@@ -37,13 +48,14 @@ func (n *Node) runPlacement(running context.Context) {
 		case <-t.C:
 		case <-n.toPlace:
 		}
+		underway := d.underway() // before the reports: what ends from now on may not be in them
 		live, ok := n.reports.fresh()
 		if !ok || !n.leadsControl() {
 			clear(silent)
 			continue
 		}
 		n.silences(live, silent)
-		n.place(running, live)
+		d.place(running, live, underway)
 	}
 }
 
@@ -55,33 +67,50 @@ func (n *Node) placeNow() {
 	}
 }
 
-// place makes one plan and carries it out, the actions for different shards together. An action that fails is planned again if it still makes sense.
-func (n *Node) place(running context.Context, live map[string]ticketing.NodeReport) {
+// underway returns the actions that are not over.
+func (d *driver) underway() []placement.Action {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.begun)
+}
+
+// place makes one plan and begins to carry it out. An action that fails is planned again if it still makes sense.
+func (d *driver) place(running context.Context, live map[string]ticketing.NodeReport, underway []placement.Action) {
 	ctx, cancel := context.WithTimeout(running, actionTimeout)
-	m, err := n.control.Map(ctx)
+	m, err := d.n.control.Map(ctx)
 	cancel()
 	if err != nil {
 		return // not the leader any more, or no quorum
 	}
-	var together sync.WaitGroup
-	var done atomic.Bool
-	slots := make(chan struct{}, actionsAtOnce)
-	for _, a := range placement.Plan(m, live, placement.DefaultLimits()) {
-		if a.Service == "" { // about a member, whose replicas the others are about
-			together.Wait()
+	for _, a := range placement.Plan(m, live, placement.DefaultLimits(), underway) {
+		if !d.begin(a) {
+			return // one that ends makes the next plan come
 		}
-		slots <- struct{}{}
-		together.Go(func() {
-			defer func() { <-slots }()
-			if n.carryOut(running, a) {
-				done.Store(true)
+		d.running.Go(func() {
+			done := d.n.carryOut(running, a)
+			d.end(a)
+			if done { // map and reports say so already, and the next step need not wait for news
+				d.n.placeNow()
 			}
 		})
 	}
-	together.Wait()
-	if done.Load() { // map and reports say so already, and the next step need not wait for news
-		n.placeNow()
+}
+
+// begin notes that an action begins, unless there are enough, or it was begun already.
+func (d *driver) begin(a placement.Action) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.begun) == actionsAtOnce || slices.Contains(d.begun, a) {
+		return false
 	}
+	d.begun = append(d.begun, a)
+	return true
+}
+
+func (d *driver) end(a placement.Action) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.begun = slices.DeleteFunc(d.begun, func(b placement.Action) bool { return a == b })
 }
 
 // carryOut does one action of a plan, and reports whether it succeeded.

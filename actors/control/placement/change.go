@@ -9,6 +9,9 @@ import (
 // change takes a shard that is being changed one step further. It marks the shard as busy if it is being changed, whether there is
 // something to do now or not.
 func (pl *planner) change(s *shardState) {
+	if s.planned { // its last step is not over
+		return
+	}
 	s.busy = s.leader == nil || !pl.steady(s)
 	if s.leader != nil && s.busy {
 		_ = pl.expel(s) || pl.reconcile(s) || pl.remove(s) || pl.advance(s) || pl.bury(s)
@@ -153,14 +156,44 @@ func (pl *planner) advance(s *shardState) bool {
 		m, in := s.in(r.ID)
 		switch {
 		case !in && r.Stage != ticketing.StageVoter && s.groups[r.ID] != nil && !pl.occupied(s, r.Node):
-			pl.do(s, Action{Step: AddLearner, Node: r.Node, ID: r.ID})
-			return true
+			s.pupil = r
+			return s.control && pl.learn(s)
 		case in && !m.Voter && pl.toVote(s, r) && pl.caughtUp(s, r.ID):
 			pl.do(s, Action{Step: Promote, Node: r.Node, ID: r.ID})
 			return true
 		}
 	}
 	return false
+}
+
+// learn has a shard's new replica get its data.
+func (pl *planner) learn(s *shardState) bool {
+	pl.do(s, Action{Step: AddLearner, Node: s.pupil.Node, ID: s.pupil.ID})
+	return true
+}
+
+// teach lets replicas that wait for their data get them, as many as may at a time: those first whose leaders are on nodes that send least, and of
+// these those of the longest logs, which are likely to take longest.
+func (pl *planner) teach() {
+	for pl.filled < pl.limits.Moves {
+		var next *shardState
+		for _, s := range pl.shards {
+			if s.pupil != nil && !s.planned && (next == nil || pl.sooner(s, next)) {
+				next = s
+			}
+		}
+		if next == nil {
+			return
+		}
+		pl.learn(next)
+	}
+}
+
+func (pl *planner) sooner(a, b *shardState) bool {
+	if pl.sending[a.node] != pl.sending[b.node] {
+		return pl.sending[a.node] < pl.sending[b.node]
+	}
+	return a.leader.Commit > b.leader.Commit
 }
 
 // occupied reports whether the group has a replica on a node. It cannot have two.
@@ -207,6 +240,22 @@ func (s *shardState) agreed() bool {
 		}
 	}
 	return true
+}
+
+// waits reports whether a new replica that the group does not have yet is all that is being changed.
+func (s *shardState) waits() bool {
+	voters := 0
+	for _, r := range s.p.Replicas {
+		m, in := s.in(r.ID)
+		switch {
+		case r.Stage == ticketing.StageAdding && !in:
+		case r.Stage == ticketing.StageVoter && m.Voter:
+			voters++
+		default:
+			return false
+		}
+	}
+	return voters == len(s.truth)
 }
 
 // underway reports whether a replica is on its way in or out.

@@ -38,9 +38,8 @@ func (pl *planner) heir(s *shardState) (heir *ticketing.ReplicaPlace) {
 
 // evacuate takes leaderships from nodes that should not have them.
 func (pl *planner) evacuate() {
-	done := 0
 	for _, s := range pl.shards {
-		if s.busy || done == pl.limits.Evacuate {
+		if s.planned || s.leader == nil || s.busy && !s.waits() || pl.handed >= pl.limits.Evacuate {
 			continue
 		}
 		r := pl.alive[s.node]
@@ -49,7 +48,6 @@ func (pl *planner) evacuate() {
 		}
 		if to := pl.heir(s); to != nil {
 			pl.do(s, Action{Step: TransferLeader, Node: to.Node, ID: to.ID})
-			done++
 		}
 	}
 }
@@ -58,7 +56,7 @@ func (pl *planner) evacuate() {
 // getting replicas waits for its share: it is busy, and who leads would change again with every replica that it gets. Control's stays where
 // it is: its leader is little work, and a new one has to hear of all nodes first.
 func (pl *planner) balance() {
-	for range pl.limits.Transfers {
+	for pl.handed < pl.limits.Transfers {
 		var best *shardState
 		var to *ticketing.ReplicaPlace
 		var gain [2]int

@@ -22,13 +22,15 @@ import (
 // Limits bound what is done at once.
 type Limits struct {
 	Moves     int    // shards that get a replica's data at the same time, control not counted
+	Ahead     int    // further shards that have a new replica placed, and opened, before it is their turn
 	Transfers int    // leaderships that one plan moves for the sake of balance
 	Evacuate  int    // leaderships that one plan moves away from nodes that should not lead
 	Lag       uint64 // entries that a replica may be behind its leader's commit and still count as caught up
 }
 
-// DefaultLimits suit nodes of a few cores. Most of the time of a move passes between its steps, when no data are sent.
-func DefaultLimits() Limits { return Limits{Moves: 4, Transfers: 2, Evacuate: 8, Lag: 64} }
+// DefaultLimits suit nodes of a few cores. Most of the time of a move passes between its steps, when no data are sent: so the first of them
+// are done ahead.
+func DefaultLimits() Limits { return Limits{Moves: 4, Ahead: 8, Transfers: 2, Evacuate: 8, Lag: 64} }
 
 // Step is what an action does.
 type Step uint8
@@ -79,12 +81,14 @@ type Action struct {
 
 // Plan returns what may be done next, in an order in which it may be done. m must have been read, by a node that certainly leads control,
 // after the reports came in: what is in a group and not in the map is taken out of the group. reports are those of the nodes that are
-// alive, by name. The plan is the same for the same input.
-func Plan(m ticketing.ClusterMap, reports map[string]ticketing.NodeReport, limits Limits) []Action {
-	pl := newPlanner(m, reports, limits)
+// alive, by name. underway are actions of earlier plans of which it was not known before the reports came in what became of them: they count,
+// and their shards get no further ones. The plan is the same for the same input.
+func Plan(m ticketing.ClusterMap, reports map[string]ticketing.NodeReport, limits Limits, underway []Action) []Action {
+	pl := newPlanner(m, reports, limits, underway)
 	for _, s := range pl.shards {
 		pl.change(s)
 	}
+	pl.teach()
 	pl.fill()
 	pl.shrink()
 	pl.spread()

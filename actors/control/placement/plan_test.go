@@ -113,22 +113,26 @@ func (c *cluster) shard(t *testing.T, f []string) {
 
 // plan returns the actions as text.
 func (c *cluster) plan() (out []string) {
-	for _, a := range Plan(c.m, c.reports, c.limits) {
-		s := a.Step.String()
-		if a.Service != "" {
-			s += fmt.Sprintf(" %s/%d", a.Service, a.Shard)
-		}
-		if a.ID != "" {
-			s += " " + a.ID
-		} else {
-			s += " " + a.Node
-		}
-		if a.Step == SetStage {
-			s += fmt.Sprintf(" %v-%v", a.From, a.To)
-		}
-		out = append(out, s)
+	for _, a := range Plan(c.m, c.reports, c.limits, nil) {
+		out = append(out, text(a))
 	}
 	return out
+}
+
+func text(a Action) string {
+	s := a.Step.String()
+	if a.Service != "" {
+		s += fmt.Sprintf(" %s/%d", a.Service, a.Shard)
+	}
+	if a.ID != "" {
+		s += " " + a.ID
+	} else {
+		s += " " + a.Node
+	}
+	if a.Step == SetStage {
+		s += fmt.Sprintf(" %v-%v", a.From, a.To)
+	}
+	return s
 }
 
 func TestPlan(t *testing.T) {
@@ -216,6 +220,86 @@ func TestPlan(t *testing.T) {
 			}
 			if again := c.plan(); !reflect.DeepEqual(again, c.plan()) {
 				t.Error("the plan is not the same for the same input")
+			}
+		})
+	}
+}
+
+// TestSenders: data come from the nodes that have least to send.
+func TestSenders(t *testing.T) {
+	nodes := []string{"n1 up", "n2 up", "n3 up", "n4 up"}
+	for _, tc := range []struct {
+		name  string
+		scene []string
+		want  string
+	}{
+		{"a turn", append(nodes[:3:3], "posts/0 5: n1* n3.4?@1", "posts/1 5: n1* n3.5+", "posts/2 5: n2* n3.6+"), "add learner posts/2 n3.6"},
+		{"none sends", append(nodes[:3:3], "posts/0 5: n1* n3.4+", "posts/1 5: n1* n3.5+", "posts/2 5: n2* n3.6+"), "add learner posts/0 n3.4; add learner posts/2 n3.6"},
+		{"the longest first", append(nodes[:3:3], "posts/0 5: n1* n3.4+", "posts/1 9: n1* n3.5+", "posts/2 5: n1* n3.6+", "posts/3 8: n1* n3.7+"), "add learner posts/1 n3.5; add learner posts/3 n3.7"},
+		{"a place", append(nodes[:4:4], "posts/0 5: n1 n2.1* n3.1", "posts/1 5: n1 n2.2* n3.2", "posts/2 5: n1 n2.3 n3.3*"), "assign posts/0 n4; assign posts/2 n4; transfer leader posts/1 n1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := scene(t, tc.scene...)
+			if got := strings.Join(c.plan(), "; "); got != tc.want {
+				t.Errorf("%s\ngot  %s\nwant %s", strings.Join(tc.scene, "\n"), got, tc.want)
+			}
+		})
+	}
+}
+
+// TestUnderway: what has been begun, and is not known to be over, is not begun again, and counts.
+func TestUnderway(t *testing.T) {
+	begun := func(step Step, shard int, node string) Action {
+		return Action{Step: step, Service: "posts", Shard: shard, Node: node}
+	}
+	for _, tc := range []struct {
+		name     string
+		scene    []string
+		underway Action
+		want     string
+	}{
+		{"placing", []string{"n1 up", "n2 up", "posts/0 5: n1*", "posts/1 5: n1*", "posts/2 5: n1*"}, begun(Assign, 1, "n2"), "assign posts/0 n2"},
+		{"placing that the map knows", []string{"n1 up", "n2 up", "posts/0 5: n1*", "posts/1 5: n1* n2.1+!", "posts/2 5: n1*"}, begun(Assign, 1, "n2"), "assign posts/0 n2"},
+		{"adding", []string{"n1 up", "n2 up", "posts/0 5: n1* n2.1+", "posts/1 5: n1* n2.2+", "posts/2 5: n1* n2.3+"}, begun(AddLearner, 1, "n2"), "add learner posts/0 n2.1"},
+		{"a step of the shard", []string{"n1 up", "n2 up", "posts/0 5: n1* n2.1?"}, begun(Promote, 0, "n2"), ""},
+		{"a transfer", []string{"n1 up", "n2 up", "posts/0 5: n1* n2.1", "posts/1 5: n1* n2.2", "posts/2 5: n1* n2.3", "posts/3 5: n1* n2.4"}, begun(TransferLeader, 1, "n2"), "transfer leader posts/0 n2.1"},
+		{"a shard that is not there", []string{"n1 up", "n2 up", "posts/0 5: n1*"}, begun(Assign, 9, "n2"), "assign posts/0 n2"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := scene(t, tc.scene...)
+			var got []string
+			for _, a := range Plan(c.m, c.reports, c.limits, []Action{tc.underway}) {
+				got = append(got, text(a))
+			}
+			if got := strings.Join(got, "; "); got != tc.want {
+				t.Errorf("%s\ngot  %s\nwant %s", strings.Join(tc.scene, "\n"), got, tc.want)
+			}
+		})
+	}
+}
+
+// TestAhead: what comes before a replica's data is done for more shards than get data at a time. Those that wait for their turn do not keep a
+// node from being drained.
+func TestAhead(t *testing.T) {
+	two := []string{"n1 up", "n2 up"}
+	for _, tc := range []struct {
+		name  string
+		scene []string
+		want  string
+	}{
+		{"more are placed", append(two[:2:2], "posts/0 5: n1*", "posts/1 5: n1*", "posts/2 5: n1*"), "assign posts/0 n2; assign posts/1 n2"},
+		{"one gets data", append(two[:2:2], "posts/0 5: n1* n2.4+", "posts/1 5: n1* n2.5+", "posts/2 5: n1*"), "add learner posts/0 n2.4"},
+		{"the other waits", append(two[:2:2], "posts/0 5: n1* n2.4?@1", "posts/1 5: n1* n2.5+", "posts/2 5: n1*"), ""},
+		{"until it has them", append(two[:2:2], "posts/0 5: n1* n2.4?", "posts/1 5: n1* n2.5+", "posts/2 5: n1*"), "promote posts/0 n2.4; add learner posts/1 n2.5"},
+		{"not for a silent node", append(two[:2:2], "n3 up silent", "posts/0 5: n1* n3.4?!", "posts/1 5: n1* n2.5+"), "add learner posts/1 n2.5"},
+		{"nor does control", append(two[:2:2], "control/0 5: n1* n2.6+", "posts/0 5: n1* n2.4?@1"), "add learner control/0 n2.6"},
+		{"who waits can be led elsewhere", []string{"n1 draining", "n2 up", "n3 up", "n4 up", "posts/0 5: n1* n2.1 n3.1 n4.2?@1", "posts/1 5: n1* n2.2 n3.2 n4.3+"}, "transfer leader posts/1 n2.2"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := scene(t, tc.scene...)
+			c.limits.Moves, c.limits.Ahead = 1, 1
+			if got := strings.Join(c.plan(), "; "); got != tc.want {
+				t.Errorf("%s\ngot  %s\nwant %s", strings.Join(tc.scene, "\n"), got, tc.want)
 			}
 		})
 	}
@@ -315,7 +399,7 @@ func BenchmarkPlan(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if plan := Plan(m, reports, DefaultLimits()); len(plan) > 0 {
+		if plan := Plan(m, reports, DefaultLimits(), nil); len(plan) > 0 {
 			b.Fatal(plan)
 		}
 	}
@@ -326,7 +410,7 @@ func BenchmarkPlan(b *testing.B) {
 func TestRemovalWaitsUntilAllKnow(t *testing.T) {
 	c := scene(t, "n1 up", "n2 up", "n3 removed silent", "n4 up", "posts/0 5: n1* n2.4 n3.5-! n4.6")
 	remove := func() bool {
-		for _, a := range Plan(c.m, c.reports, c.limits) {
+		for _, a := range Plan(c.m, c.reports, c.limits, nil) {
 			if a.Step == Remove && a.ID == "n3.5" {
 				return true
 			}

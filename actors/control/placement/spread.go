@@ -2,6 +2,7 @@ package placement
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"ticketing"
@@ -56,6 +57,11 @@ func (pl *planner) count() {
 		}
 		if moving {
 			pl.moving++
+			pl.toSend[s.node]++
+		}
+		if pl.filling(s) {
+			pl.filled++
+			pl.sending[s.node]++
 		}
 	}
 	for _, s := range pl.shards {
@@ -69,6 +75,16 @@ func (pl *planner) count() {
 		}
 	}
 }
+
+// filling reports whether a replica that is alive gets a shard's data.
+func (pl *planner) filling(s *shardState) bool {
+	return slices.ContainsFunc(s.truth, func(m ticketing.GroupMember) bool {
+		return !m.Voter && pl.alive[m.Node] != nil && !pl.caughtUp(s, m.ID)
+	})
+}
+
+// room reports whether one more shard may have a new replica placed.
+func (pl *planner) room() bool { return pl.moving < pl.limits.Moves+pl.limits.Ahead }
 
 // kept is how many replicas a shard has or gets that are to stay.
 func (pl *planner) kept(s *shardState) (n int) {
@@ -131,16 +147,6 @@ func (pl *planner) has(s *shardState, node string) bool {
 	return slices.ContainsFunc(s.p.Replicas, func(r ticketing.ReplicaPlace) bool { return r.Node == node })
 }
 
-// assign places a new replica.
-func (pl *planner) assign(s *shardState, node string) {
-	pl.do(s, Action{Step: Assign, Node: node})
-	if !s.control {
-		pl.load.add(node, s.p.Service, 1)
-		pl.moving++
-		pl.getting[node] = true
-	}
-}
-
 // fill gives shards the replicas that they lack, those with the fewest first; also shards of which one cannot leave before that.
 func (pl *planner) fill() {
 	var lacking []*shardState
@@ -151,8 +157,8 @@ func (pl *planner) fill() {
 	}
 	slices.SortStableFunc(lacking, func(a, b *shardState) int { return cmp.Compare(pl.kept(a), pl.kept(b)) })
 	for _, s := range lacking {
-		if node := pl.candidate(s); node != "" && (s.control || pl.moving < pl.limits.Moves) {
-			pl.assign(s, node)
+		if node := pl.candidate(s); node != "" && (s.control || pl.room()) {
+			pl.do(s, Action{Step: Assign, Node: node})
 		}
 	}
 }
@@ -187,12 +193,13 @@ func (pl *planner) replaced(s *shardState, node string) bool {
 }
 
 // spread moves replicas from nodes that have many to nodes that have few. The difference must be two at least, or the move would only
-// turn it around. Of moves that are worth the same, one that takes no leader away comes first: people feel each change of a leader.
+// turn it around. Of moves that are worth the same, one that takes no leader away comes first: people feel each change of a leader. Then one
+// whose data come from a node that has few others to send.
 func (pl *planner) spread() {
-	for pl.moving < pl.limits.Moves {
+	for pl.room() {
 		var best *shardState
 		var from, to string
-		var gain [3]int // of everything, of the service, and whether no leader goes
+		var gain [4]int // of everything, of the service, whether no leader goes, and how little its node has to send
 		for _, s := range pl.shards {
 			if s.busy || s.control || s.victim != nil || !s.whole() || pl.kept(s) != len(s.p.Replicas) || pl.kept(s) != pl.replication(s) {
 				continue
@@ -202,7 +209,7 @@ func (pl *planner) spread() {
 				continue
 			}
 			gap := pl.load.gap(s.p.Service, v.Node, c)
-			g := [3]int{gap[0], gap[1], 0}
+			g := [4]int{gap[0], gap[1], 0, math.MaxInt - pl.toSend[s.node]}
 			if v.ID != s.leader.ID {
 				g[2] = 1
 			}
@@ -213,7 +220,7 @@ func (pl *planner) spread() {
 		if best == nil {
 			return
 		}
-		pl.assign(best, to)
+		pl.do(best, Action{Step: Assign, Node: to})
 		pl.load.add(from, best.p.Service, -1)
 	}
 }

@@ -1,6 +1,8 @@
 package placement
 
 import (
+	"slices"
+
 	"ticketing"
 )
 
@@ -15,10 +17,14 @@ type planner struct {
 	newest uint64 // generation of the newest rule set that anybody has prepared
 	load   load   // replicas by node, as they will be when the present changes are over
 	leads  load   // leaderships by node, as they will be after this plan
-	moving int    // shards that get a replica's data
+	moving int    // shards that have a new replica placed, or get its data
+	filled int    // those of them that get its data now
+	handed int    // leaderships that are on their way to another node
 	out    []Action
 
 	getting map[string]bool // nodes that get a replica's data
+	sending map[string]int  // how many shards a node sends the data of
+	toSend  map[string]int  // the same with those of which it is going to, if it goes on to lead them
 }
 
 // shardState is what is known of one shard.
@@ -33,10 +39,11 @@ type shardState struct {
 	busy    bool                              // it is being changed, or about to be by this plan
 	planned bool                              // this plan has an action for it
 	victim  *ticketing.ReplicaPlace           // of a shard with too many replicas: the one to go
+	pupil   *ticketing.ReplicaPlace           // that runs and waits to be added to the group
 }
 
-func newPlanner(m ticketing.ClusterMap, reports map[string]ticketing.NodeReport, limits Limits) *planner {
-	pl := &planner{m: m, limits: limits, alive: map[string]*ticketing.NodeReport{}, member: map[string]*ticketing.Member{}, getting: map[string]bool{}}
+func newPlanner(m ticketing.ClusterMap, reports map[string]ticketing.NodeReport, limits Limits, underway []Action) *planner {
+	pl := &planner{m: m, limits: limits, alive: map[string]*ticketing.NodeReport{}, member: map[string]*ticketing.Member{}, getting: map[string]bool{}, sending: map[string]int{}, toSend: map[string]int{}}
 	for i := range m.Members {
 		member := &m.Members[i]
 		pl.member[member.Node] = member
@@ -68,6 +75,12 @@ func newPlanner(m ticketing.ClusterMap, reports map[string]ticketing.NodeReport,
 		}
 	}
 	pl.count()
+	for _, a := range underway {
+		i := slices.IndexFunc(pl.shards, func(s *shardState) bool { return s.p.Service == a.Service && s.p.Shard == a.Shard })
+		if i >= 0 {
+			pl.reckon(pl.shards[i], a)
+		}
+	}
 	return pl
 }
 
@@ -187,10 +200,28 @@ func (pl *planner) do(s *shardState, a Action) {
 	case AddLearner, Promote, Remove, Drop, TransferLeader:
 		a.Leader = s.node
 	}
-	if a.Step == TransferLeader {
-		pl.leads.add(s.node, s.p.Service, -1)
-		pl.leads.add(a.Node, s.p.Service, 1)
-	}
-	s.busy, s.planned = true, true
+	pl.reckon(s, a)
 	pl.out = append(pl.out, a)
+}
+
+// reckon counts on what an action will do to a shard, as far as neither map nor reports say so yet.
+func (pl *planner) reckon(s *shardState, a Action) {
+	s.busy, s.planned = true, true
+	switch {
+	case a.Step == TransferLeader:
+		pl.handed++
+		if s.node != a.Node {
+			pl.leads.add(s.node, s.p.Service, -1)
+			pl.leads.add(a.Node, s.p.Service, 1)
+		}
+	case s.control:
+	case a.Step == Assign && !pl.has(s, a.Node):
+		pl.load.add(a.Node, s.p.Service, 1)
+		pl.moving++
+		pl.toSend[s.node]++
+		pl.getting[a.Node] = true
+	case a.Step == AddLearner && !pl.filling(s):
+		pl.filled++
+		pl.sending[s.node]++
+	}
 }

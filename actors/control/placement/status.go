@@ -29,7 +29,7 @@ func Alive(heard map[string]Heard) map[string]ticketing.NodeReport {
 
 // Status puts the map and the reports together for operators.
 func Status(m ticketing.ClusterMap, heard map[string]Heard) ticketing.ClusterStatus {
-	pl := newPlanner(m, Alive(heard), DefaultLimits())
+	pl := newPlanner(m, Alive(heard), DefaultLimits(), nil)
 	st := ticketing.ClusterStatus{Cluster: m.Cluster, Version: m.Version, Replication: m.Replication, Shards: m.Shards, Format: m.Format, Common: m.Common(),
 		Nodes: []ticketing.NodeStatus{}, Groups: []ticketing.ShardStatus{}, Moves: []ticketing.ReplicaStatus{}, Faults: []string{}}
 	for i := range m.Members {
