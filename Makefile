@@ -52,7 +52,7 @@ rules: deps
 ## test: everything, one package after another: tests of clusters and kills want the processor for themselves
 test: deps check rules build
 	$(GO) test -race -p 1 -timeout 20m ./...
-	$(GO) test -count=1 -run '^(TestBackupOfCluster|TestDrainKeepsStatistics|TestLateAnswer)$$' ./internal/node ./runtime/system # several nodes in one process, which the race detector cannot watch
+	$(GO) test -count=1 -run '^(TestBackupOfCluster|TestDrainKeepsStatistics|TestJoinTakesCopy|TestLateAnswer)$$' ./internal/node ./runtime/system # several nodes in one process, which the race detector cannot watch
 	$(GO) test -count=1 -run '^TestFirstRuleAsDocumented$$' ./cmd/ticketing # compiles a rule in Go, as a user does
 	$(GO) -C bench/peers test ./... # no benchmarks: that all engines say the same
 	$(GO) test -run '^TestChaosShards$$' ./internal/cluster # ten times the seeds that the race detector has time for

@@ -112,7 +112,7 @@ type Config struct {
 // Default returns the settings of a node that was told nothing.
 func Default() Config {
 	return Config{Data: "data", Cache: 32, MemTable: 8, Memory: 0, Retention: time.Hour, Queue: 4096,
-		Connections: 10_000, ClusterReplication: 3, ClusterMoveRate: 64, TLSMin: "1.2", Limits: 1, TraceRatio: 0.01, PasswordMin: 8, RulesModuleSize: 4096, Log: "info"}
+		Connections: 10_000, ClusterReplication: 3, ClusterMoveRate: 128, TLSMin: "1.2", Limits: 1, TraceRatio: 0.01, PasswordMin: 8, RulesModuleSize: 4096, Log: "info"}
 }
 
 // Address returns HTTP, or its default: loopback for Dev, every interface otherwise.

@@ -1,6 +1,7 @@
 // Package query implements [ticketing.QueryService] as a projection: each node keeps its own copy of what users, posts, comments and
 // tickets say in their event logs, shaped for reading. It is not replicated and never the truth; it can be thrown away and built again
-// from the producers' state ([Projection.Load]) and the events that follow ([Projection.Apply]).
+// from the producers' state ([Projection.Load]) and the events that follow ([Projection.Apply]), or be begun with what another node's DB holds
+// ([Projection.View], [Contents]).
 //
 // # Consistency
 //

@@ -19,7 +19,7 @@ import (
 )
 
 // member opens a node of a cluster on loopback, with files of its own.
-func member(t *testing.T, ca *peer.Authority, name string, first *Node) *Node {
+func member(t *testing.T, ca *peer.Authority, name string, first *Node, log *slog.Logger) *Node {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -48,7 +48,7 @@ func member(t *testing.T, ca *peer.Authority, name string, first *Node) *Node {
 			t.Fatal(err)
 		}
 	}
-	n, err := Open(t.Context(), cfg, Options{compiler: compiler(), Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	n, err := Open(t.Context(), cfg, Options{compiler: compiler(), Log: log, Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,8 +63,9 @@ func three(t *testing.T) []*Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := member(t, ca, "n1", nil)
-	return []*Node{first, member(t, ca, "n2", first), member(t, ca, "n3", first)}
+	quiet := slog.New(slog.DiscardHandler)
+	first := member(t, ca, "n1", nil, quiet)
+	return []*Node{first, member(t, ca, "n2", first, quiet), member(t, ca, "n3", first, quiet)}
 }
 
 // TestBackupOfCluster: a backup by a node that leads only some of the shards, and has replicas of others, while people write on another one.

@@ -138,8 +138,14 @@ func (n *Node) startServices(ctx, running context.Context) error {
 	n.running.Go(func() { n.rules.run(running) })
 	n.running.Go(func() { n.rules.runTrips(running) })
 	n.running.Go(func() { n.backtests.run(running) })
+	if err := n.beginQuery(ctx); err != nil {
+		return err
+	}
 	if n.query, err = query.Open(n.store.State(queryName)); err != nil {
 		return err
+	}
+	if n.peers != nil {
+		n.peers.Handle(copyPurpose, n.sendCopy)
 	}
 	if n.mail, err = newMailer(n.cfg); err != nil {
 		return err
