@@ -198,16 +198,18 @@ func (n *Node) readCopy(in io.Reader) error {
 	}
 	lo, hi := query.Range()
 	tables, err := n.store.Replace(queryName, lo, hi, copyPrefix)
-	if err != nil {
+	if n.storing(err) != nil {
 		return err
 	}
-	if err := n.fillCopy(tables, in); err != nil {
-		return errors.Join(err, tables.Discard())
+	return errors.Join(n.fillCopy(tables, in), n.storing(tables.Discard()))
+}
+
+// storing reports an error of the storage, after which nothing goes on.
+func (n *Node) storing(err error) error {
+	if err != nil {
+		n.store.Fatal(fmt.Errorf("taking over the copy of query: %w", err))
 	}
-	if err := tables.Discard(); err != nil { // the next start sweeps
-		n.log.Warn("files of a copy are left", "error", err)
-	}
-	return nil
+	return err
 }
 
 // fillCopy writes a copy to tables, and has the database take them in if it is whole.
@@ -221,7 +223,7 @@ func (n *Node) fillCopy(tables *store.Replacement, in io.Reader) error {
 		if err := seen.See(key, value); err != nil {
 			return err
 		}
-		return tables.Set(key, value)
+		return n.storing(tables.Set(key, value))
 	})
 	if err == nil {
 		err = seen.Lacks(n.sources())
@@ -230,10 +232,10 @@ func (n *Node) fillCopy(tables *store.Replacement, in io.Reader) error {
 		return err
 	}
 	count, err := tables.Finish()
-	if err != nil {
-		return err
+	if err == nil {
+		err = n.store.Ingest(queryName, copyPrefix, count)
 	}
-	return n.store.Ingest(queryName, copyPrefix, count)
+	return n.storing(err)
 }
 
 // copyReader counts what comes, and gives up on a sender that is silent, or hardly sends.

@@ -56,8 +56,12 @@ func streamOf(t testing.TB, all []pair) []byte {
 // beginner is a node that follows what another one does, and has nothing yet but a store.
 func beginner(t testing.TB, like *Node) *Node {
 	t.Helper()
-	st, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "data", Services: []string{queryName}, Logger: slog.New(slog.DiscardHandler),
-		Fatal: func(err error) { t.Error(err) }})
+	return beginnerWith(t, like, func(err error) { t.Error(err) })
+}
+
+func beginnerWith(t testing.TB, like *Node, fatal func(error)) *Node {
+	t.Helper()
+	st, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "data", Services: []string{queryName}, Logger: slog.New(slog.DiscardHandler), Fatal: fatal})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,6 +191,24 @@ func TestBadCopy(t *testing.T) {
 		if names := n.spooled(t); len(names) != 0 {
 			t.Errorf("%s: the spool holds %v", tc.name, names)
 		}
+	}
+}
+
+// TestCopyStorage: a node that cannot store what it takes over ends.
+func TestCopyStorage(t *testing.T) {
+	from := written(t)
+	view := from.query.View()
+	good := streamOf(t, projectionOf(t, view))
+	if err := view.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var fatal []error
+	n := beginnerWith(t, from, func(err error) { fatal = append(fatal, err) })
+	if err := n.store.FS().RemoveAll(n.store.Spool()); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.readCopy(bytes.NewReader(good)); err == nil || len(fatal) == 0 {
+		t.Errorf("it goes on (%v, %v)", err, fatal)
 	}
 }
 

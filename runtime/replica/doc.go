@@ -28,9 +28,9 @@
 //
 // # Installing a received snapshot
 //
-// A snapshot comes as a stream of package pairs, see [WriteCut]. The sink checks it while it comes, and writes its pairs to sorted tables in the spool (<shard>-<ID>-<number>.sst). Behind the last
-// frame it syncs them and their folder. One synced batch then stores the metadata with the tables as pending and deletes the log up to the
-// snapshot. Restore has the database take in links to the tables, in one step, for what was in the shard's range; last it writes the applied
-// index and the floor; flushes; clears pending, synced; and removes the tables. A replica that is opened with a pending snapshot restores it
-// again before raft starts. Files that no metadata name are removed.
+// A snapshot comes as a stream of package pairs, see [WriteCut]. The sink checks it while it comes, and writes its pairs to sorted tables in the
+// spool (<shard>-<ID>-<number>.sst). Behind the last frame it syncs them and their folder. One synced batch then stores the metadata with the
+// tables as pending and deletes the log up to the snapshot. Restore has the database take in links to the tables, in one step, for what was in
+// the shard's range; last it writes the applied index and the floor; flushes; clears pending, synced; and removes the tables. A replica that is
+// opened with a pending snapshot restores it again before raft starts. Files that no metadata name are removed.
 package replica

@@ -349,6 +349,34 @@ func TestPlaceholder(t *testing.T) {
 	s.close()
 }
 
+// TestLargeStream: a snapshot that is too large to be kept is read twice, and has the size that was announced.
+func TestLargeStream(t *testing.T) {
+	s := openSingle(t, storetest.NewDisk(), nil)
+	s.propose(1, 10)
+	compactNow(t, s.Replica)
+	value := make([]byte, 1<<20)
+	for i := range uint64(keptBytes/len(value) + 2) {
+		if err := s.db.Set(countKey(3, 1000+i), value, pebble.NoSync); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, rc, err := s.snaps.Open(s.snaps.current().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Set(countKey(3, 1001), nil, pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, rc)
+	if err != nil || n != m.Size || n <= keptBytes {
+		t.Errorf("%d bytes, announced were %d (%v)", n, m.Size, err)
+	}
+	if err := rc.Close(); err != nil {
+		t.Error(err)
+	}
+	s.close()
+}
+
 // TestExactSize: a stream has the announced size while the state changes under it.
 func TestExactSize(t *testing.T) {
 	s := openSingle(t, storetest.NewDisk(), nil)

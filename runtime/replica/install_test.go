@@ -195,6 +195,36 @@ func (s *single) forgeStream(t *testing.T, stream []byte) {
 	}
 }
 
+// TestAppliedMeanwhile: what is applied from the log while a snapshot comes is replaced by it, also if there was nothing before.
+func TestAppliedMeanwhile(t *testing.T) {
+	stream, index := content(t, 200)
+	s := learner(t, storetest.NewDisk(), nil)
+	defer s.close()
+	if err := s.log.StoreLogs([]*raft.Log{{Index: 1, Term: 1, Data: command(900)}}); err != nil {
+		t.Fatal(err)
+	}
+	k, err := s.snaps.Create(1, index, 2, raft.Configuration{}, 1, s.transport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Write(stream[:100]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Set(countKey(3, 999), u64(1), pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Write(stream[100:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(k.Close(), s.restore(k)); err != nil {
+		t.Fatal(err)
+	}
+	if s.machine.get(countKey(3, 999)) != 0 {
+		t.Error("what was applied meanwhile is still there")
+	}
+	s.expect(200)
+}
+
 // TestCancel: a snapshot that is given up while it comes leaves nothing.
 func TestCancel(t *testing.T) {
 	stream, index := content(t, 2000)

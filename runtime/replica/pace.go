@@ -118,7 +118,7 @@ func (p *Pace) judge(since time.Duration) {
 	}
 }
 
-// pacedWriter writes at a Pace, or at some times that.
+// pacedWriter writes at a Pace, or at so many times its rate.
 type pacedWriter struct {
 	io.Writer
 	pace  *Pace

@@ -66,6 +66,26 @@ func TestPace(t *testing.T) {
 	})
 }
 
+// TestPaceTimes: what costs less than a copy may go on faster by as much.
+func TestPaceTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size, times = 64 << 10, 4
+		took := func(times int) time.Duration {
+			w := pacedWriter{io.Discard, NewPace(1e6), nil, times}
+			begun := time.Now()
+			for range 2 { // the second waits for the first
+				if _, err := w.Write(make([]byte, size)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return time.Since(begun)
+		}
+		if whole, part := took(1), took(times); part == 0 || !around(int(whole), times*int(part)) {
+			t.Errorf("%v, and %v at %d times the rate", whole, part, times)
+		}
+	})
+}
+
 // TestPaceOfAStall: a commit that does not end at all is one that suffers.
 func TestPaceOfAStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

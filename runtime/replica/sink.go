@@ -20,7 +20,7 @@ type sink struct {
 
 	// Of a received one, from its first bytes on.
 	begun  time.Time
-	in     *io.PipeWriter // to read
+	in     *io.PipeWriter // to fill, which reads the other end
 	tables *store.Replacement
 	read   chan error // what became of the stream, once it has ended
 }

@@ -150,12 +150,27 @@ func (n *Node) Ingest(service, prefix string, tables int) error {
 	links := make([]string, tables)
 	for i := range links {
 		links[i] = n.TablePath(prefix+linked, i)
-		if err := n.fs.Remove(links[i]); err != nil && !errors.Is(err, os.ErrNotExist) { // of a time before a crash
+		if err := n.removeIfThere(links[i]); err != nil { // of a time before a crash
 			return err
 		}
 		if err := vfs.LinkOrCopy(n.fs, n.TablePath(prefix, i), links[i]); err != nil {
 			return err
 		}
 	}
-	return n.State(service).Ingest(context.Background(), links) // which removes them
+	if err := n.State(service).Ingest(context.Background(), links); err != nil {
+		return err
+	}
+	for _, link := range links { // the database removes those that it has taken, and takes no empty ones
+		if err := n.removeIfThere(link); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) removeIfThere(path string) error {
+	if err := n.fs.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }

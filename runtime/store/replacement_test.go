@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -69,6 +70,23 @@ func TestReplacement(t *testing.T) {
 	n = open(t, options(t, left))
 	check(n)
 	closeNode(t, n)
+}
+
+// TestEmptyReplacement: nothing in the place of nothing leaves nothing behind.
+func TestEmptyReplacement(t *testing.T) {
+	n := open(t, options(t, vfs.NewMem()))
+	defer closeNode(t, n)
+	r := replace(t, n)
+	tables, err := r.Finish()
+	if err == nil {
+		err = n.Ingest("posts", "0003-", tables)
+	}
+	if err := errors.Join(err, r.Discard()); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := n.FS().List(n.Spool()); err != nil || len(names) != 0 {
+		t.Errorf("the spool holds %v (%v)", names, err)
+	}
 }
 
 // TestReplacementDiscarded: nothing is changed, and nothing is left.

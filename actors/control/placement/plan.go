@@ -23,8 +23,8 @@ import (
 type Limits struct {
 	Moves     int    // shards that get a replica's data at the same time, control not counted
 	Ahead     int    // further shards that have a new replica placed, and opened, before it is their turn
-	Transfers int    // leaderships that one plan moves for the sake of balance
-	Evacuate  int    // leaderships that one plan moves away from nodes that should not lead
+	Transfers int    // leaderships that may be on their way at a time, if one is moved for the sake of balance
+	Evacuate  int    // leaderships that are moved at a time away from nodes that should not lead
 	Lag       uint64 // entries that a replica may be behind its leader's commit and still count as caught up
 }
 
