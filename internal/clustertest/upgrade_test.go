@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,13 +26,15 @@ func TestRollingUpgrade(t *testing.T) {
 		return
 	}
 	away := c.Nodes()[2]
+	read := fmt.Sprintf("format %d; this program knows the formats", to)
+	told := fmt.Sprintf("This cluster is of format %d; the program on %s knows the formats", to, away.Name)
 	away.Stop()
 	c.raiseFormat(t, http.StatusOK)
 	l.during(t, 4, func() *Node { return c.anyBut(away) }, func() {
-		oldProgramIsRefused(t, c, away, before, next, to) // it hears of the new format only when it is here again
+		oldProgramIsRefused(t, c, away, before, next, read, told) // it hears of the new format when it is here again: it reads it, or is told before
 	})
 	away.Stop()
-	oldProgramIsRefused(t, c, away, before, next, to) // its data know it
+	oldProgramIsRefused(t, c, away, before, next, read) // its data know it
 	fresh := c.Add()
 	fresh.Program = before
 	fresh.refused(t, "a new node with the old program", fmt.Sprintf("This cluster is of format %d; the program on %s knows the formats", to, fresh.Name))
@@ -141,11 +144,13 @@ func (c *Cluster) platformWaits(t *testing.T, n *Node) {
 	}
 }
 
-// oldProgramIsRefused starts a node with the old program in a cluster that has left its format behind, and then with the next one.
-func oldProgramIsRefused(t *testing.T, c *Cluster, n *Node, before, next string, format int) {
+// oldProgramIsRefused starts a node with the old program in a cluster that has left its format behind, which ends it with one of some lines, and
+// then with the next one.
+func oldProgramIsRefused(t *testing.T, c *Cluster, n *Node, before, next string, lines ...string) {
 	n.Program = before
 	n.Start()
-	if code := n.Ended(time.Minute); code != 1 || !strings.Contains(n.Log(), fmt.Sprintf("format %d; this program knows the formats", format)) {
+	code := n.Ended(time.Minute)
+	if !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(n.Log(), line) }) || code != 1 {
 		t.Errorf("the old program ends with %d:\n%s", code, tail(n.Log(), 10))
 	}
 	t.Logf("the old program says: %s", tail(n.Log(), 1))

@@ -121,9 +121,6 @@ func (c pacedConn) Write(p []byte) (int, error) {
 // beginQuery takes over another node's copy of query if this node has none: to index everything anew would take many times as long, and the
 // processors from those who use the cluster meanwhile. If nobody can give one, query builds its own from the services' state.
 func (n *Node) beginQuery(ctx context.Context) error {
-	if err := n.sweepCopies(); err != nil {
-		return err
-	}
 	if begun, err := query.Begun(n.store.State(queryName)); err != nil || begun || !n.cfg.Clustered() {
 		return err
 	}

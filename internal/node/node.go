@@ -141,6 +141,9 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (n *Node, err er
 	if n.store, err = store.Open(n.storeOptions(n.cfg)); err != nil {
 		return n, err
 	}
+	if err := n.sweepCopies(); err != nil { // now, because what follows may wait for a majority
+		return n, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if !n.cfg.Clustered() { // a node of a cluster waits for the others as long as it takes
