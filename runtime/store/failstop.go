@@ -6,8 +6,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// failStop is the file system below the databases. A sync that fails ends the process before the database hears of it: nothing may go on
-// after one, and Pebble, which mostly agrees, panics with its mutex unlocked if it happens while it changes to another WAL, so that the
+// failStop is the file system below the databases. A write or sync that fails ends the process before the database hears of it: nothing may go
+// on after one, and Pebble, which mostly agrees, panics with its mutex unlocked if it finds one while it changes to another WAL, so that the
 // process would end with a stack instead of the reason.
 type failStop struct {
 	vfs.FS
@@ -54,21 +54,33 @@ type failStopFile struct {
 	fatal func(error)
 }
 
-func (f failStopFile) check(err error) error {
+func (f failStopFile) check(doing string, err error) error {
 	if err != nil {
-		f.fatal(fmt.Errorf("syncing %s: %w", f.name, err))
+		f.fatal(fmt.Errorf("%s %s: %w", doing, f.name, err))
 	}
 	return err
 }
 
+// Write implements vfs.File.
+func (f failStopFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	return n, f.check("writing", err)
+}
+
+// WriteAt implements vfs.File.
+func (f failStopFile) WriteAt(p []byte, at int64) (int, error) {
+	n, err := f.File.WriteAt(p, at)
+	return n, f.check("writing", err)
+}
+
 // Sync implements vfs.File.
-func (f failStopFile) Sync() error { return f.check(f.File.Sync()) }
+func (f failStopFile) Sync() error { return f.check("syncing", f.File.Sync()) }
 
 // SyncData implements vfs.File.
-func (f failStopFile) SyncData() error { return f.check(f.File.SyncData()) }
+func (f failStopFile) SyncData() error { return f.check("syncing", f.File.SyncData()) }
 
 // SyncTo implements vfs.File.
 func (f failStopFile) SyncTo(length int64) (bool, error) {
 	full, err := f.File.SyncTo(length)
-	return full, f.check(err)
+	return full, f.check("syncing", err)
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -11,11 +12,18 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-// A sync that fails while Pebble changes to another WAL ends the process with the reason: Pebble itself would end it with a stack.
-func TestFailedSyncWhileTheLogRotates(t *testing.T) {
+// A write or sync that fails while Pebble changes to another WAL ends the process with the reason: Pebble itself would end it with a stack.
+func TestFailureWhileTheLogRotates(t *testing.T) {
+	t.Run("sync", func(t *testing.T) {
+		failsWhileTheLogRotates(t, errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo)
+	})
+	t.Run("write", func(t *testing.T) { failsWhileTheLogRotates(t, errorfs.OpFileWrite) })
+}
+
+func failsWhileTheLogRotates(t *testing.T, kinds ...errorfs.OpKind) {
 	var failing atomic.Bool
 	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if failing.Load() && strings.HasSuffix(op.Path, ".log") && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo) {
+		if failing.Load() && strings.HasSuffix(op.Path, ".log") && slices.Contains(kinds, op.Kind) {
 			return syscall.EIO
 		}
 		return nil
